@@ -1,0 +1,121 @@
+// Package formats turns bytes into records with positions, and records into bytes.
+package formats
+
+import (
+	"fmt"
+	"io"
+	"iter"
+)
+
+// A Blob is the bytes of one file. Size is -1 when not known. ReaderAt is nil when the bytes only stream.
+type Blob struct {
+	Name     string
+	Reader   io.Reader
+	ReaderAt io.ReaderAt
+	Size     int64
+}
+
+// A Want says what a decoder is to take out of each record. From holds the places in the
+// format's own terms, the first that is present counts (csv: header texts; json: paths).
+type Want struct {
+	Name   string   // for error texts
+	From   []string // as configured; never empty unless Column is set
+	Column string   // csv, xlsx: "C" or "3" instead of From
+	List   bool     // From names an array or object; Fields are taken from each element (json)
+	Object bool     // From names one object; Fields are taken from it (json)
+	Fields []Want
+	Must   bool // csv: the column must exist in the header
+}
+
+// Kind says what a cell holds.
+type Kind uint8
+
+// Kinds of cells. CSV knows only Absent (no such column, or the row is too short) and Text.
+const (
+	Absent Kind = iota // not there at all
+	Null               // JSON null
+	Text               // text, decoded to UTF-8, unescaped
+	Number             // a JSON number, as written
+	Bool               // "true" or "false"
+	Nested             // a list or an object with wanted fields: Rows
+	Tree               // a list or an object nobody described: JSON text, as written but without white space outside strings
+)
+
+// A Cell is one value of a record. Bytes is valid until the next record is asked for.
+type Cell struct {
+	Kind  Kind
+	Bytes []byte
+	Rows  [][]Cell // Nested: one row of cells an element (an object has one), by index of Want.Fields
+}
+
+// A Record is one decoded item of a file. It and all it points to are valid until the next step of the
+// iteration; the decoder reuses them.
+type Record struct {
+	Number int64  // from 1, counting every record of the file
+	Line   int64  // line at which it starts, from 1; 0 where a format has no lines
+	Offset int64  // byte offset at which it starts, in the decoded text where the format is recoded
+	Cells  []Cell // by index of Want
+	Raw    []byte // the record's text as UTF-8, without the line end; nil unless Options.Raw
+}
+
+// A Decoder turns a blob into records. The sequence yields either a record or an error. After a *RecordError
+// (this record is bad, the rest can be read) the iteration goes on; after any other error it ends. Limits
+// are held in all cases; memory does not grow with the size of the blob.
+// Decode may be called again with another blob, also concurrently.
+type Decoder interface {
+	Decode(b Blob) iter.Seq2[*Record, error]
+}
+
+// An Encoder writes rows of text or JSON values as one file, in flat memory.
+type Encoder interface {
+	Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error
+}
+
+// A Value is one value to be written, with its kind (Text, Number, Bool, Null, Absent or Tree) and its bytes as UTF-8.
+type Value struct {
+	Kind  Kind
+	Bytes []byte
+}
+
+// A RecordError tells what is wrong with one record; reading goes on after it.
+type RecordError struct {
+	Record int64
+	Line   int64
+	Offset int64
+	Field  string // "" when it is the record as a whole
+	Value  string // cut to 200 bytes; escaped when shown
+	Reason string // what is wrong and what would be right
+	Raw    []byte // as Record.Raw
+}
+
+func (e *RecordError) Error() string {
+	s := fmt.Sprintf("record %d", e.Record)
+	if e.Line > 0 {
+		s = fmt.Sprintf("line %d", e.Line)
+	}
+	if e.Field != "" {
+		s += ": field " + e.Field
+	}
+	return s + ": " + e.Reason
+}
+
+// A FileError tells why a file cannot be read further: it is rejected as a whole.
+type FileError struct {
+	Line   int64  // 0: not known
+	Offset int64  // byte offset, -1: not known
+	Limit  string // the setting whose limit was passed, "" when none
+	Reason string
+	Err    error // the cause, if any
+}
+
+func (e *FileError) Error() string {
+	switch {
+	case e.Line > 0:
+		return fmt.Sprintf("line %d: %s", e.Line, e.Reason)
+	case e.Offset >= 0:
+		return fmt.Sprintf("offset %d: %s", e.Offset, e.Reason)
+	}
+	return e.Reason
+}
+
+func (e *FileError) Unwrap() error { return e.Err }

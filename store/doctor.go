@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// unsafeSystems are file systems that lose or tear what SQLite has synced (statfs f_type, linux/magic.h).
+var unsafeSystems = map[int64]string{
+	0x01021994: "tmpfs", 0x858458f6: "ramfs", 0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB", 0x65735546: "FUSE",
+	0x794c7630: "overlayfs", 0x01021997: "9p", 0x5346414f: "AFS",
+}
+
+// examineFolder refuses a data folder on a file system that does not keep what it confirms.
+func examineFolder(o Options) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(o.Folder, &st); err != nil {
+		return fmt.Errorf("look at the file system of %s: %w", o.Folder, err)
+	}
+	name, bad := unsafeSystems[int64(st.Type)]
+	if !bad {
+		return nil
+	}
+	if o.AcceptDataLoss {
+		o.Log.Warn("the data folder's file system may lose what is confirmed", "folder", o.Folder, "system", name)
+		return nil
+	}
+	return fmt.Errorf("data folder %s is on %s, which may lose what has been confirmed: choose a local disk (`data:`), or say --accept-data-loss", o.Folder, name)
+}
+
+// examineSettings reads the settings back from a connection, for a wrong name in a data source is silently ignored.
+func examineSettings(ctx context.Context, conn *sql.Conn, o Options) error {
+	for _, want := range []struct{ pragma, values, why string }{
+		{"journal_mode", "wal", "readers would block the writer"},
+		{"synchronous", "2 3", "a power cut would lose confirmed rows"},
+		{"foreign_keys", "1", "rows could lose what they belong to"},
+		{"trusted_schema", "0", "a tampered schema could run functions"},
+	} {
+		var got string
+		if err := conn.QueryRowContext(ctx, "PRAGMA "+want.pragma).Scan(&got); err != nil {
+			return translate(err)
+		}
+		if strings.Contains(" "+want.values+" ", " "+got+" ") {
+			continue
+		}
+		if o.AcceptDataLoss {
+			o.Log.Warn("an unsafe database setting is in force", "setting", want.pragma, "value", got)
+			continue
+		}
+		return fmt.Errorf("setting %s is %s: %s", want.pragma, got, want.why)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+-- Times are Unix milliseconds unless a column says otherwise.
+
+-- spool: bytes kept for a file or a message; small ones here, large ones in a file named by name.
+CREATE TABLE objects (
+  id     INTEGER PRIMARY KEY,
+  size   INTEGER NOT NULL,
+  digest BLOB    NOT NULL,             -- SHA-256
+  name   TEXT,                         -- file under spool/, NULL when inline
+  bytes  BLOB,                         -- NULL when in a file
+  made   INTEGER NOT NULL
+) STRICT;
+
+-- ledger
+CREATE TABLE files (
+  id      INTEGER PRIMARY KEY,
+  source  TEXT    NOT NULL,
+  path    BLOB    NOT NULL,            -- as the source names it, any bytes, relative to the source's folder
+  version TEXT    NOT NULL,            -- what the source tells versions apart by (inode, size, times)
+  size    INTEGER NOT NULL,
+  mtime   INTEGER NOT NULL,            -- Unix nanoseconds
+  digest  BLOB,
+  object  INTEGER,
+  state   TEXT    NOT NULL,            -- seen, landed, closable, closed
+  reason  TEXT    NOT NULL DEFAULT '', -- seen: why it is not taken; closable: done or failed; closed: where it went
+  until   INTEGER,                     -- seen: when it will be looked at again
+  seen    INTEGER NOT NULL,
+  landed  INTEGER,
+  closed  INTEGER
+) STRICT;
+CREATE UNIQUE INDEX files_version ON files (source, path, version);
+CREATE INDEX files_digest ON files (digest) WHERE digest IS NOT NULL;
+CREATE INDEX files_closable ON files (source, id) WHERE state = 'closable';
+
+CREATE TABLE entries (
+  id       INTEGER PRIMARY KEY,
+  kind     TEXT    NOT NULL,           -- file, tick, request, manual
+  job      TEXT    NOT NULL,
+  run      INTEGER NOT NULL DEFAULT 1, -- 2 and more: replays
+  origin   INTEGER,                    -- replay of this entry
+  file     INTEGER,
+  source   TEXT    NOT NULL DEFAULT '',
+  name     TEXT    NOT NULL DEFAULT '',-- shown: the file's name escaped, or the tick's instant
+  identity TEXT,                       -- claimed while not NULL; freed by rejection and cancelling
+  verdict  TEXT    NOT NULL,           -- new, redelivery, suspect, correction, empty
+  twin     INTEGER,                    -- the entry that the verdict speaks of
+  state    TEXT    NOT NULL,           -- held, received, working, accepted, delivered, rejected, failed, duplicate, cancelled
+  reason   TEXT    NOT NULL DEFAULT '',
+  records  INTEGER NOT NULL DEFAULT 0,
+  messages INTEGER NOT NULL DEFAULT 0,
+  rejects  INTEGER NOT NULL DEFAULT 0,
+  dead     INTEGER NOT NULL DEFAULT 0,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  due      INTEGER NOT NULL DEFAULT 0,
+  token    INTEGER NOT NULL DEFAULT 0, -- fencing token of the claim, rises
+  since    INTEGER,                    -- window of a tick, [since, till)
+  till     INTEGER,
+  config   TEXT    NOT NULL DEFAULT '',-- digest of the job's configuration when accepted
+  received INTEGER NOT NULL,
+  accepted INTEGER,
+  finished INTEGER
+) STRICT;
+CREATE UNIQUE INDEX entries_identity ON entries (job, identity) WHERE identity IS NOT NULL;
+CREATE INDEX entries_due ON entries (job, id) WHERE state IN ('received', 'working');
+CREATE INDEX entries_open ON entries (state, id) WHERE state IN ('held', 'received', 'working', 'accepted', 'failed');
+CREATE INDEX entries_file ON entries (file) WHERE file IS NOT NULL;
+
+-- Identities of entries that retention has removed; live ones stand in entries.
+CREATE TABLE identities (
+  job      TEXT    NOT NULL,
+  identity TEXT    NOT NULL,
+  entry    INTEGER NOT NULL,
+  PRIMARY KEY (job, identity)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rejects (
+  entry  INTEGER NOT NULL,
+  record INTEGER NOT NULL,             -- 0: the file as a whole
+  seq    INTEGER NOT NULL,
+  line   INTEGER NOT NULL,
+  field  TEXT    NOT NULL,
+  value  TEXT    NOT NULL,             -- cut and escaped
+  reason TEXT    NOT NULL,
+  PRIMARY KEY (entry, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keys (                    -- of jobs with check.unique
+  job    TEXT    NOT NULL,
+  key    BLOB    NOT NULL,             -- SHA-256 of the key, 16 bytes
+  digest BLOB    NOT NULL,             -- SHA-256 of the content, 16 bytes
+  entry  INTEGER NOT NULL,
+  record INTEGER NOT NULL,
+  token  INTEGER NOT NULL,             -- 0: flipped; else staged under this claim
+  until  INTEGER,                      -- NULL: for ever
+  PRIMARY KEY (job, key, token)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+  id      INTEGER PRIMARY KEY,
+  at      INTEGER NOT NULL,
+  node    TEXT    NOT NULL,
+  kind    TEXT    NOT NULL,
+  entry   INTEGER,                     -- NULL when the event is of several entries or of none
+  entries TEXT,                        -- JSON array of ids, when of several
+  detail  TEXT    NOT NULL,            -- JSON object
+  hash    BLOB    NOT NULL             -- SHA-256(hash of the one before on that node, canonical row)
+) STRICT;
+CREATE INDEX events_entry ON events (entry) WHERE entry IS NOT NULL;
+CREATE INDEX events_at ON events (at);
+
+CREATE TABLE controls (
+  id      INTEGER PRIMARY KEY,
+  kind    TEXT    NOT NULL,            -- pause, resume, run, approve, cancel, resend, …
+  subject TEXT    NOT NULL,
+  args    TEXT    NOT NULL DEFAULT '{}',
+  by      TEXT    NOT NULL,
+  at      INTEGER NOT NULL,
+  state   TEXT    NOT NULL DEFAULT 'waiting', -- waiting, done, failed
+  result  TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX controls_waiting ON controls (id) WHERE state = 'waiting';
+
+CREATE TABLE marks (
+  job  TEXT NOT NULL,
+  name TEXT NOT NULL,
+  at   INTEGER NOT NULL DEFAULT 0,
+  text TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (job, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE status (                  -- what a process tells of itself and its parts; one row a part
+  part TEXT PRIMARY KEY,               -- "node", "source/NAME", "destination/NAME", "job/NAME"
+  text TEXT NOT NULL,                  -- JSON object
+  at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- outbox. A lot is the batches of one parent under one token; it needs no row of its own.
+CREATE TABLE batches (
+  id          INTEGER PRIMARY KEY,
+  parent      INTEGER NOT NULL,        -- the entry
+  token       INTEGER NOT NULL,        -- the claim it was staged under
+  destination TEXT    NOT NULL,
+  route       TEXT    NOT NULL,        -- which send of which job: "orders/0"
+  seq         INTEGER NOT NULL,        -- within the lot
+  first       INTEGER NOT NULL,        -- record number of the first message
+  count       INTEGER NOT NULL,
+  state       TEXT    NOT NULL,        -- staged, ready, done
+  settled     INTEGER NOT NULL DEFAULT 0, -- 1: the last of its lot; jobs has not finished the entry yet
+  done        BLOB,                    -- bitmap: confirmed or set aside
+  sending     BLOB,                    -- bitmap: handed to the target, outcome not stored
+  dead        INTEGER NOT NULL DEFAULT 0,
+  repeats     INTEGER NOT NULL DEFAULT 0, -- messages sent again after a crash or an unknown outcome
+  attempts    INTEGER NOT NULL DEFAULT 0, -- passes
+  due         INTEGER NOT NULL DEFAULT 0,
+  trouble     TEXT    NOT NULL DEFAULT '', -- JSON: the messages that have failed so far
+  answers     TEXT    NOT NULL DEFAULT '', -- ids of its rows in answers, comma separated
+  made        INTEGER NOT NULL,
+  finished    INTEGER
+) STRICT;
+CREATE INDEX batches_ready ON batches (destination, id) WHERE state = 'ready';
+CREATE INDEX batches_parent ON batches (parent, state);
+CREATE INDEX batches_settled ON batches (id) WHERE settled = 1;
+CREATE INDEX batches_staged ON batches (parent, token) WHERE state = 'staged';
+
+CREATE TABLE payloads (
+  batch  INTEGER PRIMARY KEY,
+  keys   BLOB NOT NULL,                -- sorted 64-bit hashes of keys and captures; before frames, so that trace never reads those
+  frames BLOB NOT NULL                 -- zstd: key, headers, body of each message
+) STRICT;
+
+CREATE TABLE answers (
+  id          INTEGER PRIMARY KEY,
+  destination TEXT    NOT NULL,
+  at          INTEGER NOT NULL,
+  keys        BLOB    NOT NULL,        -- sorted 64-bit hashes of captured values
+  frame       BLOB    NOT NULL         -- zstd: batch, index and receipt of each message
+) STRICT;
+
+CREATE TABLE dead_letters (
+  id          INTEGER PRIMARY KEY,
+  parent      INTEGER NOT NULL,
+  batch       INTEGER NOT NULL,
+  idx         INTEGER NOT NULL,
+  destination TEXT    NOT NULL,
+  route       TEXT    NOT NULL,
+  key         TEXT    NOT NULL,
+  record      INTEGER NOT NULL,
+  state       TEXT    NOT NULL,        -- open, resent, discarded
+  kind        TEXT    NOT NULL,        -- refused, exhausted, expired, unknown
+  reason      TEXT    NOT NULL,
+  history     TEXT    NOT NULL,        -- JSON array of attempts
+  at          INTEGER NOT NULL,
+  closed      INTEGER,
+  note        TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX dead_open ON dead_letters (destination, id) WHERE state = 'open';
+CREATE INDEX dead_parent ON dead_letters (parent);

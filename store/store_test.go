@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+}
+
+func open(t testing.TB, folder string) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), Options{Folder: folder, AcceptDataLoss: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func mark(tx *Tx, name string, at int) error {
+	_, err := tx.Exec("INSERT INTO marks (job, name, at) VALUES ('t', ?, ?)", name, at)
+	return err
+}
+
+func marks(t testing.TB, db *DB) map[string]int {
+	t.Helper()
+	rows, err := db.Reader(t.Context()).Query("SELECT name, at FROM marks WHERE job = 't'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	got := map[string]int{}
+	for rows.Next() {
+		var name string
+		var at int
+		if err := rows.Scan(&name, &at); err != nil {
+			t.Fatal(err)
+		}
+		got[name] = at
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestEachCallerOfAGroupLearnsItsOwnOutcome(t *testing.T) {
+	t.Parallel()
+	db := open(t, t.TempDir())
+	refused := errors.New("refused")
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	var wg sync.WaitGroup
+	check := func(name string, ctx context.Context, want error, fn func(*Tx) error) {
+		wg.Go(func() {
+			if err := db.Tx(ctx, fn); !errors.Is(err, want) {
+				t.Errorf("%s: got %v, want %v", name, err, want)
+			}
+		})
+	}
+	for i := range 200 {
+		check("good", t.Context(), nil, func(tx *Tx) error { return mark(tx, fmt.Sprintf("good%d", i), i) })
+		check("fails", t.Context(), refused, func(tx *Tx) error {
+			return errors.Join(mark(tx, fmt.Sprintf("bad%d", i), i), refused)
+		})
+		check("conflicts", t.Context(), ErrConflict, func(tx *Tx) error {
+			_ = mark(tx, fmt.Sprintf("twice%d", i), i)
+			_ = mark(tx, fmt.Sprintf("twice%d", i), i)
+			return nil // even a function that swallows the error learns it
+		})
+		check("cancelled", cancelled, context.Canceled, func(tx *Tx) error { return mark(tx, "cancelled", i) })
+		wg.Go(func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic did not reach its caller")
+				}
+			}()
+			_ = db.Tx(t.Context(), func(tx *Tx) error {
+				_ = mark(tx, fmt.Sprintf("panic%d", i), i)
+				panic("planned")
+			})
+		})
+	}
+	wg.Wait()
+	got := marks(t, db)
+	if len(got) != 200 {
+		t.Fatalf("%d rows are there, want the 200 good ones only", len(got))
+	}
+	for i := range 200 {
+		if got[fmt.Sprintf("good%d", i)] != i {
+			t.Fatalf("good%d is missing", i)
+		}
+	}
+}
+
+func TestASecondExecutorIsToldWhoHoldsTheLock(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	one, two := open(t, folder), open(t, folder)
+	x, err := one.TryExecutor("waybill serve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held *HeldError
+	if _, err := two.TryExecutor("waybill run"); !errors.As(err, &held) || held.Holder.Command != "waybill serve" {
+		t.Fatalf("got %v, want the holder's name", err)
+	}
+	x.Release()
+	if _, err := two.TryExecutor("waybill run"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnotherProcessesWriteWakesTheExecutor(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	one, two := open(t, folder), open(t, folder)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := one.FollowOthers(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	woken, end := one.Watch("anything")
+	defer end()
+	// The first look only notes the version, so write until one is noticed.
+	for i, seen := 0, false; !seen; i++ {
+		if err := two.Tx(t.Context(), func(tx *Tx) error { return mark(tx, fmt.Sprint(i), i) }); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-woken:
+			seen = true
+		default:
+		}
+	}
+	cancel()
+	wg.Wait()
+}
+
+func BenchmarkTx(b *testing.B) {
+	db := open(b, b.TempDir())
+	b.SetParallelism(64)
+	b.ReportAllocs()
+	var n struct {
+		sync.Mutex
+		i int
+	}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			n.Lock()
+			n.i++
+			i := n.i
+			n.Unlock()
+			if err := db.Tx(b.Context(), func(tx *Tx) error { return mark(tx, fmt.Sprint(i), i) }); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

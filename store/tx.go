@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Reader runs queries. *Tx is one; DB.Reader gives one over committed rows.
+type Reader interface {
+	Query(query string, args ...any) (*Rows, error)
+	QueryRow(query string, args ...any) *Row
+}
+
+// Rows are the rows of a query, one at a time. Close them before the next statement of a Tx.
+type Rows struct {
+	rows *sql.Rows
+	note func(error) error
+}
+
+// Next moves on; it returns false at the end and on an error, which Err then returns.
+func (r *Rows) Next() bool { return r.rows.Next() }
+
+// Scan copies the columns of the current row, as database/sql does.
+func (r *Rows) Scan(dest ...any) error { return r.note(r.rows.Scan(dest...)) }
+
+// Err returns the error that ended the rows, nil at their proper end.
+func (r *Rows) Err() error { return r.note(r.rows.Err()) }
+
+// Close ends the query early or at its end; it may be called again.
+func (r *Rows) Close() error { return r.note(r.rows.Close()) }
+
+// A Row is the first row of a query.
+type Row struct {
+	row  *sql.Row
+	err  error
+	note func(error) error
+}
+
+// Scan copies the columns; ErrNotFound when the query has no row.
+func (r *Row) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	return r.note(r.row.Scan(dest...))
+}
+
+// A Tx is one function's part of a group. It is valid only while that function runs, on its goroutine.
+//
+// The first statement that fails poisons it: later ones return the same error, and all
+// that the function did is rolled back whatever it returns. (The engine may have rolled back the whole group; nothing may be run after that.)
+type Tx struct {
+	w      *writer
+	err    error
+	topics []string
+}
+
+// Exec runs a statement and returns the number of rows it changed.
+func (tx *Tx) Exec(query string, args ...any) (int64, error) {
+	if tx.err != nil {
+		return 0, tx.err
+	}
+	st, err := tx.w.prepare(query)
+	if err != nil {
+		return 0, tx.note(err)
+	}
+	res, err := st.ExecContext(background, args...)
+	if err != nil {
+		return 0, tx.note(err)
+	}
+	n, err := res.RowsAffected()
+	return n, tx.note(err)
+}
+
+// Query runs a query inside the transaction.
+func (tx *Tx) Query(query string, args ...any) (*Rows, error) {
+	if tx.err != nil {
+		return nil, tx.err
+	}
+	st, err := tx.w.prepare(query)
+	if err != nil {
+		return nil, tx.note(err)
+	}
+	rows, err := st.QueryContext(background, args...)
+	if err != nil {
+		return nil, tx.note(err)
+	}
+	return &Rows{rows: rows, note: tx.note}, nil
+}
+
+// QueryRow runs a query of one row, for example INSERT … RETURNING id.
+func (tx *Tx) QueryRow(query string, args ...any) *Row {
+	if tx.err != nil {
+		return &Row{err: tx.err}
+	}
+	st, err := tx.w.prepare(query)
+	if err != nil {
+		return &Row{err: tx.note(err)}
+	}
+	return &Row{row: st.QueryRowContext(background, args...), note: tx.note}
+}
+
+// Notify wakes those who Watch topic, once the group is committed.
+func (tx *Tx) Notify(topic string) {
+	for _, t := range tx.topics {
+		if t == topic {
+			return
+		}
+	}
+	tx.topics = append(tx.topics, topic)
+}
+
+// note translates err and remembers it, unless it only says that there is no row.
+func (tx *Tx) note(err error) error {
+	err = translate(err)
+	if err != nil && tx.err == nil && !errors.Is(err, ErrNotFound) {
+		tx.err = err
+	}
+	return err
+}
+
+// background governs statements: a caller's context governs only its wait in the queue,
+// for an interrupted statement would roll back the whole group.
+var background = context.Background()
+
+// In returns "(?,?,…)" with n places, at least one.
+func In(n int) string {
+	return "(?" + strings.Repeat(",?", max(n, 1)-1) + ")"
+}
+
+// Millis is how a time is stored: Unix milliseconds.
+func Millis(t time.Time) int64 { return t.UnixMilli() }
+
+// NullMillis is Millis, and NULL for the zero time.
+func NullMillis(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
+
+// Time is the time that Millis stored, in UTC.
+func Time(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// A panicked function's caller panics with this, so that the stack of the function is not lost.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.stack) }

@@ -1,0 +1,282 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"waybill/failpoint"
+)
+
+// groupMost bounds a group, so that one commit never holds the write lock for long.
+const groupMost = 256
+
+type request struct {
+	ctx    context.Context
+	fn     func(*Tx) error
+	err    error
+	panic  *panicError
+	topics []string
+	done   chan struct{}
+}
+
+// writer owns the writing connection; its goroutine runs from newWriter to stop.
+type writer struct {
+	db    *DB
+	conn  *sql.Conn
+	gate  *gate
+	stmts map[string]*sql.Stmt
+
+	mu     sync.Mutex
+	queue  []*request
+	closed bool
+	wake   chan struct{}
+	ended  chan struct{}
+}
+
+func newWriter(db *DB, conn *sql.Conn, g *gate) *writer {
+	w := &writer{
+		db: db, conn: conn, gate: g, stmts: map[string]*sql.Stmt{},
+		wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	go w.run()
+	return w
+}
+
+// Tx runs fn once, inside a transaction that is durable when Tx returns nil, on the writer's goroutine. fn does SQL only: no I/O, no
+// waiting, no call of Tx. ctx governs the wait in the queue; once fn has begun it is no longer looked at.
+// When fn panics, Tx panics with the same value and fn's stack.
+func (db *DB) Tx(ctx context.Context, fn func(tx *Tx) error) error {
+	r := &request{ctx: ctx, fn: fn, done: make(chan struct{})}
+	if err := db.writer.enqueue(r); err != nil {
+		return err
+	}
+	<-r.done
+	if r.panic != nil {
+		panic(r.panic)
+	}
+	return r.err
+}
+
+func (w *writer) enqueue(r *request) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return ErrClosed
+	}
+	if err := w.db.Err(); err != nil {
+		return err
+	}
+	w.queue = append(w.queue, r)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// stop refuses later requests, lets those that queue finish, and returns when the goroutine has ended.
+func (w *writer) stop() {
+	w.mu.Lock()
+	already := w.closed
+	w.closed = true
+	w.mu.Unlock()
+	if !already {
+		close(w.wake)
+	}
+	<-w.ended
+}
+
+func (w *writer) run() {
+	defer close(w.ended)
+	for open := true; open; {
+		_, open = <-w.wake
+		for group := w.take(); len(group) > 0; group = w.take() {
+			w.commit(group)
+		}
+	}
+	for _, st := range w.stmts {
+		_ = st.Close()
+	}
+}
+
+func (w *writer) take() []*request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(w.queue), groupMost)
+	group := w.queue[:n:n]
+	w.queue = w.queue[n:]
+	return group
+}
+
+// commit runs one group and answers each of its callers.
+func (w *writer) commit(group []*request) {
+	err := w.db.Err()
+	if err == nil {
+		err = w.transact(group)
+	}
+	if err != nil {
+		if errors.Is(err, errFatal) {
+			w.db.fail(err)
+		}
+		for _, r := range group {
+			if r.panic == nil {
+				r.err = err
+			}
+		}
+	}
+	var topics []string
+	for _, r := range group {
+		if r.err == nil && r.panic == nil {
+			topics = append(topics, r.topics...)
+		}
+		close(r.done)
+	}
+	for _, t := range topics {
+		w.db.Wake(t)
+	}
+}
+
+// transact returns an error when the whole group has failed; each request's own outcome is in the request.
+func (w *writer) transact(group []*request) error {
+	leave, err := w.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	wrote := false
+	for _, r := range group {
+		if err := r.ctx.Err(); err != nil {
+			r.err = fmt.Errorf("wait for the ledger: %w", context.Cause(r.ctx))
+			continue
+		}
+		wrote = true
+		if err := w.one(r); err != nil {
+			return w.abandon(err)
+		}
+	}
+	if !wrote {
+		return w.exec("ROLLBACK")
+	}
+	failpoint.Hit("store/committing")
+	if err := w.exec("COMMIT"); err != nil {
+		if errors.Is(err, ErrFull) {
+			return w.abandon(err)
+		}
+		return fmt.Errorf("%w: commit: %w", errFatal, err)
+	}
+	failpoint.Hit("store/committed")
+	return nil
+}
+
+// enter begins the group's transaction, stepping aside for other processes first.
+func (w *writer) enter() (leave func(), err error) {
+	w.db.mu.Lock()
+	executing := w.db.executor != nil
+	w.db.mu.Unlock()
+	leave = func() {}
+	if executing {
+		w.gate.stepAside()
+	} else {
+		if leave, err = w.gate.queue(); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.begin(); err != nil {
+		leave()
+		return nil, err
+	}
+	return leave, nil
+}
+
+// begin waits for the write lock by looking often: SQLite's own busy handler backs off to
+// 100 ms, by which time a busy executor has taken the lock again.
+func (w *writer) begin() error {
+	tick := time.NewTicker(500 * time.Microsecond)
+	defer tick.Stop()
+	patience := time.NewTimer(10 * time.Second)
+	defer patience.Stop()
+	for {
+		err := w.exec("BEGIN IMMEDIATE")
+		if !errors.Is(err, ErrBusy) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-patience.C:
+			return err
+		}
+	}
+}
+
+// one runs a request between SAVEPOINT and RELEASE. The error it returns is the
+// group's: the engine has rolled back, or the savepoint could not be handled.
+func (w *writer) one(r *request) error {
+	if err := w.exec("SAVEPOINT caller"); err != nil {
+		return err
+	}
+	tx := &Tx{w: w}
+	r.err = call(r, tx)
+	if tx.err != nil {
+		r.err = tx.err
+		if errors.Is(tx.err, errFatal) {
+			return tx.err
+		}
+	}
+	if r.err == nil && r.panic == nil {
+		r.topics = tx.topics
+		return w.exec("RELEASE caller")
+	}
+	// Where the engine has rolled back the transaction itself there is no such savepoint
+	// any more: that is how it is noticed.
+	if err := w.exec("ROLLBACK TO caller"); err != nil {
+		if tx.err != nil {
+			return tx.err
+		}
+		return err
+	}
+	return w.exec("RELEASE caller")
+}
+
+func call(r *request, tx *Tx) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.panic = &panicError{value: v, stack: debug.Stack()}
+		}
+	}()
+	return r.fn(tx)
+}
+
+// abandon rolls back what the engine may have left of the transaction and returns why.
+func (w *writer) abandon(cause error) error {
+	if err := w.exec("ROLLBACK"); err != nil && !errors.Is(cause, ErrFull) && !errors.Is(cause, errFatal) {
+		return fmt.Errorf("%w: %w", errFatal, errors.Join(cause, err))
+	}
+	return cause
+}
+
+func (w *writer) exec(query string) error {
+	st, err := w.prepare(query)
+	if err != nil {
+		return translate(err)
+	}
+	_, err = st.ExecContext(background)
+	return translate(err)
+}
+
+// prepare keeps one prepared statement per text: the texts are constants of the program, so there are few.
+func (w *writer) prepare(query string) (*sql.Stmt, error) {
+	if st := w.stmts[query]; st != nil {
+		return st, nil
+	}
+	st, err := w.conn.PrepareContext(background, query)
+	if err != nil {
+		return nil, err
+	}
+	w.stmts[query] = st
+	return st, nil
+}
