@@ -9,6 +9,7 @@ CREATE TABLE objects (
   bytes  BLOB,                         -- NULL when in a file
   made   INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX objects_name ON objects (name) WHERE name IS NOT NULL;
 
 -- ledger
 CREATE TABLE files (
@@ -30,6 +31,8 @@ CREATE TABLE files (
 CREATE UNIQUE INDEX files_version ON files (source, path, version);
 CREATE INDEX files_digest ON files (digest) WHERE digest IS NOT NULL;
 CREATE INDEX files_closable ON files (source, id) WHERE state = 'closable';
+CREATE INDEX files_seen ON files (source, path) WHERE state = 'seen';
+CREATE INDEX files_kept ON files (closed) WHERE closed IS NOT NULL AND object IS NOT NULL; -- for retention
 
 CREATE TABLE entries (
   id       INTEGER PRIMARY KEY,
@@ -63,6 +66,7 @@ CREATE UNIQUE INDEX entries_identity ON entries (job, identity) WHERE identity I
 CREATE INDEX entries_due ON entries (job, id) WHERE state IN ('received', 'working');
 CREATE INDEX entries_open ON entries (state, id) WHERE state IN ('held', 'received', 'working', 'accepted', 'failed');
 CREATE INDEX entries_file ON entries (file) WHERE file IS NOT NULL;
+CREATE INDEX entries_origin ON entries (origin) WHERE origin IS NOT NULL;
 
 -- Identities of entries that retention has removed; live ones stand in entries.
 CREATE TABLE identities (

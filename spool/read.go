@@ -1,0 +1,131 @@
+package spool
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+
+	"waybill/store"
+)
+
+// A Reader reads one object. Read, from the beginning to the end, checks the digest: where the bytes are
+// not those that were kept, the last Read returns a [*CorruptError] instead of io.EOF. ReadAt is
+// not checked; Verify does it. ReadAt may be called concurrently, also beside Read.
+type Reader struct {
+	object   Object
+	content  io.ReaderAt
+	sequence io.Reader
+	hash     hash.Hash // nil when the digest was checked already
+	file     *os.File
+	checked  bool
+	err      error
+}
+
+// Reader opens the object id. A missing one is store.ErrNotFound, a damaged one a [*CorruptError].
+func (s *Spool) Reader(ctx context.Context, id int64) (*Reader, error) {
+	r := &Reader{object: Object{ID: id}}
+	var name string
+	var content []byte
+	err := s.db.Reader(ctx).QueryRow(`SELECT size, digest, COALESCE(name, ''), bytes FROM objects WHERE id = ?`, id).
+		Scan(&r.object.Size, &r.object.Digest, &name, &content)
+	if err != nil {
+		return nil, fmt.Errorf("read object %d: %w", id, err)
+	}
+	if name == "" {
+		if sum := sha256.Sum256(content); !bytes.Equal(sum[:], r.object.Digest) {
+			return nil, &CorruptError{Object: id, Reason: fmt.Sprintf("its SHA-256 is %x, not %x", sum, r.object.Digest)}
+		}
+		b := bytes.NewReader(content)
+		r.content, r.sequence, r.checked = b, b, true
+		return r, nil
+	}
+	f, err := os.Open(s.path(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &CorruptError{Object: id, Path: s.path(name), Reason: "the file is missing"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read object %d: %w", id, err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() != r.object.Size {
+		err = &CorruptError{Object: id, Path: f.Name(), Reason: fmt.Sprintf("it has %d bytes, not %d", info.Size(), r.object.Size)}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("read object %d: %w", id, err)
+	}
+	r.file, r.content, r.sequence, r.hash = f, f, f, sha256.New()
+	return r, nil
+}
+
+// Size returns the number of bytes.
+func (r *Reader) Size() int64 { return r.object.Size }
+
+// Digest returns the SHA-256 the object was kept under.
+func (r *Reader) Digest() []byte { return r.object.Digest }
+
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.sequence.Read(p)
+	if r.hash != nil {
+		_, _ = r.hash.Write(p[:n])
+	}
+	if err == io.EOF && !r.checked {
+		err = r.check()
+	}
+	if err != nil {
+		r.err = err
+	}
+	return n, err
+}
+
+// check compares the digest at the end of the bytes and returns io.EOF when it is right.
+func (r *Reader) check() error {
+	sum := r.hash.Sum(nil)
+	if !bytes.Equal(sum, r.object.Digest) {
+		return &CorruptError{Object: r.object.ID, Path: r.file.Name(), Reason: fmt.Sprintf("its SHA-256 is %x, not %x", sum, r.object.Digest)}
+	}
+	r.checked = true
+	return io.EOF
+}
+
+// ReadAt reads at an offset, see [io.ReaderAt].
+func (r *Reader) ReadAt(p []byte, off int64) (int, error) { return r.content.ReadAt(p, off) }
+
+// Verify reads what Read has not read yet and returns nil when the object is what was kept. Whoever stops reading early,
+// or reads by ReadAt, calls it before relying on what was read.
+func (r *Reader) Verify() error {
+	if r.checked {
+		return nil
+	}
+	if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Close ends the reading.
+func (r *Reader) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	return r.file.Close()
+}
+
+// Remove deletes the rows of objects whose referrers let go of them in the same transaction. Their files are left to
+// the sweep. Unknown ids are passed over.
+func (s *Spool) Remove(tx *store.Tx, ids ...int64) error {
+	for _, id := range ids {
+		if _, err := tx.Exec(`DELETE FROM objects WHERE id = ?`, id); err != nil {
+			return fmt.Errorf("remove object %d: %w", id, err)
+		}
+	}
+	return nil
+}
