@@ -18,11 +18,12 @@ const (
 
 // Error is a failed attempt with its fault.
 type Error struct {
-	Fault  Fault
-	After  time.Duration // Retry-After: not before this long from now; 0 means not said
-	Status int           // HTTP status or AMQP reply code, 0 when none
-	Body   string        // head of the answer, at most 1 KiB
-	Err    error
+	Fault   Fault
+	After   time.Duration // Retry-After: not before this long from now; 0 means not said
+	Status  int           // HTTP status or AMQP reply code, 0 when none
+	Body    string        // head of the answer, at most 1 KiB
+	Untried bool          // nothing of the message went out (its neighbour's failure took the connection): no attempt counts
+	Err     error
 }
 
 func (e *Error) Error() string { return e.Err.Error() }

@@ -1,4 +1,3 @@
-// Package outbox keeps each message until its destination confirms it.
 package outbox
 
 import (
@@ -22,8 +21,10 @@ type Header struct{ Name, Value string }
 type Message struct {
 	Key     string // stable for ever: a UUID's text or the job's own key, see Keys in docs/architecture.md
 	Headers []Header
+	Ref     string // the job's key as a person writes it ("A-1001"): what trace looks for; "" without one
 	Body    []byte
-	Open    func() (io.ReadCloser, error) // set instead of Body when the body is a spooled object (whole files)
+	Object  int64                         // spool object that holds the body (whole files), 0 when Body does
+	Open    func() (io.ReadCloser, error) // opens Object; set when the message is delivered
 	Size    int64                         // of the body, bytes
 	Record  int64                         // number of the record it was made from, 0 for the whole entry
 	Repeat  bool                          // an earlier attempt may have arrived

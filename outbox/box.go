@@ -1,0 +1,210 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"waybill/store"
+)
+
+// Topic is what is notified in the store when messages become ready, and when a destination is paused or resumed.
+const Topic = "outbox"
+
+// SettledTopic is notified when the last message of a lot is confirmed or set aside.
+const SettledTopic = "settled"
+
+// A Bodies opens spooled objects (whole files to be delivered).
+type Bodies interface {
+	Open(ctx context.Context, object int64) (io.ReadCloser, error)
+}
+
+// Config is what New needs.
+type Config struct {
+	Bodies Bodies
+	Log    *slog.Logger
+	Now    func() time.Time // nil: time.Now
+}
+
+// An Outbox is the messages that are to be delivered, and their couriers.
+type Outbox struct {
+	db      *store.DB
+	bodies  Bodies
+	log     *slog.Logger
+	now     func() time.Time
+	encoder *zstd.Encoder
+	decoder *zstd.Decoder
+
+	mu       sync.Mutex
+	couriers map[string]*courier
+	changed  chan struct{} // rings Run when the destinations were set anew
+}
+
+// New makes an outbox over db. Couriers start with Run.
+func New(db *store.DB, c Config) (*Outbox, error) {
+	// One frame a call, on the caller's goroutine: the callers are parallel enough.
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithWindowSize(256<<10))
+	if err != nil {
+		return nil, fmt.Errorf("make the compressor: %w", err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(64<<20))
+	if err != nil {
+		return nil, fmt.Errorf("make the decompressor: %w", err)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Outbox{
+		db: db, bodies: c.Bodies, log: c.Log, now: c.Now, encoder: enc, decoder: dec,
+		couriers: map[string]*courier{}, changed: make(chan struct{}, 1),
+	}, nil
+}
+
+// SetDestinations replaces the destinations. Those that stay keep what they know of their health; messages under way
+// finish with the old target.
+func (o *Outbox) SetDestinations(ds []Destination) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	old := o.couriers
+	o.couriers = map[string]*courier{}
+	for _, d := range ds {
+		c := old[d.Name]
+		if c == nil {
+			c = newCourier(o, d)
+		}
+		c.set(d)
+		o.couriers[d.Name] = c
+	}
+	select {
+	case o.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Run delivers until ctx ends; then it lets what is under way finish within grace and returns.
+func (o *Outbox) Run(ctx context.Context, grace time.Duration) error {
+	var wg sync.WaitGroup
+	running := map[*courier]context.CancelFunc{}
+	defer wg.Wait()
+	for {
+		o.mu.Lock()
+		now := make(map[*courier]bool, len(o.couriers))
+		for _, c := range o.couriers {
+			now[c] = true
+		}
+		o.mu.Unlock()
+		for c, stop := range running {
+			if !now[c] {
+				stop()
+				delete(running, c)
+			}
+		}
+		for c := range now {
+			if running[c] == nil {
+				child, stop := context.WithCancel(ctx)
+				running[c] = stop
+				wg.Go(func() { c.run(child, grace) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+			for _, stop := range running {
+				stop()
+			}
+			return nil
+		case <-o.db.Failed():
+			for _, stop := range running {
+				stop()
+			}
+			return o.db.Err()
+		case <-o.changed:
+		}
+	}
+}
+
+// A Settled is a lot whose messages are all confirmed or set aside.
+type Settled struct {
+	Parent  int64
+	Batches []int64
+	Dead    int64 // open dead letters of the parent
+}
+
+// Settled returns up to n lots that have settled and are not finished yet, oldest first.
+func (o *Outbox) Settled(ctx context.Context, n int) ([]Settled, error) {
+	rows, err := o.db.Reader(ctx).Query(`SELECT b.id, b.parent,
+		(SELECT count(*) FROM dead_letters d WHERE d.parent = b.parent AND d.state = 'open')
+		FROM batches b WHERE b.settled = 1 ORDER BY b.id LIMIT ?`, n)
+	if err != nil {
+		return nil, fmt.Errorf("look for settled lots: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var found []Settled
+	for rows.Next() {
+		var id int64
+		var s Settled
+		if err := rows.Scan(&id, &s.Parent, &s.Dead); err != nil {
+			return nil, fmt.Errorf("look for settled lots: %w", err)
+		}
+		i := slices.IndexFunc(found, func(f Settled) bool { return f.Parent == s.Parent })
+		if i < 0 {
+			i = len(found)
+			found = append(found, s)
+		}
+		found[i].Batches = append(found[i].Batches, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("look for settled lots: %w", err)
+	}
+	return found, nil
+}
+
+// Finished takes note, in the transaction that finishes their parents, that the lots have been seen to.
+func (o *Outbox) Finished(tx *store.Tx, lots []Settled) error {
+	for _, s := range lots {
+		for _, id := range s.Batches {
+			if _, err := tx.Exec(`UPDATE batches SET settled = 0 WHERE id = ?`, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Paused returns why destination is paused, "" when it is not.
+func (o *Outbox) Paused(ctx context.Context, destination string) (string, error) {
+	var text string
+	err := o.db.Reader(ctx).QueryRow(`SELECT text FROM marks WHERE job = ? AND name = 'paused'`, "destination/"+destination).Scan(&text)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	return text, err
+}
+
+// Pause keeps destination from delivering, in this and every later process, until Resume. why is shown to people.
+func (o *Outbox) Pause(ctx context.Context, destination, why string) error {
+	return o.db.Tx(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO marks (job, name, at, text) VALUES (?, 'paused', ?, ?)
+			ON CONFLICT (job, name) DO NOTHING`, "destination/"+destination, store.Millis(o.now()), why)
+		tx.Notify(Topic)
+		return err
+	})
+}
+
+// Resume ends Pause and what a courier had paused itself.
+func (o *Outbox) Resume(ctx context.Context, destination string) error {
+	return o.db.Tx(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM marks WHERE job = ? AND name = 'paused'`, "destination/"+destination)
+		tx.Notify(Topic)
+		return err
+	})
+}

@@ -1,0 +1,234 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"waybill/failpoint"
+	"waybill/store"
+)
+
+// answer is one line of an answers frame.
+type answer struct {
+	Batch int64 `json:"b"`
+	Index int   `json:"i"`
+	At    int64 `json:"at"`
+	Receipt
+}
+
+// A dead message is one to be set aside.
+type dead struct {
+	batch   *leased
+	index   int
+	kind    string
+	reason  string
+	history []attempt
+}
+
+// checkpoint stores what has been reported since the last one.
+// The bitmaps are changed in memory first: a failed transaction ends the process or leaves the
+// batch ready with its old bitmap, so that its messages go out again.
+func (p *pass) checkpoint() error {
+	p.mu.Lock()
+	results := p.results
+	p.results = nil
+	p.mu.Unlock()
+	if len(results) == 0 {
+		return nil
+	}
+	p.storing.Lock()
+	defer p.storing.Unlock()
+	touched := map[int]bool{}
+	var answers []answer
+	var deads []dead
+	for _, r := range results {
+		b := p.batches[r.batch]
+		touched[r.batch] = true
+		if r.err == nil {
+			b.done.set(r.index)
+			b.sending.clear(r.index)
+			delete(b.trouble, r.index)
+			answers = append(answers, answer{Batch: b.id, Index: r.index, At: store.Millis(r.at), Receipt: r.receipt})
+			continue
+		}
+		if r.repeat {
+			b.repeats++
+		}
+		if d, aside := p.afterFailure(b, r); aside {
+			deads = append(deads, d)
+		}
+	}
+	frame, keys, err := p.c.out.packAnswers(answers)
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("outbox/checkpointing")
+	err = p.c.out.db.Tx(context.Background(), func(tx *store.Tx) error {
+		return p.write(tx, touched, frame, keys, deads)
+	})
+	failpoint.Hit("outbox/checkpointed")
+	return err
+}
+
+// afterFailure says whether the message is to be set aside, and when its batch is looked at again.
+func (p *pass) afterFailure(b *leased, r result) (dead, bool) {
+	e := r.err.(*Error) //nolint:errorlint // made by failed and choose, never wrapped
+	options := p.dest.Options
+	a := attempt{At: store.Millis(r.at), Error: e.Error(), Status: e.Status, Body: e.Body}
+	wait := options.Retry.wait(1)
+	switch {
+	case e.Fault == FaultRefused:
+		return p.aside(b, r.index, "refused", a), true
+	case e.Fault == faultExpired:
+		return p.aside(b, r.index, "expired", a), true
+	case e.Fault == FaultUnknown && options.Unknown.Mode == "hold":
+		return p.aside(b, r.index, "unknown", a), true
+	case e.Fault == FaultUnknown: // ask: its sending bit stays, and the next pass asks
+	case e.Fault == faultCounts:
+		b.sending.clear(r.index)
+		t := b.trouble[r.index]
+		if t == nil {
+			t = &trouble{Attempts: 1} // the failure before this one was not counted yet
+			b.trouble[r.index] = t
+		}
+		if t.Attempts++; t.Attempts >= options.Retry.Attempts {
+			return p.aside(b, r.index, "exhausted", a), true
+		}
+		t.add(a)
+		wait = options.Retry.wait(t.Attempts)
+	default:
+		b.sending.clear(r.index)
+	}
+	until := r.at.Add(max(wait, min(e.After, options.Retry.Longest)))
+	if p.due.IsZero() || until.Before(p.due) {
+		p.due = until
+	}
+	return dead{}, false
+}
+
+// aside takes the message out of its batch.
+func (p *pass) aside(b *leased, index int, kind string, a attempt) dead {
+	t := b.trouble[index]
+	if t == nil {
+		t = &trouble{}
+	}
+	t.add(a)
+	delete(b.trouble, index)
+	b.done.set(index)
+	b.sending.clear(index)
+	b.dead++
+	p.c.health.forget(messageID{b.id, index})
+	return dead{batch: b, index: index, kind: kind, reason: a.Error, history: t.History}
+}
+
+func (p *pass) complete(b *leased) bool {
+	for i := range b.count {
+		if !b.done.has(i) {
+			return false
+		}
+	}
+	return true
+}
+
+func (o *Outbox) packAnswers(answers []answer) (frame, keys []byte, err error) {
+	if len(answers) == 0 {
+		return nil, nil, nil
+	}
+	var raw []byte
+	var hashes []uint64
+	for _, a := range answers {
+		line, err := json.Marshal(a)
+		if err != nil {
+			return nil, nil, fmt.Errorf("store the answer to message %d of batch %d: %w", a.Index, a.Batch, err)
+		}
+		raw = append(append(raw, line...), '\n')
+		for _, c := range a.Captures {
+			hashes = append(hashes, hashKey(c.Value))
+		}
+	}
+	return o.encoder.EncodeAll(raw, nil), keyBlock(hashes), nil
+}
+
+// write stores one checkpoint.
+func (p *pass) write(tx *store.Tx, touched map[int]bool, frame, keys []byte, deads []dead) error {
+	now := store.Millis(p.c.out.now())
+	var answersID int64
+	if frame != nil {
+		err := tx.QueryRow(`INSERT INTO answers (destination, at, keys, frame) VALUES (?, ?, ?, ?) RETURNING id`,
+			p.c.name, now, keys, frame).Scan(&answersID)
+		if err != nil {
+			return err
+		}
+	}
+	for _, d := range deads {
+		if err := insertDead(tx, p.c.name, d, now); err != nil {
+			return err
+		}
+	}
+	for i := range touched {
+		if err := p.writeBatch(tx, p.batches[i], answersID, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) writeBatch(tx *store.Tx, b *leased, answersID, now int64) error {
+	answers := b.answers
+	if answersID != 0 {
+		if answers != "" {
+			answers += ","
+		}
+		answers += strconv.FormatInt(answersID, 10)
+	}
+	b.answers = answers
+	if p.complete(b) {
+		_, err := tx.Exec(`UPDATE batches SET state = 'done', done = NULL, sending = NULL, dead = ?, repeats = ?, trouble = '', answers = ?, finished = ?,
+			settled = CASE WHEN EXISTS (SELECT 1 FROM batches o WHERE o.parent = ? AND o.state = 'ready' AND o.id <> ?) THEN 0 ELSE 1 END
+			WHERE id = ? AND state = 'ready'`, b.dead, b.repeats, answers, now, b.parent, b.id, b.id)
+		tx.Notify(SettledTopic)
+		return err
+	}
+	failed := ""
+	if len(b.trouble) > 0 {
+		text, err := json.Marshal(b.trouble)
+		if err != nil {
+			return fmt.Errorf("store the history of batch %d: %w", b.id, err)
+		}
+		failed = string(text)
+	}
+	var due int64
+	if !p.due.IsZero() {
+		due = store.Millis(p.due)
+	}
+	var sending any
+	if p.dest.Options.Unknown.Mode != "repeat" {
+		sending = []byte(b.sending)
+	}
+	_, err := tx.Exec(`UPDATE batches SET done = ?, sending = ?, dead = ?, repeats = ?, attempts = attempts + 1, due = ?, trouble = ?, answers = ?
+		WHERE id = ? AND state = 'ready'`,
+		[]byte(b.done), sending, b.dead, b.repeats, due, failed, answers, b.id)
+	return err
+}
+
+// markSending stores which messages are about to go out.
+func (p *pass) markSending(from, till int) error {
+	p.storing.Lock()
+	defer p.storing.Unlock()
+	touched := map[*leased]bool{}
+	for _, at := range p.open[from:till] {
+		b := p.batches[at.batch]
+		b.sending.set(at.index)
+		touched[b] = true
+	}
+	return p.c.out.db.Tx(context.Background(), func(tx *store.Tx) error {
+		for b := range touched {
+			if _, err := tx.Exec(`UPDATE batches SET sending = ? WHERE id = ? AND state = 'ready'`, []byte(b.sending), b.id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,231 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"waybill/store"
+)
+
+// A leased batch is under way. On SQLite the lease is in memory only: nobody but the executor delivers, and after a
+// restart every lease is free.
+type leased struct {
+	id       int64
+	parent   int64
+	route    string
+	count    int
+	attempts int
+	dead     int
+	repeats  int
+	made     time.Time
+	done     bitmap
+	sending  bitmap // stored before the crash: outcome unknown
+	trouble  map[int]*trouble
+	answers  string
+	messages []Message
+}
+
+// trouble is what is kept of a message that has failed at a destination that confirmed others.
+type trouble struct {
+	Attempts int       `json:"n"`
+	History  []attempt `json:"h"`
+}
+
+// An attempt is one failed try.
+type attempt struct {
+	At     int64  `json:"at"`
+	Error  string `json:"error"`
+	Status int    `json:"status,omitempty"`
+	Body   string `json:"body,omitempty"`
+}
+
+// historyMost bounds the attempts kept: the first ones and the latest tell most.
+const historyMost = 10
+
+func (t *trouble) add(a attempt) {
+	if len(t.History) >= historyMost {
+		t.History = slices.Delete(t.History, historyMost/2, historyMost/2+1)
+	}
+	t.History = append(t.History, a)
+}
+
+const leasedColumns = `b.id, b.parent, b.route, b.count, b.attempts, b.dead, b.repeats, b.made, b.done, b.sending, b.trouble, b.answers, p.frames`
+
+// claim leases the oldest batches that are due, up to the bounds of a pass. next is how long until another becomes due when there are none.
+func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, next time.Duration, err error) {
+	c.mu.Lock()
+	most := passBatches + len(c.busy)
+	c.mu.Unlock()
+	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
+		WHERE b.destination = ? AND b.state = 'ready' AND b.due <= ? ORDER BY b.id LIMIT ?`, c.name, store.Millis(now), most)
+	if err != nil {
+		return nil, 0, fmt.Errorf("claim messages: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	total := 0
+	for total < passMessages && len(found) < passBatches && rows.Next() {
+		b, err := c.lease(ctx, rows)
+		if err != nil {
+			return nil, 0, err
+		}
+		if b == nil {
+			continue
+		}
+		if total > 0 && total+b.count > passMessages {
+			c.unlease(b)
+			break
+		}
+		total += b.count
+		found = append(found, b)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, 0, fmt.Errorf("claim messages: %w", err)
+	}
+	if len(found) > 0 {
+		return found, 0, nil
+	}
+	return nil, c.nextDue(ctx, now), nil
+}
+
+// nextDue is how long until the next waiting batch is due.
+func (c *courier) nextDue(ctx context.Context, now time.Time) time.Duration {
+	var due *int64
+	err := c.out.db.Reader(ctx).QueryRow(`SELECT min(due) FROM batches WHERE destination = ? AND state = 'ready' AND due > ?`,
+		c.name, store.Millis(now)).Scan(&due)
+	if err != nil || due == nil {
+		return idle
+	}
+	return min(idle, max(time.Millisecond, store.Time(*due).Sub(now)))
+}
+
+// lease reads one row and marks its batch as under way; nil when it already is.
+func (c *courier) lease(ctx context.Context, rows *store.Rows) (*leased, error) {
+	b := &leased{}
+	var done, sending, frames []byte
+	var made int64
+	var failed string
+	if err := rows.Scan(&b.id, &b.parent, &b.route, &b.count, &b.attempts, &b.dead, &b.repeats, &made, &done, &sending, &failed, &b.answers, &frames); err != nil {
+		return nil, fmt.Errorf("claim messages: %w", err)
+	}
+	c.mu.Lock()
+	if c.busy[b.id] {
+		c.mu.Unlock()
+		return nil, nil
+	}
+	c.busy[b.id] = true
+	c.mu.Unlock()
+	b.made = store.Time(made)
+	b.done, b.sending = newBitmap(done, b.count), newBitmap(sending, b.count)
+	b.trouble = map[int]*trouble{}
+	if failed != "" {
+		if err := json.Unmarshal([]byte(failed), &b.trouble); err != nil {
+			c.unlease(b)
+			return nil, fmt.Errorf("claim batch %d: its history: %w", b.id, err)
+		}
+	}
+	if err := c.load(ctx, b, frames); err != nil {
+		c.unlease(b)
+		return nil, err
+	}
+	return b, nil
+}
+
+func (c *courier) unlease(b *leased) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.busy, b.id)
+}
+
+func (c *courier) load(ctx context.Context, b *leased, frames []byte) error {
+	ms, err := c.out.unpack(b.id, b.count, frames)
+	if err != nil {
+		return err
+	}
+	dest, _ := c.current()
+	var judge Judge
+	if dest.Judge != nil {
+		judge = dest.Judge(b.route)
+	}
+	for i := range ms {
+		m := &ms[i]
+		m.Judge = judge
+		m.Repeat = b.sending.has(i)
+		if id := m.Object; id != 0 {
+			m.Open = func() (io.ReadCloser, error) { return c.out.bodies.Open(ctx, id) }
+		}
+	}
+	b.messages = ms
+	return nil
+}
+
+// unpack decompresses a batch's payload.
+func (o *Outbox) unpack(id int64, count int, frames []byte) ([]Message, error) {
+	raw, err := o.decoder.DecodeAll(frames, nil)
+	if err != nil {
+		return nil, fmt.Errorf("batch %d: decompress: %w", id, err)
+	}
+	ms, err := messages(raw, count)
+	if err != nil {
+		return nil, fmt.Errorf("batch %d: %w", id, err)
+	}
+	return ms, nil
+}
+
+// trial delivers one waiting message of a suspect destination: the next after the last trial's, so that a poisonous
+// one cannot keep the destination suspect.
+func (c *courier) trial(ctx context.Context) (time.Duration, error) {
+	b, index, err := c.nextTrial(ctx)
+	if err != nil || b == nil {
+		return idle, err
+	}
+	c.mu.Lock()
+	c.after = messageID{b.id, index}
+	c.mu.Unlock()
+	c.start(ctx, []*leased{b}, index)
+	return idle, nil
+}
+
+// nextTrial finds the first open message after the last trial's, beginning anew behind the last one.
+func (c *courier) nextTrial(ctx context.Context) (*leased, int, error) {
+	c.mu.Lock()
+	after := c.after
+	c.mu.Unlock()
+	for _, from := range []messageID{after, {}} {
+		id := from.batch
+		for {
+			b, err := c.oneFrom(ctx, id)
+			if err != nil {
+				return nil, 0, err
+			}
+			if b == nil {
+				break
+			}
+			for i := range b.count {
+				if !b.done.has(i) && (b.id > from.batch || i > from.index || from == (messageID{})) {
+					return b, i, nil
+				}
+			}
+			c.unlease(b)
+			id = b.id + 1
+		}
+	}
+	return nil, 0, nil
+}
+
+// oneFrom leases the first ready batch with an id of at least from, due or not: nil when there is none.
+func (c *courier) oneFrom(ctx context.Context, from int64) (*leased, error) {
+	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
+		WHERE b.destination = ? AND b.state = 'ready' AND b.id >= ? ORDER BY b.id LIMIT 1`, c.name, from)
+	if err != nil {
+		return nil, fmt.Errorf("choose a message to try: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	if !rows.Next() {
+		return nil, rows.Err()
+	}
+	return c.lease(ctx, rows)
+}

@@ -1,0 +1,151 @@
+package outbox
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Bounds of a pass, and of how many passes overlap so that the tail of one does not leave the connections idle.
+const (
+	passMessages = 1000
+	passBatches  = 250
+	passes       = 3
+)
+
+// A courier delivers the messages of one destination.
+type courier struct {
+	out    *Outbox
+	name   string
+	log    *slog.Logger
+	health health
+
+	mu      sync.Mutex
+	dest    Destination
+	limiter *rate.Limiter
+	active  int            // passes under way
+	busy    map[int64]bool // batches under way
+	after   messageID      // where the last trial was
+	ended   chan struct{}  // rings when a pass has ended
+	wg      sync.WaitGroup
+}
+
+func newCourier(o *Outbox, d Destination) *courier {
+	return &courier{
+		out: o, name: d.Name, log: o.log.With("destination", d.Name),
+		busy: map[int64]bool{}, ended: make(chan struct{}, 1),
+	}
+}
+
+func (c *courier) set(d Destination) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d.Options = d.Options.WithDefaults()
+	c.dest = d
+	c.limiter = d.Options.Rate.limiter()
+	c.health.set(d.Options)
+}
+
+func (c *courier) current() (Destination, *rate.Limiter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dest, c.limiter
+}
+
+// all is what only is when a pass is no trial.
+const all = -1
+
+// run claims and delivers until ctx ends, then waits for what is under way: it is cancelled after grace.
+func (c *courier) run(ctx context.Context, grace time.Duration) {
+	woken, end := c.out.db.Watch(Topic)
+	defer end()
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	for ctx.Err() == nil {
+		wait, err := c.turn(work)
+		if err != nil {
+			c.log.Error("cannot look for messages to deliver", "error", err)
+			wait = time.Second
+		}
+		if wait == 0 {
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-woken:
+		case <-c.ended:
+		case <-timer.C:
+		case <-c.out.db.Failed():
+			timer.Stop()
+			cancel()
+			c.wg.Wait()
+			return
+		}
+		timer.Stop()
+	}
+	timer := time.AfterFunc(grace, cancel)
+	defer timer.Stop()
+	c.wg.Wait()
+}
+
+// idle is how long a courier sleeps when nothing wakes it.
+const idle = 30 * time.Second
+
+// turn starts what can be started now. It returns how long there is nothing more to do; 0 means look again at once.
+func (c *courier) turn(ctx context.Context) (time.Duration, error) {
+	if why, err := c.out.Paused(ctx, c.name); why != "" || err != nil {
+		return idle, err
+	}
+	now := c.out.now()
+	suspect, wait := c.health.ready(now)
+	if wait > 0 {
+		return wait, nil
+	}
+	running := c.running()
+	if suspect {
+		if running > 0 {
+			return idle, nil // the end of a pass rings
+		}
+		return c.trial(ctx)
+	}
+	if running >= passes {
+		return idle, nil
+	}
+	batches, next, err := c.claim(ctx, now)
+	if err != nil || len(batches) == 0 {
+		return next, err
+	}
+	c.start(ctx, batches, all)
+	return 0, nil
+}
+
+func (c *courier) running() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.active
+}
+
+// start delivers the batches in a pass of its own: all that is open, or as a trial the message only of the only batch.
+func (c *courier) start(ctx context.Context, batches []*leased, only int) {
+	c.mu.Lock()
+	c.active++
+	c.mu.Unlock()
+	p := newPass(c, batches, only)
+	c.wg.Go(func() {
+		p.run(ctx)
+		c.mu.Lock()
+		c.active--
+		for _, b := range batches {
+			delete(c.busy, b.id)
+		}
+		c.mu.Unlock()
+		select {
+		case c.ended <- struct{}{}:
+		default:
+		}
+	})
+}

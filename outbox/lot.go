@@ -1,0 +1,238 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"waybill/failpoint"
+	"waybill/store"
+)
+
+// Bounds of a batch.
+const (
+	batchCount = 1000
+	batchBytes = 1 << 20
+)
+
+// A Lot takes the messages of one entry while the entry is read. Full batches are
+// staged as they come, compressed on a goroutine of their own; what has not filled a batch is written by Release itself, so
+// that a small entry costs one transaction. Nothing staged can be claimed.
+//
+// Add, Seal, Release and Discard are called by one goroutine.
+type Lot struct {
+	out    *Outbox
+	parent int64
+	token  int64
+	guard  func(*store.Tx) error
+	open   map[lane]*batch
+	order  []lane
+	seq    int
+	staged int
+	count  int64
+
+	full  chan *batch // nil until the first batch is full
+	wg    sync.WaitGroup
+	mu    sync.Mutex
+	err   error
+	spare chan *batch
+}
+
+type lane struct{ destination, route string }
+
+// A batch is what one row of batches and one of payloads are made of.
+type batch struct {
+	lane
+	seq   int
+	first int64
+	count int
+	raw   []byte
+	keys  []uint64
+
+	frames []byte // compressed
+	block  []byte
+}
+
+// Lot begins a lot. guard is run in each staging transaction and fails it when the claim is no longer valid.
+func (o *Outbox) Lot(parent, token int64, guard func(*store.Tx) error) *Lot {
+	return &Lot{out: o, parent: parent, token: token, guard: guard, open: map[lane]*batch{}}
+}
+
+// Add takes one message; its bytes are copied.
+func (l *Lot) Add(ctx context.Context, destination, route string, m *Message) error {
+	k := lane{destination, route}
+	b := l.open[k]
+	if b == nil {
+		b = l.fresh(k, m.Record)
+		l.open[k] = b
+		l.order = append(l.order, k)
+	}
+	b.raw = appendMessage(b.raw, m)
+	b.keys = append(b.keys, hashKey(m.Key))
+	if m.Ref != "" {
+		b.keys = append(b.keys, hashKey(m.Ref))
+	}
+	b.count++
+	l.count++
+	if b.count < batchCount && len(b.raw) < batchBytes {
+		return nil
+	}
+	delete(l.open, k)
+	l.order = without(l.order, k)
+	return l.stage(ctx, b)
+}
+
+func without(order []lane, k lane) []lane {
+	kept := order[:0]
+	for _, o := range order {
+		if o != k {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// fresh takes a buffer that the stager has done with, if there is one.
+func (l *Lot) fresh(k lane, first int64) *batch {
+	b := &batch{}
+	select {
+	case b = <-l.spare:
+	default:
+	}
+	*b = batch{lane: k, seq: l.seq, first: first, raw: b.raw[:0], keys: b.keys[:0], frames: b.frames[:0]}
+	l.seq++
+	return b
+}
+
+// stage hands a full batch to the stager's goroutine, which it starts first if need be.
+func (l *Lot) stage(ctx context.Context, b *batch) error {
+	if l.full == nil {
+		l.full = make(chan *batch, 2)
+		l.spare = make(chan *batch, 4)
+		l.wg.Go(func() { l.stager(ctx) })
+	}
+	l.staged++
+	l.full <- b
+	return l.failure()
+}
+
+func (l *Lot) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// stager writes the full batches; after a failure it only empties the channel.
+func (l *Lot) stager(ctx context.Context) {
+	for b := range l.full {
+		if l.failure() == nil {
+			b.pack(l.out)
+			err := l.out.db.Tx(ctx, func(tx *store.Tx) error {
+				if err := l.guard(tx); err != nil {
+					return err
+				}
+				return l.insert(tx, b, "staged")
+			})
+			if err != nil {
+				l.mu.Lock()
+				l.err = fmt.Errorf("stage batch %d: %w", b.seq, err)
+				l.mu.Unlock()
+			}
+			failpoint.Hit("outbox/staged")
+		}
+		select {
+		case l.spare <- b:
+		default:
+		}
+	}
+}
+
+func (b *batch) pack(o *Outbox) {
+	b.frames = o.encoder.EncodeAll(b.raw, b.frames[:0])
+	b.block = keyBlock(b.keys)
+}
+
+func (l *Lot) insert(tx *store.Tx, b *batch, state string) error {
+	var id int64
+	err := tx.QueryRow(`INSERT INTO batches (parent, token, destination, route, seq, first, count, state, made)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		l.parent, l.token, b.destination, b.route, b.seq, b.first, b.count, state, store.Millis(l.out.now())).Scan(&id)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`INSERT INTO payloads (batch, keys, frames) VALUES (?, ?, ?)`, id, b.block, b.frames)
+	return err
+}
+
+// Seal waits until all full batches are staged and prepares the rest for Release. Call it outside a transaction.
+func (l *Lot) Seal() error {
+	l.join()
+	for _, k := range l.order {
+		l.open[k].pack(l.out)
+	}
+	return l.failure()
+}
+
+func (l *Lot) join() {
+	if l.full != nil {
+		close(l.full)
+		l.wg.Wait()
+		l.full = nil
+	}
+}
+
+// Count returns the number of messages taken so far.
+func (l *Lot) Count() int64 { return l.count }
+
+// Staged reports whether something stands in the database already, so that the entry must be shown as working.
+func (l *Lot) Staged() bool { return l.staged > 0 }
+
+// Release makes the lot's batches ready, in the transaction that accepts the entry. Call Seal before it.
+func (l *Lot) Release(tx *store.Tx) error {
+	if l.staged > 0 {
+		n, err := tx.Exec(`UPDATE batches SET state = 'ready' WHERE parent = ? AND token = ? AND state = 'staged'`, l.parent, l.token)
+		if err != nil {
+			return err
+		}
+		if n != int64(l.staged) {
+			return fmt.Errorf("release lot of #%d: %d of %d staged batches are there", l.parent, n, l.staged)
+		}
+	}
+	for _, k := range l.order {
+		if err := l.insert(tx, l.open[k], "ready"); err != nil {
+			return err
+		}
+	}
+	tx.Notify(Topic)
+	return nil
+}
+
+// Discard ends a lot that is not to be released and deletes what it staged. It works without a live context.
+func (l *Lot) Discard(ctx context.Context) error {
+	l.join()
+	if l.staged == 0 {
+		return nil
+	}
+	return l.out.DiscardStaged(context.WithoutCancel(ctx), l.parent, 0)
+}
+
+// DiscardStaged deletes, in chunks, the batches that are staged for parent under another token than keep: what
+// a killed process left behind.
+func (o *Outbox) DiscardStaged(ctx context.Context, parent, keep int64) error {
+	for {
+		var n int64
+		err := o.db.Tx(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`DELETE FROM payloads WHERE batch IN (SELECT id FROM batches
+				WHERE parent = ? AND token <> ? AND state = 'staged' ORDER BY id LIMIT 100)`, parent, keep)
+			if err != nil {
+				return err
+			}
+			n, err = tx.Exec(`DELETE FROM batches WHERE id IN (SELECT id FROM batches
+				WHERE parent = ? AND token <> ? AND state = 'staged' ORDER BY id LIMIT 100)`, parent, keep)
+			return err
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
