@@ -1,0 +1,40 @@
+# Two commands do everything: `make run` shows the main job, `make test` passes the tests.
+# A fresh machine needs Go, make and Debian; what the tests need beside it is installed by scripts/test-deps.sh.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+
+.PHONY: build run test lint bench fuzz clean
+
+build: ## the static binary, ./waybill
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o waybill ./cmd/waybill
+
+run: build ## the embedded demo: files are dropped, delivered, shown; Ctrl-C ends it
+	./waybill demo
+
+test: deps lint ## everything, with the race detector
+	$(GO) test -race -timeout 20m ./...
+
+deps:
+	@sh scripts/test-deps.sh
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'not formatted: run gofmt -w on these'; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+bench: build ## figures beside their floors, see docs/performance.md
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./bench
+
+FUZZTIME ?= 20s
+fuzz: ## each fuzz target for FUZZTIME
+	@for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; \
+	done
+
+clean:
+	rm -rf waybill waybill-data
