@@ -1,4 +1,15 @@
 // Package formats turns bytes into records with positions, and records into bytes.
+//
+// A file passes these stages, each of which reads from the one before it and holds its limits:
+//
+//	Blob ─► Unpack ─► charset ─► window ─► csv, json, ndjson ─► Record
+//	        gzip      to UTF-8   BOM, UTF-8, NUL; slides
+//
+// New makes a decoder and NewEncoder an encoder of one of the formats in the list (list.go): a new
+// format is one file with a value of type format and one line in that list. What is wrong with the
+// settings is told as Problems with the path of the key. What is wrong with a file is a *FileError and
+// refuses it whole; what is wrong with one record is a *RecordError and reading goes on. Any other
+// error is that of the reader beneath and says nothing about the file.
 package formats
 
 import (
@@ -13,6 +24,7 @@ type Blob struct {
 	Reader   io.Reader
 	ReaderAt io.ReaderAt
 	Size     int64
+	Unpacked bool // the bytes come out of Unpack, which has counted them: max_file does not apply
 }
 
 // A Want says what a decoder is to take out of each record. From holds the places in the
@@ -51,11 +63,13 @@ type Cell struct {
 // A Record is one decoded item of a file. It and all it points to are valid until the next step of the
 // iteration; the decoder reuses them.
 type Record struct {
-	Number int64  // from 1, counting every record of the file
-	Line   int64  // line at which it starts, from 1; 0 where a format has no lines
-	Offset int64  // byte offset at which it starts, in the decoded text where the format is recoded
-	Cells  []Cell // by index of Want
-	Raw    []byte // the record's text as UTF-8, without the line end; nil unless Options.Raw
+	Number int64    // from 1, counting every record of the file
+	Line   int64    // line at which it starts, from 1; 0 where a format has no lines
+	Offset int64    // byte offset at which it starts, in the decoded text where the format is recoded
+	Cells  []Cell   // by index of Want; without wants csv: every column; json: one cell, the record as a whole
+	Names  []string // csv: the titles, or the column numbers where there are none; the same slice for all records of a file
+	Row    [][]byte // csv: the text of every column, by index of Names; nil elsewhere
+	Raw    []byte   // the record's text as UTF-8, without the line end; nil unless Options.Raw
 }
 
 // A Decoder turns a blob into records. The sequence yields either a record or an error. After a *RecordError

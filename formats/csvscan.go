@@ -1,0 +1,173 @@
+package formats
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// A csvScan cuts text into rows of cells. Lines without a quote, nearly all there are, are cut at their
+// delimiters by the vector instructions behind bytes.IndexByte; the others go byte by byte through row.
+type csvScan struct {
+	w         *window
+	delim     byte
+	quote     byte // 0: none
+	maxRecord int
+	maxField  int
+	maxCells  int
+
+	row    [][]byte // cells of the row; they point into the window, or into plain
+	raw    []byte   // the row as written, without its line end
+	bad    string   // what makes it a bad record, though it is clear where it ends
+	line   int64    // at which it starts
+	offset int64    // at which it starts
+	lines  int64    // how many lines it has
+	taken  int      // bytes to leave behind at the next step
+
+	spans []span
+	plain []byte // cells that held doubled quotes
+}
+
+// A span is a cell by its place in the row: the window may move while the row is read.
+type span struct {
+	from, to int
+	doubled  bool
+}
+
+func newCSVScan(w *window, delim, quote byte, l Limits) *csvScan {
+	return &csvScan{w: w, delim: delim, quote: quote, line: 1,
+		maxRecord: int(l.MaxRecord), maxField: int(l.MaxField), maxCells: l.MaxColumns}
+}
+
+// next reads a row; io.EOF after the last.
+func (s *csvScan) next() error {
+	s.leave()
+	line, length, err := s.oneLine()
+	switch {
+	case err != nil:
+		return err
+	case line == nil, s.quote != 0 && bytes.IndexByte(line, s.quote) >= 0:
+		return s.quoted()
+	}
+	s.raw, s.taken, s.lines = line, length, 1
+	return s.cut(line)
+}
+
+// nextLine reads a line without looking into it.
+func (s *csvScan) nextLine() ([]byte, error) {
+	s.leave()
+	line, length, err := s.oneLine()
+	if err == nil && line == nil {
+		err = s.tooLong(-1)
+	}
+	s.taken, s.lines = length, 1
+	return line, err
+}
+
+// leave lets go of the row before.
+func (s *csvScan) leave() {
+	s.w.start += s.taken
+	s.line += s.lines
+	s.offset = s.w.offset(0)
+	s.taken, s.lines, s.bad = 0, 0, ""
+}
+
+// oneLine finds the end of the line, and its length with the line end. Without error the line is nil
+// when it is too long, but holds a quote: perhaps the row is not.
+func (s *csvScan) oneLine() (line []byte, length int, err error) {
+	w := s.w
+	for seen := 0; ; {
+		data := w.data()
+		if i := bytes.IndexByte(data[seen:], '\n'); i >= 0 {
+			line, length = data[:seen+i], seen+i+1
+			break
+		}
+		seen = len(data)
+		if seen > s.maxRecord {
+			line, length = data, seen
+			break
+		}
+		if w.more() {
+			s.offset = w.offset(0) // a byte order mark may have been passed
+			continue
+		}
+		if err := w.cause(); err != nil {
+			return nil, 0, err
+		}
+		if seen == 0 {
+			return nil, 0, io.EOF
+		}
+		line, length = data, seen
+		break
+	}
+	if len(line) > s.maxRecord {
+		if s.quote != 0 && bytes.IndexByte(line, s.quote) >= 0 {
+			return nil, 0, nil
+		}
+		return nil, 0, s.tooLong(-1)
+	}
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return line, length, nil
+}
+
+// cut cuts a line without quotes.
+func (s *csvScan) cut(line []byte) error {
+	if i := bytes.IndexByte(line, '\r'); i >= 0 {
+		return s.bareReturn(i, s.line)
+	}
+	row := s.row[:0]
+	rest := line
+	for {
+		i := bytes.IndexByte(rest, s.delim)
+		if i < 0 {
+			break
+		}
+		row = append(row, rest[:i:i])
+		rest = rest[i+1:]
+		if len(row) >= s.maxCells {
+			return s.tooMany()
+		}
+	}
+	s.row = append(row, rest)
+	if len(line) <= s.maxField {
+		return nil
+	}
+	return s.checkFields()
+}
+
+func (s *csvScan) checkFields() error {
+	for i, c := range s.row {
+		if len(c) > s.maxField {
+			return &FileError{Line: s.line, Offset: s.offset, Limit: "max_field",
+				Reason: fmt.Sprintf("cell %d is longer than max_field, %s", i+1, Bytes(s.maxField))}
+		}
+	}
+	return nil
+}
+
+// blank tells whether the row is one that nobody means: an empty line, or one of spaces where more cells are due.
+func (s *csvScan) blank(columns int) bool {
+	return len(s.raw) == 0 || len(s.row) == 1 && columns != 1 && len(bytes.TrimSpace(s.raw)) == 0
+}
+
+func (s *csvScan) tooLong(opened int64) error {
+	e := &FileError{Line: s.line, Offset: s.offset, Limit: "max_record",
+		Reason: fmt.Sprintf("the record is longer than max_record, %s", Bytes(s.maxRecord))}
+	if opened > 0 {
+		e.Line = opened
+		e.Reason = fmt.Sprintf("a quote is opened here and not closed within max_record, %s", Bytes(s.maxRecord))
+	}
+	return e
+}
+
+func (s *csvScan) tooMany() error {
+	return &FileError{Line: s.line, Offset: s.offset, Limit: "max_columns",
+		Reason: fmt.Sprintf("more than %d columns (max_columns)", s.maxCells)}
+}
+
+func (s *csvScan) bareReturn(at int, line int64) error {
+	return &FileError{Line: line, Offset: s.offset + int64(at),
+		Reason: "a carriage return without a line feed outside quotes: lines must end with LF or CRLF"}
+}

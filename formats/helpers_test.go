@@ -1,0 +1,120 @@
+package formats
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+// blobOf makes a blob that only streams.
+func blobOf(s string) Blob { return Blob{Name: "t", Reader: strings.NewReader(s), Size: int64(len(s))} }
+
+// seekable makes a blob that can also be read at any place.
+func seekable(s string) Blob {
+	b := blobOf(s)
+	b.ReaderAt = strings.NewReader(s)
+	return b
+}
+
+func decoder(t testing.TB, o Options, wants ...Want) Decoder {
+	t.Helper()
+	d, ps := New(o, wants)
+	if len(ps) > 0 {
+		t.Fatalf("New: %v", ps)
+	}
+	return d
+}
+
+// show renders cells: kinds are told apart as JSON would, text in quotes, nothing as ∅.
+func show(cells []Cell) string {
+	var b strings.Builder
+	for i, c := range cells {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		switch c.Kind {
+		case Absent:
+			b.WriteString("∅")
+		case Text:
+			fmt.Fprintf(&b, "%q", c.Bytes)
+		case Nested:
+			b.WriteByte('[')
+			for k, row := range c.Rows {
+				if k > 0 {
+					b.WriteString(" | ")
+				}
+				b.WriteString(show(row))
+			}
+			b.WriteByte(']')
+		case Null, Number, Bool, Tree:
+			b.Write(c.Bytes)
+		}
+	}
+	return b.String()
+}
+
+// read decodes a blob into one line a record, one a record error, and the final error.
+func read(d Decoder, b Blob) (lines []string, end error) {
+	for rec, err := range d.Decode(b) {
+		var bad *RecordError
+		switch {
+		case errors.As(err, &bad):
+			lines = append(lines, "reject "+bad.Error())
+		case err != nil:
+			return lines, err
+		default:
+			lines = append(lines, show(rec.Cells))
+		}
+	}
+	return lines, nil
+}
+
+// drip gives a few bytes at a time.
+type drip struct {
+	r io.Reader
+	n int
+}
+
+func (d drip) Read(p []byte) (int, error) { return d.r.Read(p[:min(d.n, len(p))]) }
+
+// endless repeats a text; it counts what was taken.
+type endless struct {
+	text  []byte
+	left  int64
+	taken int64
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.left <= 0 {
+		return 0, io.EOF
+	}
+	n := 0
+	for n < len(p) && e.left > 0 {
+		at := int(e.taken % int64(len(e.text)))
+		k := copy(p[n:min(len(p), n+int(min(e.left, 1<<30)))], e.text[at:])
+		n += k
+		e.taken += int64(k)
+		e.left -= int64(k)
+	}
+	return n, nil
+}
+
+func columns(names ...string) []Want {
+	var ws []Want
+	for _, n := range names {
+		ws = append(ws, Want{Name: n, From: []string{n}})
+	}
+	return ws
+}
+
+func lines(n int, head, line string) []byte {
+	var b bytes.Buffer
+	b.WriteString(head)
+	for range n {
+		b.WriteString(line)
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,148 @@
+package formats
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"unicode/utf8"
+)
+
+// jsonEncoder writes rows as objects: one a line, or in one list. Without columns a row is one value.
+type jsonEncoder struct {
+	names [][]byte // of the members, quoted, with the colon
+	open  string
+	next  string // between two rows
+	close string
+	empty string // the file without rows
+}
+
+func newJSONEncoder(_ Writing, columns []string) (Encoder, []Problem) {
+	return newRowsEncoder(columns, jsonEncoder{open: "[\n", next: ",\n", close: "\n]\n", empty: "[]\n"})
+}
+
+func newNDJSONEncoder(_ Writing, columns []string) (Encoder, []Problem) {
+	return newRowsEncoder(columns, jsonEncoder{next: "\n", close: "\n"})
+}
+
+func newRowsEncoder(columns []string, e jsonEncoder) (Encoder, []Problem) {
+	seen := map[string]bool{}
+	for i, c := range columns {
+		if seen[c] || !utf8.ValidString(c) {
+			return nil, []Problem{{fmt.Sprintf("columns[%d].title", i), fmt.Sprintf("%q cannot name a second member, nor one that is not UTF-8", c)}}
+		}
+		seen[c] = true
+		e.names = append(e.names, append(AppendJSONString(nil, []byte(c)), ':'))
+	}
+	return &e, nil
+}
+
+// Encode writes the rows.
+func (e *jsonEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
+	out := rowWriter{w: w}
+	p := newJSONParser(Limits{MaxField: 1 << 30}.WithDefaults())
+	some := false
+	err := out.each(rows, max(1, len(e.names)), func(n int64, row []Value) error {
+		if some {
+			out.buf = append(out.buf, e.next...)
+		} else {
+			out.buf = append(out.buf, e.open...)
+		}
+		some = true
+		var err error
+		if len(e.names) == 0 {
+			out.buf, err = appendValue(out.buf, p, row[0])
+		} else {
+			out.buf, err = e.object(out.buf, p, row)
+		}
+		if err != nil {
+			return fmt.Errorf("write row %d: %w", n, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if some {
+		out.buf = append(out.buf, e.close...)
+	} else {
+		out.buf = append(out.buf, e.empty...)
+	}
+	return out.flush(true)
+}
+
+func (e *jsonEncoder) object(buf []byte, p *jsonParser, row []Value) ([]byte, error) {
+	buf = append(buf, '{')
+	first := true
+	for i, v := range row {
+		if v.Kind == Absent {
+			continue
+		}
+		if !first {
+			buf = append(buf, ',')
+		}
+		first = false
+		buf = append(buf, e.names[i]...)
+		var err error
+		if buf, err = appendValue(buf, p, v); err != nil {
+			return nil, fmt.Errorf("member %s %w", e.names[i], err)
+		}
+	}
+	return append(buf, '}'), nil
+}
+
+// appendValue writes a value. Numbers and trees come as written: what is no JSON must not spoil the file.
+func appendValue(buf []byte, p *jsonParser, v Value) ([]byte, error) {
+	switch v.Kind {
+	case Null, Absent:
+		return append(buf, "null"...), nil
+	case Text:
+		if !utf8.Valid(v.Bytes) {
+			return nil, errNotUTF8
+		}
+		return AppendJSONString(buf, v.Bytes), nil
+	}
+	p.reset(v.Bytes, true)
+	end := p.value(0, nil, nil, 1)
+	if end >= 0 {
+		if end = p.space(end); end < len(v.Bytes) {
+			end = p.failAt(end, "text after the end of the value")
+		}
+	}
+	if end < 0 {
+		return nil, fmt.Errorf("%q is not JSON: at %d: %s", cut(v.Bytes), p.fail.at, p.fail.reason)
+	}
+	if !utf8.Valid(v.Bytes) {
+		return nil, errNotUTF8
+	}
+	if p.blanks > 0 { // a line feed would end the line of ndjson
+		return append(buf, p.compact(v.Bytes, p.blanks)...), nil
+	}
+	return append(buf, v.Bytes...), nil
+}
+
+// AppendJSONString appends text, which must be UTF-8, as a JSON string. Only what must be escaped is.
+func AppendJSONString(buf, text []byte) []byte {
+	const hex = "0123456789abcdef"
+	buf = append(buf, '"')
+	from := 0
+	for i, c := range text {
+		if plainText[c] {
+			continue
+		}
+		buf = append(buf, text[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			buf = append(buf, '\\', c)
+		case '\n':
+			buf = append(buf, '\\', 'n')
+		case '\r':
+			buf = append(buf, '\\', 'r')
+		case '\t':
+			buf = append(buf, '\\', 't')
+		default:
+			buf = append(buf, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+	}
+	return append(append(buf, text[from:]...), '"')
+}

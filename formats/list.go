@@ -1,0 +1,133 @@
+package formats
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A format is one way to lay out a file.
+type format struct {
+	name    string
+	keys    []string                                     // of Options, beside those that all formats have
+	check   func(Options) []Problem                      // of the values of those keys
+	decoder func(Options, []Want) (Decoder, []Problem)   // called with valid options
+	encoder func(Writing, []string) (Encoder, []Problem) // called with valid settings; nil: cannot be written
+}
+
+// all lists the formats. A new one is one line here.
+func all() []format {
+	return []format{
+		csvFormat(),
+		tsvFormat(),
+		jsonFormat(),
+		ndjsonFormat(),
+	}
+}
+
+// later names the formats that are planned, so that they are refused as such and not as typing errors.
+var later = []string{"xml", "xlsx", "fixed", "protobuf", "edifact", "mt940", "camt"}
+
+// Names lists the formats.
+func Names() []string {
+	var names []string
+	for _, f := range all() {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// New makes the decoder for files of one format, from which it takes what is wanted. Without wants it
+// gives what is there. Paths of problems start at the block of the options; those of wants start with
+// "fields." and the want's name.
+func New(o Options, wants []Want) (Decoder, []Problem) {
+	if ps := o.Validate(); len(ps) > 0 {
+		return nil, ps
+	}
+	f, _ := find(o.Format)
+	o.Limits = o.Limits.WithDefaults()
+	return f.decoder(o, wants)
+}
+
+// NewEncoder makes the encoder that writes rows with these columns. Without columns each row is one
+// value, a whole JSON record.
+func NewEncoder(w Writing, columns []string) (Encoder, []Problem) {
+	if ps := w.Validate(); len(ps) > 0 {
+		return nil, ps
+	}
+	f, _ := find(w.Format)
+	return f.encoder(w, columns)
+}
+
+// find looks a format up, or tells why there is none.
+func find(name string) (*format, []Problem) {
+	fs := all()
+	if i := slices.IndexFunc(fs, func(f format) bool { return f.name == name }); i >= 0 {
+		return &fs[i], nil
+	}
+	names := Names()
+	switch {
+	case name == "":
+		return nil, []Problem{{"format", "missing: write one of " + strings.Join(names, ", ")}}
+	case slices.Contains(later, name):
+		return nil, []Problem{{"format", fmt.Sprintf("%s is not read yet: today there are %s", name, strings.Join(names, ", "))}}
+	}
+	return nil, []Problem{{"format", fmt.Sprintf("unknown format %q%s: there are %s", name, meant(name, names), strings.Join(names, ", "))}}
+}
+
+func formatsWith(key string) []string {
+	var names []string
+	for _, f := range all() {
+		if slices.Contains(f.keys, key) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// meant suggests the nearest of the candidates: `, did you mean "delimiter"?`, or nothing.
+func meant(word string, candidates []string) string {
+	best, least := "", 1+max(1, len([]rune(word))/3)
+	for _, c := range candidates {
+		if d := distance(fold(word), fold(c)); d < least {
+			best, least = c, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+// fold makes words that people take for the same the same: case, spaces and punctuation are dropped.
+func fold(s string) []rune {
+	return []rune(strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" _-.\u00a0\u200b", r) {
+			return -1
+		}
+		return r
+	}, strings.ToLower(s)))
+}
+
+// distance counts the letters to insert, delete or change to make b of a (Levenshtein).
+func distance(a, b []rune) int {
+	if len(a) > 100 || len(b) > 100 {
+		return max(len(a), len(b))
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i, x := range a {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j, y := range b {
+			cost := 1
+			if x == y {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

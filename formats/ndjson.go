@@ -1,0 +1,106 @@
+package formats
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"iter"
+)
+
+// NDJSON: one JSON value a line. A line that is no JSON is a bad record, since it is clear where the
+// next one starts.
+
+func ndjsonFormat() format {
+	return format{name: "ndjson", decoder: newNDJSON, encoder: newNDJSONEncoder}
+}
+
+type ndjsonDecoder struct {
+	o        Options
+	plan     *plan
+	declared bool
+}
+
+func newNDJSON(o Options, wants []Want) (Decoder, []Problem) {
+	_, whole, ps := plansOf(wants)
+	if len(ps) > 0 {
+		return nil, ps
+	}
+	return &ndjsonDecoder{o: o, plan: whole, declared: len(wants) > 0}, nil
+}
+
+// Decode reads the lines of a file.
+func (d *ndjsonDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		lines := newCSVScan(open(b, d.o), 0, 0, d.o.Limits)
+		p := newJSONParser(d.o.Limits)
+		cells := make([]Cell, d.plan.slots)
+		rec := Record{}
+		for {
+			line, err := lines.nextLine()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					yield(nil, err)
+				}
+				return
+			}
+			if len(bytes.TrimLeft(line, " \t\r")) == 0 {
+				continue
+			}
+			rec.Number++
+			rec.Line, rec.Offset, rec.Raw = lines.line, lines.offset, nil
+			if d.o.Raw {
+				rec.Raw = line
+			}
+			bad := d.read(p, line, cells, &rec)
+			switch {
+			case bad == nil && !yield(&rec, nil), bad != nil && !yield(nil, bad):
+				return
+			}
+		}
+	}
+}
+
+// read takes one line apart.
+func (d *ndjsonDecoder) read(p *jsonParser, line []byte, cells []Cell, rec *Record) error {
+	clear(cells)
+	p.reset(line, true)
+	end := p.value(0, d.plan.top, cells, 1)
+	if end >= 0 {
+		if end = p.space(end); end < len(line) {
+			end = p.failAt(end, "text after the end of the value: one line holds one value")
+		}
+	}
+	if end < 0 {
+		return p.bad(rec, line)
+	}
+	if bad := p.complaint(rec, line, d.declared); bad != nil {
+		return bad
+	}
+	d.plan.settle(cells)
+	rec.Cells = cells[:d.plan.width]
+	return nil
+}
+
+// bad is the error of a record that is no JSON.
+func (p *jsonParser) bad(rec *Record, value []byte) error {
+	at := p.fail.at
+	e := newRecordError(rec, value, p.fail.reason)
+	e.Offset += int64(at)
+	return e
+}
+
+// complaint is the error of a record that is good JSON, but not what is wanted; nil when it is.
+func (p *jsonParser) complaint(rec *Record, value []byte, declared bool) error {
+	value = bytes.TrimLeft(value, " \t\r\n")
+	switch {
+	case declared && value[0] != '{':
+		return newRecordError(rec, value, "the record is not an object")
+	case p.odd != "":
+		return newRecordError(rec, value, p.odd)
+	}
+	return nil
+}
+
+func newRecordError(rec *Record, value []byte, reason string) *RecordError {
+	return &RecordError{Record: rec.Number, Line: rec.Line, Offset: rec.Offset, Value: cut(value), Reason: reason, Raw: bytes.Clone(rec.Raw)}
+}

@@ -1,0 +1,176 @@
+package formats
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Options say how a file is read. One flat struct serves all formats, as one block of the
+// configuration does; Validate tells which key does not go with which format.
+type Options struct {
+	Format    string  `yaml:"format" doc:"how the file is laid out: csv, tsv, json or ndjson"`
+	Encoding  string  `yaml:"encoding" doc:"utf-8 or windows-1252; left out: by the byte order mark, else utf-8"`
+	Delimiter string  `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
+	Quote     string  `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
+	Titles    *int    `yaml:"titles" doc:"csv, tsv: the line that holds the column titles, 0 for none; left out: 1"`
+	Columns   Columns `yaml:"columns" doc:"csv, tsv: what happens when the columns are not those of the fields"`
+	Records   string  `yaml:"records" doc:"json: the path of the array whose elements are the records; left out: the document itself"`
+	Limits    Limits  `yaml:"limits" doc:"bounds that keep a hostile file from hurting others"`
+	Raw       bool    `yaml:"-"` // keep each record's text in Record.Raw
+}
+
+// Columns say what happens when the columns of a file are not those that the fields name.
+type Columns struct {
+	Extra   string `yaml:"extra" doc:"a column that no field names: ignore (default) or reject"`
+	Missing string `yaml:"missing" doc:"a column that a field names and the file lacks: reject (default), or ignore for fields that are not required"`
+}
+
+// Limits bound what one file may cost. Zero means the default.
+type Limits struct {
+	MaxFile     Bytes `yaml:"max_file" doc:"size of a file, default 2GiB"`
+	MaxUnpacked Bytes `yaml:"max_unpacked" doc:"size after unpacking, default 8GiB"`
+	MaxRatio    int   `yaml:"max_ratio" doc:"size after unpacking over size before, looked at from 1 MiB on, default 200"`
+	MaxRecord   Bytes `yaml:"max_record" doc:"size of one record, default 8MiB"`
+	MaxField    Bytes `yaml:"max_field" doc:"size of one field, default 1MiB"`
+	MaxColumns  int   `yaml:"max_columns" doc:"csv: number of columns, default 2000"`
+	MaxDepth    int   `yaml:"max_depth" doc:"json: depth of lists and objects in each other, default 100"`
+	MaxCells    int   `yaml:"max_cells" doc:"json: number of fields taken from the lists of one record, default 500000"`
+}
+
+// WithDefaults returns the limits with every zero replaced by its default.
+func (l Limits) WithDefaults() Limits {
+	size := func(v *Bytes, d Bytes) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	count := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	size(&l.MaxFile, 2<<30)
+	size(&l.MaxUnpacked, 8<<30)
+	count(&l.MaxRatio, 200)
+	size(&l.MaxRecord, 8<<20)
+	size(&l.MaxField, 1<<20)
+	count(&l.MaxColumns, 2000)
+	count(&l.MaxDepth, 100)
+	count(&l.MaxCells, 500_000)
+	return l
+}
+
+func (l Limits) validate() []Problem {
+	var ps []Problem
+	for _, c := range []struct {
+		key   string
+		value int64
+		most  int64
+	}{
+		{"max_file", int64(l.MaxFile), math.MaxInt64}, {"max_unpacked", int64(l.MaxUnpacked), math.MaxInt64},
+		{"max_ratio", int64(l.MaxRatio), 1_000_000},
+		{"max_record", int64(l.MaxRecord), 1 << 30}, {"max_field", int64(l.MaxField), 1 << 30}, // held in memory
+		{"max_columns", int64(l.MaxColumns), 1_000_000}, {"max_depth", int64(l.MaxDepth), 10_000},
+		{"max_cells", int64(l.MaxCells), 100_000_000},
+	} {
+		if c.value < 0 || c.value > c.most {
+			ps = append(ps, Problem{"limits." + c.key, fmt.Sprintf("%d is out of bounds: from 1 to %d", c.value, c.most)})
+		}
+	}
+	return ps
+}
+
+// Bytes is a size, written as a number with its unit: 8MiB.
+type Bytes int64
+
+// units of sizes; the longer suffix stands before the one it ends with.
+var units = []struct {
+	suffix string
+	factor int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}}
+
+// UnmarshalText reads a size.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	s := string(text)
+	for _, u := range units {
+		digits, found := strings.CutSuffix(s, u.suffix)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseUint(digits, 10, 63)
+		if err != nil || int64(n) > math.MaxInt64/u.factor {
+			break
+		}
+		*b = Bytes(int64(n) * u.factor)
+		return nil
+	}
+	return fmt.Errorf("%q is not a size: write a whole number and B, KiB, MiB, GiB, KB, MB or GB, as in 8MiB", s)
+}
+
+// MarshalText writes a size in the largest unit that divides it.
+func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+func (b Bytes) String() string {
+	for _, u := range []int{2, 1, 0} {
+		if f := Bytes(units[u].factor); b != 0 && b%f == 0 {
+			return strconv.FormatInt(int64(b/f), 10) + units[u].suffix
+		}
+	}
+	return strconv.FormatInt(int64(b), 10) + "B"
+}
+
+// A Problem is something wrong with the settings: the path of the key, below the block that the
+// settings stand in, and what would be right.
+type Problem struct {
+	Path string
+	Text string
+}
+
+func (p Problem) String() string { return p.Path + ": " + p.Text }
+
+// Validate tells what is wrong with the options, whatever the fields are.
+func (o Options) Validate() []Problem {
+	f, ps := find(o.Format)
+	if f == nil {
+		return ps
+	}
+	for _, key := range o.used() {
+		if !slices.Contains(f.keys, key) {
+			ps = append(ps, Problem{key, fmt.Sprintf("does not go with format %s, only with %s", f.name, strings.Join(formatsWith(key), ", "))})
+		}
+	}
+	ps = append(ps, checkEncoding("encoding", o.Encoding)...)
+	ps = append(ps, o.Limits.validate()...)
+	if f.check != nil {
+		ps = append(ps, f.check(o)...)
+	}
+	return ps
+}
+
+// used names the keys that were set and that not every format has.
+func (o Options) used() []string {
+	var keys []string
+	for _, k := range []struct {
+		name string
+		set  bool
+	}{
+		{"delimiter", o.Delimiter != ""}, {"quote", o.Quote != ""}, {"titles", o.Titles != nil},
+		{"columns", o.Columns != Columns{}}, {"records", o.Records != ""},
+	} {
+		if k.set {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}
+
+// oneOf checks a word from a short list; empty stands for the default.
+func oneOf(path, value string, words ...string) []Problem {
+	if value == "" || slices.Contains(words, value) {
+		return nil
+	}
+	return []Problem{{path, fmt.Sprintf("%q is not known here: write %s", value, strings.Join(words, " or "))}}
+}

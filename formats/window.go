@@ -1,0 +1,202 @@
+package formats
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+const (
+	windowSize     = 128 << 10 // of a window at first: two windows fit the second-level cache of a small machine
+	windowLeast    = 4 << 10
+	fruitlessReads = 100 // reads in a row that may give neither bytes nor an error
+)
+
+// A window is the part of a text that is in memory: what has been read and is still needed. It slides
+// along the text and grows only while its owner needs more before letting go of any; the owner bounds
+// that. All it shows is valid UTF-8 without a byte order mark and without NUL.
+type window struct {
+	r     io.Reader
+	buf   []byte
+	start int   // what is still needed starts here
+	end   int   // what has been checked ends here
+	tail  int   // bytes behind end that have been read, but not the rest of their character
+	base  int64 // offset of buf[0] in the text
+	err   error // why there is no more: io.EOF, a *FileError or what the reader said
+	begun bool
+}
+
+// open starts reading a blob as text.
+func open(b Blob, o Options) *window {
+	w := &window{r: b.Reader}
+	size := windowSize
+	if b.Size >= 0 && b.Size < windowSize {
+		size = max(windowLeast, int(b.Size)+utf8.UTFMax)
+	}
+	w.buf = make([]byte, size)
+	if b.Reader == nil {
+		w.r = bytes.NewReader(nil)
+	}
+	if !b.Unpacked {
+		w.r = &capped{r: w.r, most: o.Limits.MaxFile}
+		if b.Size > int64(o.Limits.MaxFile) {
+			w.err = tooLarge(o.Limits.MaxFile)
+		}
+	}
+	if isWindows1252(o.Encoding) {
+		w.r = &windows1252Reader{r: w.r}
+	}
+	return w
+}
+
+// data is what is in the window.
+func (w *window) data() []byte { return w.buf[w.start:w.end] }
+
+// offset is that of the byte at data()[i] in the text.
+func (w *window) offset(i int) int64 { return w.base + int64(w.start+i) }
+
+// more adds text to the window; slices of it that were taken before are no longer valid. It reports
+// false when nothing was added: err then says why.
+func (w *window) more() bool {
+	if w.err != nil {
+		return false
+	}
+	w.slide()
+	read := w.end + w.tail
+	var failed error
+	for idle := 0; failed == nil && read < len(w.buf); {
+		var n int
+		n, failed = w.r.Read(w.buf[read:])
+		read += n
+		if idle++; n > 0 {
+			idle = 0
+		}
+		if idle == fruitlessReads {
+			failed = io.ErrNoProgress
+		}
+	}
+	w.err = failed
+	if !w.begun {
+		w.begun = true
+		bom, err := startOf(w.buf[:read])
+		if err != nil {
+			w.err = err
+			return false
+		}
+		w.start, w.end = bom, bom
+	}
+	from := w.end
+	w.check(read)
+	return w.end > from
+}
+
+// slide makes room for at least as much as is still needed.
+func (w *window) slide() {
+	kept := w.buf[w.start : w.end+w.tail]
+	to := w.buf
+	if len(kept) > len(to)/2 {
+		to = make([]byte, 2*len(to))
+	}
+	copy(to, kept)
+	w.buf = to
+	w.base += int64(w.start)
+	w.end -= w.start
+	w.start = 0
+}
+
+// check looks at what was read since the last time, up to the end of the last whole character.
+func (w *window) check(read int) {
+	fresh := w.buf[w.end:read]
+	whole := len(fresh)
+	if w.err != io.EOF {
+		whole -= cutCharacter(fresh)
+	}
+	w.tail = 0
+	if w.err == nil {
+		w.tail = len(fresh) - whole
+	}
+	fresh = fresh[:whole]
+	if i := bytes.IndexByte(fresh, 0); i >= 0 {
+		w.stop(i, nulReason(fresh, i))
+		fresh = fresh[:i]
+	}
+	if !utf8.Valid(fresh) {
+		i := invalidAt(fresh)
+		w.stop(i, fmt.Sprintf("byte 0x%02x is not valid UTF-8; if the file is in windows-1252, say encoding: windows-1252", fresh[i]))
+		fresh = fresh[:i]
+	}
+	w.end += len(fresh)
+}
+
+// stop ends the text before the i-th byte behind end.
+func (w *window) stop(i int, reason string) {
+	w.err = &FileError{Offset: w.base + int64(w.end+i), Reason: reason}
+	w.tail = 0
+}
+
+// cause is the error to report when the text ended but should not have, nil at its regular end.
+func (w *window) cause() error {
+	var f *FileError
+	switch {
+	case w.err == nil || errors.Is(w.err, io.EOF):
+		return nil
+	case errors.As(w.err, &f):
+		return f
+	}
+	return fmt.Errorf("read at offset %d: %w", w.base+int64(w.end), w.err)
+}
+
+// cutCharacter counts the bytes at the end that are the start of a character whose rest is to come.
+func cutCharacter(b []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
+		if c := b[len(b)-n:]; utf8.RuneStart(c[0]) {
+			if utf8.FullRune(c) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+// invalidAt finds the first byte that is not part of a character.
+func invalidAt(b []byte) int {
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return len(b)
+}
+
+func nulReason(b []byte, i int) string {
+	reason := "a NUL byte, which no text has"
+	if i+2 < len(b) && b[i+2] == 0 || i == 0 || i >= 2 && b[i-2] == 0 {
+		reason += "; the file looks like UTF-16 without a byte order mark: ask for UTF-8"
+	}
+	return reason
+}
+
+// capped refuses what is longer than it may be.
+type capped struct {
+	r    io.Reader
+	read int64
+	most Bytes
+}
+
+func (c *capped) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.read += int64(n)
+	if over := c.read - int64(c.most); over > 0 {
+		return max(0, n-int(over)), tooLarge(c.most)
+	}
+	return n, err
+}
+
+func tooLarge(most Bytes) error {
+	return &FileError{Offset: int64(most), Limit: "max_file", Reason: fmt.Sprintf("the file is larger than max_file, %s", most)}
+}
