@@ -79,8 +79,8 @@ func (t *Target) Ask(ctx context.Context, m outbox.Message) (applied bool, r out
 	defer l.close()
 	question := outbox.Message{Headers: []outbox.Header{{Name: ":method", Value: http.MethodGet}, {Name: ":path", Value: path}, {Name: ":query", Value: query}}}
 	a, err := l.exchange(&question, true)
-	if err != nil {
-		return false, r, fmt.Errorf("ask whether %s was applied: %w", m.Key, err)
+	if err != nil { // a question can always be asked again
+		return false, r, outbox.Unavailable(fmt.Errorf("ask whether %s was applied: %w", m.Key, err))
 	}
 	if err := t.speaks(&question, a); err != nil {
 		return false, r, fmt.Errorf("ask whether %s was applied: %w", m.Key, err)

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -152,20 +153,15 @@ func (l *line) exchange(m *outbox.Message, full bool) (a answer, err error) {
 		response, err := l.t.transport.RoundTrip(r.WithContext(l.ctx))
 		if err == nil {
 			a = l.read(response, full)
-		}
-		done()
-		if err == nil {
+			done()
 			return a, nil
 		}
-		err = l.fault(r, err, watch)
-		dead := l.reused && !l.sent() && l.ctx.Err() == nil
-		if l.ctx.Err() != nil {
-			l.close()
-			l.renew()
+		ended := context.Cause(l.ctx) // before done, which may begin another context
+		done()
+		if ended == nil && l.reused && !l.sent() && try < hopeless {
+			continue
 		}
-		if !dead || try == hopeless {
-			return a, err
-		}
+		return a, l.fault(r, cmp.Or(ended, err), watch)
 	}
 }
 
@@ -236,15 +232,15 @@ func (p *progress) failed() error {
 
 // fault says whose fault a failed exchange is. The error of net/http names addresses, never the URL.
 func (l *line) fault(r *http.Request, err error, body *progress) error {
-	if cause := context.Cause(l.ctx); cause != nil {
-		err = cause
-	}
 	if broken := body.failed(); broken != nil {
 		// The receiver got less than the announced length, so it cannot have taken the message.
 		return outbox.Unavailable(fmt.Errorf("%s %s: read the message's body: %w", r.Method, place(&l.t.base), broken))
 	}
-	if l.sent() {
+	switch {
+	case l.sent():
 		return outbox.Unknown(fmt.Errorf("%s %s: sent, but no answer came: %w", r.Method, place(&l.t.base), clean(err)))
+	case errors.Is(err, errStopped):
+		return fmt.Errorf("%w: %w", context.Canceled, err) // as if it had not been tried
 	}
 	return outbox.Unavailable(fmt.Errorf("%s %s: nothing was sent: %w", r.Method, place(&l.t.base), advise(err)))
 }

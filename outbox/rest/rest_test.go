@@ -225,7 +225,9 @@ func TestKeyHeaderIsConfigurable(t *testing.T) {
 
 func TestMessageCannotLeaveTheURLOrBreakTheRequest(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("a request went out: %s %s", r.Method, r.RequestURI) })
+	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a request went out: %s %s", r.Method, r.RequestURI)
+	})
 	target := start(t, Options{URL: s.URL + "/api"}, Limits{}, nil)
 	for _, h := range []outbox.Header{
 		{Name: ":path", Value: "/../admin"}, {Name: ":path", Value: "/a/%2e%2E/b"}, {Name: ":path", Value: "/a b"}, {Name: ":path", Value: "/a?b"},
