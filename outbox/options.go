@@ -13,13 +13,12 @@ import (
 type Options struct {
 	Timeout     time.Duration `yaml:"timeout" doc:"how long one attempt may take" default:"30s"`
 	Retry       Retry         `yaml:"retry" doc:"when and how often a failed message is tried again"`
-	Unknown     IfUnknown     `yaml:"unknown" doc:"what happens when bytes went out and no answer came: repeat (same key), hold (a person decides), or {ask: {get, applied}}" default:"repeat"`
+	Unknown     IfUnknown     `yaml:"unknown" doc:"what happens when bytes went out and no answer came: repeat (same key), hold (a person decides), or {ask: {get, applied}}"`
 	Concurrency int           `yaml:"concurrency" doc:"how many messages are under way at once" default:"8"`
-	Rate        Rate          `yaml:"rate" doc:"at most so many messages: 50/s, 100/m, 1000/h"`
-	Breaker     struct{}      `yaml:"breaker" later:"true"`
-	Order       struct{}      `yaml:"order" later:"true"`
+	Rate        Rate          `yaml:"rate" doc:"at most so many messages: 50/s, 100/m, 1000/h" as:"rate"`
 	Formerly    string        `yaml:"formerly" doc:"the name this destination had before, so that what waits goes on"`
 	Drain       bool          `yaml:"drain" doc:"deliver what waits, then be gone"`
+	_           struct{}      `later:"breaker,order"`
 }
 
 // Retry says when and how often.
@@ -33,25 +32,14 @@ type Retry struct {
 
 // IfUnknown says what happens to a message whose outcome nobody knows.
 type IfUnknown struct {
-	Mode string `yaml:"-"` // repeat, hold or ask
+	Mode string `yaml:",scalar" enum:"repeat,hold"` // "ask" when Ask is set
 	Ask  *Ask   `yaml:"ask" doc:"look whether it was applied"`
 }
 
 // Ask is a lookup that decides.
 type Ask struct {
 	Get     string `yaml:"get" doc:"path below the destination's URL; {key} is the message's key" as:"template" required:"true"`
-	Applied string `yaml:"applied" doc:"true when the receiver has it, for example =response.status == 200" as:"value" required:"true"`
-}
-
-// UnmarshalText takes the modes that are one word.
-func (u *IfUnknown) UnmarshalText(b []byte) error {
-	switch s := string(b); s {
-	case "repeat", "hold":
-		u.Mode = s
-		return nil
-	default:
-		return fmt.Errorf("%q is neither repeat nor hold nor {ask: {get: …, applied: …}}", s)
-	}
+	Applied string `yaml:"applied" doc:"true when the receiver has it, for example =response.status == 200" as:"expression" required:"true"`
 }
 
 // Rate bounds messages a time; the zero Rate is no bound.
