@@ -120,6 +120,7 @@ func (b *Broker) configure() error {
 		"log.console.level = warning",
 		"load_definitions = " + filepath.Join(b.dir, "definitions.json"),
 		"disk_free_limit.absolute = 10MB",
+		"max_message_size = 8388608", // 8 MiB: tests exceed it
 		"vm_memory_high_watermark.absolute = 1GB",
 		"",
 	}, "\n")
