@@ -13,7 +13,6 @@ import (
 // 1e1000000000 would take a gigabyte as soon as something is added to it.
 const (
 	maxDigits   = 1000 // before and after the point, each
-	maxBits     = 6700 // of the coefficient: about 2 × maxDigits digits
 	maxExponent = maxDigits
 )
 
@@ -107,7 +106,7 @@ func decimalFromFloat(f float64) (Decimal, error) {
 
 // bounded refuses a number whose digits would take too much room.
 func bounded(d decimal.Decimal) (Decimal, error) {
-	if e := d.Exponent(); e > maxExponent || e < -maxExponent || d.Coefficient().BitLen() > maxBits {
+	if e := d.Exponent(); e > maxExponent || e < -maxExponent || d.NumDigits() > 2*maxDigits {
 		return Decimal{}, errLarge
 	}
 	return Decimal{d}, nil
@@ -186,8 +185,7 @@ func (d Decimal) Round(places int) Decimal {
 	return Decimal{r}
 }
 
-// Floor is the greatest whole number that is not above d, Ceil the least that
-// is not below it.
+// Floor is the greatest whole number that is not above d.
 func (d Decimal) Floor() Decimal { return Decimal{d.d.Floor()} }
 
 // Ceil is the least whole number that is not below d.

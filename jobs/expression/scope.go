@@ -1,88 +1,220 @@
 package expression
 
-// Scope is what an expression may refer to.
-type Scope struct {
-	fields []Field
-	names  []Field
-	open   bool
-}
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
-// NewScope is a scope.
-func NewScope(fields []Field, names ...Field) *Scope { return &Scope{fields: fields, names: names} }
-
-// Open is the scope where unknown names are Any.
-func (s *Scope) Open() *Scope { c := *s; c.open = true; return &c }
-
-// Each is the scope inside =each.
-func (s *Scope) Each(elem []Field) *Scope { return s }
-
-// Value compiles a key of kind value.
-func (s *Scope) Value(src string) (*Value, error) { return &Value{}, nil }
-
-// Expr compiles an expression.
-func (s *Scope) Expr(src string) (*Program, error) { return &Program{}, nil }
-
-// Condition is Expr for a place that needs true or false.
-func (s *Scope) Condition(src string) (*Program, error) { return s.Expr(src) }
-
-// Template compiles a template.
-func (s *Scope) Template(src string, m Mode) (*Template, error) { return &Template{}, nil }
-
-// Value is a literal or a program.
-type Value struct {
-	literal string
-	program *Program
-}
-
-// Literal is the text, if the value is one.
-func (v *Value) Literal() (string, bool) { return v.literal, v.program == nil }
-
-// Program is the program, or nil if the value is a literal.
-func (v *Value) Program() *Program { return v.program }
-
-// Program is a compiled expression. It is safe for concurrent use.
-type Program struct{ source string }
-
-// Path is the plain reference that the program is.
-func (p *Program) Path() ([]string, bool) { return nil, false }
-
-// Type is the type of the result.
-func (p *Program) Type() Type { return Type{} }
-
-// Names are the root names that the program uses.
-func (p *Program) Names() []string { return nil }
-
-// Eval runs the program.
-func (p *Program) Eval(env map[string]any) (any, error) { return nil, nil }
-
-// Bool runs the program, whose result is a boolean.
-func (p *Program) Bool(env map[string]any) (bool, error) { return false, nil }
-
-// Source is the text of the program.
-func (p *Program) Source() string { return p.source }
-
-// Plain reports whether src may stand unquoted.
-func Plain(src string) bool { return false }
-
-// Mode says where a template's text goes.
-type Mode uint8
-
-// The modes.
-const (
-	ModeText Mode = iota
-	ModeURLPath
-	ModeURLQuery
-	ModeFileName
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
 )
 
-// Template is a compiled template.
-type Template struct{}
+// Scope is what an expression may refer to. It never changes.
+type Scope struct {
+	fields []Field // of the record, or of the element
+	names  []Field // beside them: file, entry, record …
+	open   bool    // any other name is Any
+}
 
-// Names are the root names that the template uses.
-func (t *Template) Names() []string { return nil }
+// NewScope is the scope of a record with these fields, and with these names
+// beside them.
+func NewScope(fields []Field, names ...Field) *Scope {
+	return &Scope{fields: slices.Clone(fields), names: slices.Clone(names)}
+}
 
-// Append appends the text.
-func (t *Template) Append(dst []byte, env map[string]any) ([]byte, error) { return dst, nil }
+// Open is the scope of a record whose fields nobody declared: every other name
+// is Any, and looked for when the expression runs.
+func (s *Scope) Open() *Scope { return &Scope{fields: s.fields, names: s.names, open: true} }
 
-// Literal is the text, if there are no holes.
-func (t *Template) Literal() (string, bool) { return "", false }
+// Each is the scope inside =each: names mean the element, up.name the outside,
+// and position counts from 1. elem are the fields of the element, nil if nobody
+// declared them. The environment is the caller's to build that way.
+func (s *Scope) Each(elem []Field) *Scope {
+	outside := Type{Kind: KindObject}
+	if !s.open {
+		outside.Fields = append([]Field{}, s.fields...)
+		for _, f := range s.names {
+			if f.Name == "up" || f.Name == "position" {
+				outside.Fields = append(outside.Fields, f)
+			}
+		}
+	}
+	inside := &Scope{fields: slices.Clone(elem), open: elem == nil}
+	for _, f := range s.names {
+		if f.Name != "up" && f.Name != "position" {
+			inside.names = append(inside.names, f)
+		}
+	}
+	inside.names = append(inside.names, Field{"up", outside}, Field{"position", Of(KindInteger)})
+	return inside
+}
+
+func (s *Scope) find(name string) (Type, bool) {
+	for _, list := range [][]Field{s.fields, s.names} {
+		for _, f := range list {
+			if f.Name == name {
+				return f.Type, true
+			}
+		}
+	}
+	return Type{}, s.open
+}
+
+func (s *Scope) all() []string { return append(names(s.fields), names(s.names)...) }
+
+// Value compiles a key of kind value: == and text is that text with one =, = and
+// an expression is a program, anything else is text.
+func (s *Scope) Value(src string) (*Value, error) {
+	switch {
+	case strings.HasPrefix(src, "=="):
+		return &Value{literal: src[1:]}, nil
+	case !strings.HasPrefix(src, "="):
+		return &Value{literal: src}, nil
+	}
+	p, err := s.program(src)
+	if err != nil {
+		return nil, err
+	}
+	return &Value{program: p}, nil
+}
+
+// Expr compiles a key where text would be a mistake: key: order_no, without =,
+// would give every message one key.
+func (s *Scope) Expr(src string) (*Program, error) {
+	if strings.HasPrefix(src, "==") || !strings.HasPrefix(src, "=") {
+		remedy := `write = and an expression, ="…" for text that is meant`
+		if isPath(src) {
+			remedy = "write =" + src
+		}
+		return nil, &Error{Source: src, Text: "this is plain text where an expression must stand: " + remedy}
+	}
+	return s.program(src)
+}
+
+// Condition is Expr for a place that needs true or false: when, only, that,
+// success. What is Any is looked at when it runs.
+func (s *Scope) Condition(src string) (*Program, error) {
+	p, err := s.Expr(src)
+	if err != nil {
+		return nil, err
+	}
+	switch t := p.typ; {
+	case t.Kind != KindBoolean && t.Kind != KindAny:
+		return nil, &Error{Source: src, Offset: 1, Text: fmt.Sprintf("a condition is true or false, and this is %s: compare it with something", t.Kind.Noun())}
+	case t.Optional && t.Kind == KindBoolean:
+		return nil, &Error{Source: src, Offset: 1, Text: "this may be absent: write (… ?? false)"}
+	}
+	return p, nil
+}
+
+// program compiles what stands behind the sign.
+func (s *Scope) program(src string) (*Program, error) {
+	from := &source{whole: src, skip: 1}
+	if strings.TrimSpace(from.text()) == "" {
+		return nil, &Error{Source: src, Text: "nothing stands behind the =: write == for the text ="}
+	}
+	return s.compile(from, from.text())
+}
+
+// compile compiles text, which stands at the beginning of from's.
+func (s *Scope) compile(from *source, text string) (p *Program, err error) {
+	switch {
+	case len(text) > maxSource:
+		return nil, &Error{Source: from.whole, Text: fmt.Sprintf("an expression has at most %d KiB", maxSource>>10)}
+	case !utf8.ValidString(text):
+		return nil, &Error{Source: strings.ToValidUTF8(from.whole, "\uFFFD"), Text: "an expression is UTF-8"}
+	}
+	tree, err := parser.Parse(text)
+	if err != nil {
+		return nil, syntaxError(from, text, err)
+	}
+	c := &compiler{scope: s, src: from}
+	defer func() {
+		if f, ok := recover().(failure); ok {
+			p, err = nil, f.err
+		}
+	}()
+	t := c.compile(tree.Node)
+	if t.isNil {
+		c.need(t)
+	}
+	return newProgram(text, from, t, c), nil
+}
+
+// syntaxError says what the parser found in the words of the house.
+func syntaxError(from *source, text string, err error) error {
+	var e *file.Error
+	if !errors.As(err, &e) {
+		return &Error{Source: from.whole, Offset: from.skip, Text: err.Error(), Cause: err}
+	}
+	message := e.Message
+	switch {
+	case strings.HasPrefix(message, "unexpected token EOF"), strings.HasPrefix(message, "unexpected end"):
+		message = "the expression ends too early"
+	case strings.HasPrefix(message, `unexpected token Operator("=")`):
+		message = "a single = says nothing here: == compares"
+	case strings.HasPrefix(message, "unexpected token"):
+		message = unexpected.ReplaceAllString(message, "unexpected $1")
+	case strings.HasPrefix(message, "invalid integer literal"):
+		message = "the integer is too large: write it with a point, as a decimal"
+	case strings.HasPrefix(message, "invalid float literal"):
+		message = "the decimal is too large"
+	case strings.HasPrefix(message, "Operator ("):
+		message = "put a ?? b in parentheses beside another operator"
+	case message == "literal not terminated":
+		message = "the closing quote is missing"
+	case strings.HasPrefix(message, "unrecognized character: U+0026"):
+		message = "a single & says nothing: write &&"
+	}
+	return spot{from, e.Location}.err(errors.New(message))
+}
+
+var unexpected = regexp.MustCompile(`^unexpected token \w+\((".*")\)`)
+
+// Plain reports whether src may stand unquoted in YAML: text, or = and a path.
+// Of anything longer YAML would eat a part: a colon, a comma, a #.
+func Plain(src string) bool {
+	expr, ok := strings.CutPrefix(src, "=")
+	return !ok || strings.HasPrefix(expr, "=") || isPath(expr)
+}
+
+// isPath follows the grammar: ident *( "." ident | "[" INT "]" ).
+func isPath(s string) bool {
+	n := ident(s)
+	if n == 0 {
+		return false
+	}
+	for s = s[n:]; s != ""; s = s[n:] {
+		switch s[0] {
+		case '.':
+			n = ident(s[1:])
+		case '[':
+			if n = digits(s[1:]); n > 0 && (len(s) <= n+1 || s[n+1] != ']') {
+				n = 0
+			} else if n > 0 {
+				n++
+			}
+		default:
+			return false
+		}
+		if n == 0 {
+			return false
+		}
+		n++
+	}
+	return true
+}
+
+// ident is the length of the identifier at the beginning of s.
+func ident(s string) int {
+	for i, r := range s {
+		if r != '_' && !unicode.IsLetter(r) && (i == 0 || !unicode.IsDigit(r)) {
+			return i
+		}
+	}
+	return len(s)
+}

@@ -1,0 +1,153 @@
+package expression
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// Text is a scalar as text: numbers with the digits they have, dates and times
+// as ISO 8601 writes them, bytes in base64. Lists and objects have no text, and
+// neither has an absent value.
+func Text(v any) (string, error) {
+	if s, ok := v.(string); ok {
+		return s, nil
+	}
+	b, err := AppendText(nil, v)
+	return string(b), err
+}
+
+// AppendText appends what Text gives.
+func AppendText(dst []byte, v any) ([]byte, error) {
+	switch v := normal(v).(type) {
+	case string:
+		return append(dst, v...), nil
+	case int64:
+		return strconv.AppendInt(dst, v, 10), nil
+	case Decimal:
+		return append(dst, v.String()...), nil
+	case float64:
+		return appendFloat(dst, v)
+	case bool:
+		return strconv.AppendBool(dst, v), nil
+	case Date:
+		return v.append(dst), nil
+	case TimeOfDay:
+		return v.append(dst), nil
+	case time.Time:
+		return v.AppendFormat(dst, time.RFC3339Nano), nil
+	case []byte:
+		return base64.StdEncoding.AppendEncode(dst, v), nil
+	case nil:
+		return dst, errors.New("an absent value has no text: write ?? and a default")
+	case []any:
+		return dst, errors.New(`a list has no text: write join(…, ", ")`)
+	default:
+		return dst, fmt.Errorf("%s has no text", noun(v))
+	}
+}
+
+// appendFloat writes a number as encoding/json does.
+func appendFloat(dst []byte, f float64) ([]byte, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return dst, fmt.Errorf("%v %w", f, errNotFinite)
+	}
+	format := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		format = 'e'
+	}
+	return strconv.AppendFloat(dst, f, format, -1, 64), nil
+}
+
+// maxDepth is how deep a value may be nested that is to be written.
+const maxDepth = 200
+
+// AppendJSON appends v as JSON: decimals as they are written, dates as ISO text,
+// bytes in base64, objects in the order of their names, nil as null.
+func AppendJSON(dst []byte, v any) ([]byte, error) { return appendJSON(dst, v, 0) }
+
+func appendJSON(dst []byte, v any, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return dst, fmt.Errorf("write JSON: nested deeper than %d", maxDepth)
+	}
+	switch v := normal(v).(type) {
+	case nil:
+		return append(dst, "null"...), nil
+	case string:
+		return appendQuoted(dst, v)
+	case int64, Decimal, float64, bool:
+		return AppendText(dst, v)
+	case []any:
+		return appendList(dst, v, depth)
+	case map[string]any:
+		return appendObject(dst, v, depth)
+	default: // the rest is text that needs no escapes
+		dst = append(dst, '"')
+		dst, err := AppendText(dst, v)
+		return append(dst, '"'), err
+	}
+}
+
+func appendList(dst []byte, list []any, depth int) ([]byte, error) {
+	var err error
+	dst = append(dst, '[')
+	for i, item := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = appendJSON(dst, item, depth+1); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+func appendObject(dst []byte, object map[string]any, depth int) ([]byte, error) {
+	var err error
+	dst = append(dst, '{')
+	for i, name := range slices.Sorted(maps.Keys(object)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = appendQuoted(dst, name); err != nil {
+			return dst, err
+		}
+		dst = append(dst, ':')
+		if dst, err = appendJSON(dst, object[name], depth+1); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+// appendQuoted writes a JSON string with the fewest escapes. Text that is not
+// UTF-8 is an error: replacing what cannot be read would change it silently.
+func appendQuoted(dst []byte, s string) ([]byte, error) {
+	if !utf8.ValidString(s) {
+		return dst, fmt.Errorf("write JSON: %q is not valid UTF-8", clip(s))
+	}
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); i++ {
+		b := s[i]
+		if b >= ' ' && b != '"' && b != '\\' {
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		start = i + 1
+		if short := bytes.IndexByte([]byte("\"\\\n\r\t\b\f"), b); short >= 0 {
+			dst = append(dst, '\\', `"\nrtbf`[short])
+		} else {
+			dst = append(dst, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
+		}
+	}
+	return append(append(dst, s[start:]...), '"'), nil
+}
