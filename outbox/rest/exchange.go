@@ -240,7 +240,7 @@ func (l *line) fault(r *http.Request, err error, body *progress) error {
 	case l.sent():
 		return outbox.Unknown(fmt.Errorf("%s %s: sent, but no answer came: %w", r.Method, place(&l.t.base), clean(err)))
 	case errors.Is(err, errStopped):
-		return fmt.Errorf("%w: %w", context.Canceled, err) // as if it had not been tried
+		return untried(err)
 	}
 	return outbox.Unavailable(fmt.Errorf("%s %s: nothing was sent: %w", r.Method, place(&l.t.base), advise(err)))
 }

@@ -43,7 +43,7 @@ func (t *Target) Close() error {
 
 // Deliver sends each message as one request, several at once. After a fault that concerns all of them
 // (credentials refused, nobody answers) it sends no more: the rest is reported as not tried, with an
-// error that is context.Canceled and names that fault.
+// error that names that fault.
 func (t *Target) Deliver(ctx context.Context, ms []outbox.Message, done func(i int, r outbox.Receipt, err error)) error {
 	flight, land := t.flight(ctx)
 	defer land()
@@ -115,7 +115,7 @@ func (d *delivery) enter() error {
 	case <-d.ctx.Done():
 		return d.ctx.Err()
 	case <-d.stop:
-		return fmt.Errorf("not tried (%w): %w", context.Canceled, d.why)
+		return untried(d.why)
 	default:
 	}
 	select {
@@ -124,7 +124,7 @@ func (d *delivery) enter() error {
 	case <-d.ctx.Done():
 		return d.ctx.Err()
 	case <-d.stop:
-		return fmt.Errorf("not tried (%w): %w", context.Canceled, d.why)
+		return untried(d.why)
 	}
 }
 
@@ -143,15 +143,16 @@ func (d *delivery) learn(err error) {
 
 func (d *delivery) halt(why error) {
 	d.once.Do(func() {
-		d.why = untyped{why}
+		d.why = why
 		close(d.stop)
 	})
 }
 
-// untyped hides the fault of an error: it belongs to another message.
-type untyped struct{ err error }
-
-func (u untyped) Error() string { return u.err.Error() }
+// untried is the error of a message of which nothing went out. why is another's: its fault is not passed on.
+func untried(why error) error {
+	err := fmt.Errorf("not tried (%w): %v", context.Canceled, why)
+	return &outbox.Error{Fault: outbox.FaultUnavailable, Untried: true, Err: err}
+}
 
 // send delivers one message.
 func (t *Target) send(l *line, m *outbox.Message) (outbox.Receipt, error) {
