@@ -22,12 +22,28 @@ const (
 	Cancelled State = "cancelled"
 )
 
+// Kinds of entries.
+const (
+	OfFile  = "file"
+	OfTick  = "tick"
+	Request = "request"
+	Manual  = "manual"
+)
+
+// States of a file.
+const (
+	FileSeen     = "seen"
+	FileLanded   = "landed"
+	FileClosable = "closable"
+	FileClosed   = "closed"
+)
+
 // Verdict is what a file is, compared with those before it.
 type Verdict string
 
 // Verdicts.
 const (
-	New        Verdict = "new"
+	Fresh      Verdict = "new"
 	Redelivery Verdict = "redelivery" // same name, same bytes
 	Suspect    Verdict = "suspect"    // other name, same bytes
 	Correction Verdict = "correction" // same name, other bytes

@@ -1,0 +1,139 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+
+	"waybill/failpoint"
+	"waybill/store"
+)
+
+// rejectLimit is how many rejects of an entry are kept; the rest is in the reject report that jobs write.
+const rejectLimit = 1000
+
+// A Worked is an entry and what working it came to.
+type Worked struct {
+	Entry   Entry
+	Outcome Outcome
+}
+
+// Accept ends the working of a claimed entry in the caller's transaction, which also releases its messages. It is
+// ErrGone when the entry was cancelled meanwhile or the claim does not hold: the transaction must then fail.
+func (l *Ledger) Accept(tx *store.Tx, e Entry, o Outcome) error {
+	failpoint.Hit("ledger/accepting")
+	now := l.clock()
+	ok, err := l.accept(tx, now, e, o)
+	if err == nil && !ok {
+		err = ErrGone
+	}
+	if err == nil {
+		err = l.Record(tx, Event{At: now, Kind: string(o.State), Entry: e.ID, Detail: o.detail()})
+	}
+	if err == nil && o.State.final() {
+		err = l.settle(tx, now, []int64{e.File})
+	}
+	if err != nil {
+		return fmt.Errorf("accept #%d: %w", e.ID, err)
+	}
+	return nil
+}
+
+// AcceptAll is Accept for up to 200 entries, with one event for all that went well. It returns those that are gone, whose
+// messages the caller must not release; the others are accepted.
+func (l *Ledger) AcceptAll(tx *store.Tx, list []Worked) (gone []Entry, err error) {
+	if len(list) > setSize {
+		return nil, fmt.Errorf("accept %d entries: at most %d at once", len(list), setSize)
+	}
+	failpoint.Hit("ledger/accepting")
+	now := l.clock()
+	var smooth, files []int64
+	for _, a := range list {
+		ok, err := l.accept(tx, now, a.Entry, a.Outcome)
+		if err != nil {
+			return nil, fmt.Errorf("accept #%d: %w", a.Entry.ID, err)
+		}
+		if !ok {
+			gone = append(gone, a.Entry)
+			continue
+		}
+		if a.Outcome.State == Accepted || a.Outcome.State == Delivered {
+			smooth = append(smooth, a.Entry.ID)
+		} else if err := l.Record(tx, Event{At: now, Kind: string(a.Outcome.State), Entry: a.Entry.ID, Detail: a.Outcome.detail()}); err != nil {
+			return nil, fmt.Errorf("accept #%d: %w", a.Entry.ID, err)
+		}
+		if a.Outcome.State.final() {
+			files = append(files, a.Entry.File)
+		}
+	}
+	if err := l.recordSet(tx, now, "accepted", smooth); err != nil {
+		return nil, fmt.Errorf("accept %d entries: %w", len(list), err)
+	}
+	if err := l.settle(tx, now, files); err != nil {
+		return nil, fmt.Errorf("accept %d entries: %w", len(list), err)
+	}
+	return gone, nil
+}
+
+// accept writes the outcome of one entry; ok is false when it is gone.
+func (l *Ledger) accept(tx *store.Tx, now time.Time, e Entry, o Outcome) (ok bool, err error) {
+	if !l.claims.holds(e.ID, e.Token) {
+		return false, nil
+	}
+	var accepted, finished any
+	frees := 0
+	switch o.State {
+	case Accepted:
+		accepted = store.Millis(now)
+	case Delivered:
+		accepted, finished = store.Millis(now), store.Millis(now)
+	case Rejected, Duplicate:
+		finished, frees = store.Millis(now), 1
+	case Held:
+	default:
+		return false, fmt.Errorf("outcome %q is not one of accepted, delivered, rejected, held, duplicate", o.State)
+	}
+	n, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, records = ?, messages = ?, rejects = ?, config = ?, token = ?,
+		verdict = COALESCE(NULLIF(?, ''), verdict), identity = CASE ? WHEN 1 THEN NULL ELSE identity END, accepted = ?, finished = ?
+		WHERE id = ? AND state IN ('received', 'working') AND token <= ?`,
+		o.State, cut(o.Reason, 4000), o.Records, o.Messages, o.Rejected, o.Config, e.Token,
+		o.Verdict, frees, accepted, finished, e.ID, e.Token)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, keepRejects(tx, e, o.Rejects)
+}
+
+func keepRejects(tx *store.Tx, e Entry, list []Reject) error {
+	if e.Rejects > 0 { // it was held, and approved, and worked again
+		if _, err := tx.Exec(`DELETE FROM rejects WHERE entry = ?`, e.ID); err != nil {
+			return err
+		}
+	}
+	for i, r := range list[:min(len(list), rejectLimit)] {
+		_, err := tx.Exec(`INSERT INTO rejects (entry, record, seq, line, field, value, reason) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			e.ID, r.Record, i, r.Line, Shown(r.Field), cut(Shown(r.Value), valueLimit), cut(Shown(r.Reason), 1000))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// detail is what the event of an outcome says.
+func (o Outcome) detail() map[string]any {
+	d := map[string]any{}
+	if o.Reason != "" {
+		d["reason"] = cut(o.Reason, 1000)
+	}
+	for name, n := range map[string]int64{"records": o.Records, "messages": o.Messages, "rejects": o.Rejected} {
+		if n != 0 {
+			d[name] = n
+		}
+	}
+	return d
+}
+
+// final reports whether nothing more will happen to an entry.
+func (s State) final() bool {
+	return s == Delivered || s == Rejected || s == Duplicate || s == Cancelled
+}

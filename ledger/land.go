@@ -1,0 +1,242 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"waybill/failpoint"
+	"waybill/spool"
+	"waybill/store"
+)
+
+// NoJob is the reason of a landed file that has no entry.
+const NoJob = "no job takes this name"
+
+var _ Lander = (*Ledger)(nil)
+
+// Land keeps an arrival, see [Lander]. The bytes of a file that no job takes are kept too, until retention removes them: who
+// gave them may not have them any more.
+func (l *Ledger) Land(ctx context.Context, a Arrival, r io.Reader) (File, []Entry, error) {
+	if a.Kind == "" {
+		a.Kind = OfFile
+	}
+	blank := &blankReader{r: r, blank: true}
+	in, err := l.spool.Receive(ctx, blank, l.max)
+	if err != nil {
+		return File{}, nil, fmt.Errorf("land %s from %s: %w", Shown(a.Path), a.Source, err)
+	}
+	failpoint.Hit("ledger/landing")
+	g := landing{ledger: l, arrival: a, incoming: in, blank: blank.blank}
+	err = l.db.Tx(ctx, g.run)
+	// Where several nodes write, another may have claimed the identity between our look and our insert: look again.
+	for tries := 0; errors.Is(err, store.ErrConflict) && tries < 3; tries++ {
+		err = l.db.Tx(ctx, g.run)
+	}
+	in.Abandon() // does nothing when it was committed
+	if err != nil {
+		return File{}, nil, fmt.Errorf("land %s from %s: %w", Shown(a.Path), a.Source, err)
+	}
+	failpoint.Hit("ledger/landed")
+	return g.file, g.entries, nil
+}
+
+// A landing is one call of Land inside its transaction.
+type landing struct {
+	ledger   *Ledger
+	arrival  Arrival
+	incoming *spool.Incoming
+	blank    bool
+	now      time.Time
+	file     File
+	entries  []Entry
+}
+
+func (g *landing) run(tx *store.Tx) error {
+	g.now = g.ledger.clock()
+	g.entries = nil
+	prior, known, err := g.prior(tx)
+	if err != nil {
+		return err
+	}
+	policies := g.ledger.route(g.arrival)
+	if prior != 0 {
+		done, err := g.repeated(tx, prior, len(policies) > 0)
+		if done || err != nil {
+			return err
+		}
+	}
+	if known { // versions of this name that were looked at and never taken
+		if _, err := tx.Exec(`DELETE FROM files WHERE source = ? AND path = ? AND state = 'seen' AND version <> ?`,
+			g.arrival.Source, []byte(g.arrival.Path), g.arrival.Version); err != nil {
+			return err
+		}
+	}
+	decisions := make([]decision, len(policies))
+	for i, p := range policies {
+		if decisions[i], err = decide(tx, p, g.arrival, g.incoming.Digest, g.blank, known); err != nil {
+			return err
+		}
+	}
+	object, err := g.incoming.Commit(tx)
+	if err != nil {
+		return err
+	}
+	if err := g.keepFile(tx, prior, object, decisions); err != nil {
+		return err
+	}
+	for i := range decisions {
+		if err := g.keepEntry(tx, &decisions[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prior looks for the file: its row when this version is known, and whether any version of its name is.
+func (g *landing) prior(tx *store.Tx) (id int64, known bool, err error) {
+	path := []byte(g.arrival.Path)
+	var same bool
+	err = tx.QueryRow(`SELECT id, 1 FROM files WHERE source = ? AND path = ? AND version = ?
+		UNION ALL SELECT * FROM (SELECT id, 0 FROM files WHERE source = ? AND path = ? LIMIT 1) LIMIT 1`,
+		g.arrival.Source, path, g.arrival.Version, g.arrival.Source, path).Scan(&id, &same)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, false, nil
+	}
+	if !same {
+		id = 0
+	}
+	return id, true, err
+}
+
+// repeated answers for a version that has a row. It is not done when that version was only seen, or when jobs take
+// now what none took when it landed.
+func (g *landing) repeated(tx *store.Tx, id int64, taken bool) (done bool, err error) {
+	if g.file, err = fileByID(tx, id); err != nil {
+		return false, err
+	}
+	if g.file.State == FileSeen {
+		return false, nil
+	}
+	if g.file.Reason == NoJob && taken {
+		return false, g.ledger.spool.Remove(tx, g.file.Object)
+	}
+	g.entries, err = entries(tx, `SELECT `+entryColumns+` FROM entries e WHERE e.file = ? AND e.run = 1 ORDER BY e.id`, id)
+	return true, err
+}
+
+// keepFile writes the file's row, in the state that its entries will have brought it to.
+func (g *landing) keepFile(tx *store.Tx, prior int64, object spool.Object, decisions []decision) error {
+	a := g.arrival
+	f := File{ID: prior, Source: a.Source, Path: a.Path, Version: a.Version, Size: object.Size, ModTime: a.ModTime, Digest: object.Digest,
+		Object: object.ID, State: FileLanded, Seen: g.now, Landed: g.now}
+	switch {
+	case len(decisions) == 0:
+		f.Reason, f.Closed = NoJob, g.now // closed so far as retention goes
+	case finished(decisions):
+		f.State, f.Reason = FileClosable, fateOf(decisions)
+		if a.Kind != OfFile {
+			f.State, f.Closed = FileClosed, g.now
+		}
+	}
+	args := []any{f.Size, modTime(f.ModTime), f.Digest, f.Object, f.State, f.Reason, store.Millis(f.Seen), store.Millis(f.Landed), store.NullMillis(f.Closed)}
+	if f.State == FileClosable {
+		tx.Notify(TopicClosable)
+	}
+	g.file = f
+	if prior != 0 {
+		_, err := tx.Exec(`UPDATE files SET size = ?, mtime = ?, digest = ?, object = ?, state = ?, reason = ?, until = NULL, seen = ?, landed = ?, closed = ?
+			WHERE id = ?`, append(args, prior)...)
+		return err
+	}
+	args = append(args, a.Source, []byte(a.Path), a.Version)
+	return tx.QueryRow(`INSERT INTO files (size, mtime, digest, object, state, reason, seen, landed, closed, source, path, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`, args...).Scan(&g.file.ID)
+}
+
+// finished reports whether nothing is left to do.
+func finished(decisions []decision) bool {
+	for _, d := range decisions {
+		if d.state != Duplicate && d.state != Rejected {
+			return false
+		}
+	}
+	return true
+}
+
+func fateOf(decisions []decision) string {
+	for _, d := range decisions {
+		if d.state == Rejected {
+			return fateFailed
+		}
+	}
+	return fateDone
+}
+
+// keepEntry writes one entry, and an event unless it is an ordinary one.
+func (g *landing) keepEntry(tx *store.Tx, d *decision) error {
+	e := Entry{Kind: g.arrival.Kind, Job: d.policy.Job, Run: 1, File: g.file.ID, Source: g.arrival.Source, Name: Shown(g.arrival.Path),
+		Verdict: d.verdict, Twin: d.twin.entry, State: d.state, Reason: d.reason, Received: g.now}
+	if id, ok := d.identity(g.file.ID).(string); ok {
+		e.Identity = id
+	}
+	if d.state == Duplicate || d.state == Rejected {
+		e.Finished = g.now
+	}
+	if err := insertEntry(tx, &e); err != nil {
+		return err
+	}
+	g.entries = append(g.entries, e)
+	if e.State == Received {
+		return nil
+	}
+	return g.ledger.Record(tx, Event{At: g.now, Kind: string(e.State), Entry: e.ID, Detail: map[string]any{"reason": e.Reason}})
+}
+
+// insertEntry writes a new entry and sets its ID.
+func insertEntry(tx *store.Tx, e *Entry) error {
+	if e.State == Received {
+		tx.Notify(TopicEntries)
+	}
+	return tx.QueryRow(`INSERT INTO entries (kind, job, run, origin, file, source, name, identity, verdict, twin, state, reason, since, till, received, finished)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		e.Kind, e.Job, e.Run, orNull(e.Origin), orNull(e.File), e.Source, e.Name, textOrNull(e.Identity), e.Verdict, orNull(e.Twin), e.State, e.Reason,
+		store.NullMillis(e.Since), store.NullMillis(e.Till), store.Millis(e.Received), store.NullMillis(e.Finished)).Scan(&e.ID)
+}
+
+func orNull(id int64) any {
+	if id == 0 {
+		return nil
+	}
+	return id
+}
+
+func textOrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// blankReader passes r through and notes whether there was anything but white space and a byte order mark.
+type blankReader struct {
+	r     io.Reader
+	blank bool
+	begun bool
+}
+
+func (b *blankReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.blank && n > 0 {
+		s := p[:n]
+		if !b.begun {
+			s = bytes.TrimPrefix(s, []byte("\xef\xbb\xbf"))
+		}
+		b.begun = true
+		b.blank = len(bytes.TrimLeft(s, " \t\r\n\v\f")) == 0
+	}
+	return n, err
+}

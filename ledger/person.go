@@ -1,0 +1,190 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"waybill/store"
+)
+
+// How the reason of an entry begins that a person has let through.
+const (
+	approvedBy   = "approved by "
+	replayedBy   = "replayed by "
+	rerenderedBy = "to be rendered anew, replayed by "
+)
+
+// Approved reports whether a person let the entry through: what it was held for does not hold it again.
+func (e Entry) Approved() bool {
+	return strings.HasPrefix(e.Reason, approvedBy)
+}
+
+// Rerender reports whether a replay is to read and map its file anew, and not to send the stored bytes of the first run.
+func (e Entry) Rerender() bool {
+	return strings.HasPrefix(e.Reason, rerenderedBy)
+}
+
+// keep returns the part of the reason that must survive a retry, with a separator.
+func (e Entry) keep() string {
+	if !e.Approved() && !e.Rerender() && !strings.HasPrefix(e.Reason, replayedBy) {
+		return ""
+	}
+	who, _, _ := strings.Cut(e.Reason, "; ")
+	return who + "; "
+}
+
+// Approve lets a held entry go on. Anything else is a [*StateError].
+func (l *Ledger) Approve(ctx context.Context, id int64, by string) error {
+	by = strings.ReplaceAll(Shown(by), ";", ",")
+	err := l.db.Tx(ctx, func(tx *store.Tx) error {
+		e, err := entryByID(tx, id)
+		if err != nil {
+			return err
+		}
+		if e.State != Held {
+			return &StateError{Do: "approve", Entry: id, State: e.State, Need: "only a held entry can be approved"}
+		}
+		if _, err := tx.Exec(`UPDATE entries SET state = 'received', reason = ?, due = 0 WHERE id = ?`, approvedBy+by, id); err != nil {
+			return err
+		}
+		tx.Notify(TopicEntries)
+		return l.Record(tx, Event{Kind: "approve", Entry: id, Detail: map[string]any{"by": by, "held": e.Reason}})
+	})
+	if err != nil {
+		return fmt.Errorf("approve #%d: %w", id, err)
+	}
+	return nil
+}
+
+// Cancel ends an entry whose messages were not released yet and frees its identity, so that the same file can come again.
+// Whoever works it gets ErrGone. Anything else is a [*StateError].
+func (l *Ledger) Cancel(ctx context.Context, id int64, by string) error {
+	by = Shown(by)
+	err := l.db.Tx(ctx, func(tx *store.Tx) error {
+		e, err := entryByID(tx, id)
+		if err != nil {
+			return err
+		}
+		switch e.State {
+		case Held, Received, Working:
+		default:
+			return &StateError{Do: "cancel", Entry: id, State: e.State, Need: "only what is held, received or working can be cancelled; messages that are released are held up by pausing their destination"}
+		}
+		now := l.clock()
+		_, err = tx.Exec(`UPDATE entries SET state = 'cancelled', reason = ?, identity = NULL, finished = ? WHERE id = ?`,
+			"cancelled by "+by, store.Millis(now), id)
+		if err != nil {
+			return err
+		}
+		if err := l.Record(tx, Event{At: now, Kind: "cancel", Entry: id, Detail: map[string]any{"by": by, "was": e.State}}); err != nil {
+			return err
+		}
+		return l.settle(tx, now, []int64{e.File})
+	})
+	if err != nil {
+		return fmt.Errorf("cancel #%d: %w", id, err)
+	}
+	return nil
+}
+
+// Replay makes the next run of an entry that has come to an end: the same file or window. It shows the identity of the first run, so
+// that keys stay; with rerender the file is read and mapped anew. Where the first run was rejected or cancelled
+// its identity is free, and the replay claims it; it is refused when another entry has it by now.
+func (l *Ledger) Replay(ctx context.Context, id int64, by string, rerender bool) (Entry, error) {
+	by = strings.ReplaceAll(Shown(by), ";", ",")
+	var e Entry
+	err := l.db.Tx(ctx, func(tx *store.Tx) error {
+		var err error
+		if e, err = entryByID(tx, id); err != nil {
+			return err
+		}
+		first := id
+		if e.Origin != 0 {
+			first = e.Origin
+		}
+		last, err := lastRun(tx, first)
+		if err != nil {
+			return err
+		}
+		if !e.State.final() && e.State != Failed {
+			return &StateError{Do: "replay", Entry: id, State: e.State, Need: "only what has come to an end can be replayed"}
+		}
+		if !last.State.final() && last.State != Failed {
+			return &StateError{Do: "replay", Entry: last.ID, State: last.State, Need: fmt.Sprintf("run %d is still on its way", last.Run)}
+		}
+		claim, err := l.reclaim(tx, e, first)
+		if err != nil {
+			return err
+		}
+		how := replayedBy
+		if rerender {
+			how = rerenderedBy
+		}
+		e = Entry{Kind: e.Kind, Job: e.Job, Run: last.Run + 1, Origin: first, File: e.File, Source: e.Source, Name: e.Name, Identity: claim,
+			Verdict: e.Verdict, Twin: e.Twin, State: Received, Reason: how + by, Since: e.Since, Till: e.Till, Received: l.clock()}
+		if err := insertEntry(tx, &e); err != nil {
+			return err
+		}
+		if err := l.Record(tx, Event{Kind: "replay", Entry: e.ID, Detail: map[string]any{"by": by, "of": id, "run": e.Run, "rerender": rerender}}); err != nil {
+			return err
+		}
+		e, err = entryByID(tx, e.ID)
+		return err
+	})
+	if err != nil {
+		return Entry{}, fmt.Errorf("replay #%d: %w", id, err)
+	}
+	return e, nil
+}
+
+// lastRun returns the newest run of the entry first.
+func lastRun(r store.Reader, first int64) (Entry, error) {
+	e, err := scanEntry(r.QueryRow(`SELECT `+entryColumns+` FROM entries e WHERE e.origin = ? ORDER BY e.run DESC LIMIT 1`, first).Scan)
+	if err == nil {
+		return e, nil
+	}
+	return entryByID(r, first)
+}
+
+// reclaim returns the identity that a replay is to claim: "" when a run before it has it still.
+func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64) (string, error) {
+	var kept int64
+	if err := tx.QueryRow(`SELECT COUNT(*) FROM entries WHERE (id = ? OR origin = ?) AND identity IS NOT NULL`, first, first).Scan(&kept); err != nil {
+		return "", err
+	}
+	if kept > 0 {
+		return "", nil
+	}
+	if e.Kind == OfTick {
+		return l.free(tx, e, "tick:"+e.Name)
+	}
+	f, err := fileByID(tx, e.File)
+	if err != nil {
+		return "", err
+	}
+	if f.Object == 0 {
+		return "", fmt.Errorf("the bytes of %s were removed by retention (retain.files): have it sent again", e.Name)
+	}
+	a := Arrival{Source: f.Source, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Kind: e.Kind}
+	kind := ByContent
+	for _, p := range l.route(a) {
+		if p.Job == e.Job {
+			kind = p.Identity
+		}
+	}
+	plain := identityOf(kind, a, f.Digest)
+	if e.Verdict != Fresh || e.State == Duplicate { // it was never the holder of the plain one
+		return l.free(tx, e, numbered(plain, f.ID))
+	}
+	return l.free(tx, e, plain)
+}
+
+// free returns identity unless an entry has it.
+func (l *Ledger) free(tx *store.Tx, e Entry, identity string) (string, error) {
+	other, err := claimant(tx, e.Job, identity)
+	if err == nil && other != 0 {
+		err = fmt.Errorf("the same was taken meanwhile as #%d: replay that one", other)
+	}
+	return identity, err
+}

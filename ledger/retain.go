@@ -1,0 +1,197 @@
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"waybill/store"
+)
+
+// Retain says how long what is closed is kept. 0 is for ever.
+type Retain struct {
+	Files   time.Duration // bytes of files, after the file was closed
+	Entries time.Duration // entries and events, after the entry came to its end
+}
+
+// A Pruned says what retention removed.
+type Pruned struct {
+	Objects, Entries, Files, Events int64
+}
+
+const (
+	// How long a file that only waits is remembered after it was last written about.
+	seenKept = 48 * time.Hour
+	// A file's row stays while listings show it, which Unknown notes once a day.
+	listedKept   = 7 * 24 * time.Hour
+	controlsKept = 30 * 24 * time.Hour
+)
+
+// Prune removes what has been closed for longer than r says, in small transactions: first bytes, then entries with their rejects and
+// events, then rows of files that no listing shows any more. It never touches an entry that is not final, or that still has messages or
+// open dead letters. Identities stay for ever, so that a file of years ago is still known.
+func (l *Ledger) Prune(ctx context.Context, r Retain) (Pruned, error) {
+	var p Pruned
+	now := l.clock()
+	steps := []struct {
+		what  string
+		on    bool
+		count *int64
+		step  func(*store.Tx, time.Time, int64) (n, next int64, err error)
+		age   time.Duration
+	}{
+		{"waiting files", true, &p.Files, l.pruneSeen, seenKept},
+		{"bytes", r.Files > 0, &p.Objects, l.pruneObjects, r.Files},
+		{"entries", r.Entries > 0, &p.Entries, l.pruneEntries, r.Entries},
+		{"files", r.Entries > 0, &p.Files, l.pruneFiles, r.Entries},
+		{"events", r.Entries > 0, &p.Events, l.pruneEvents, r.Entries},
+		{"commands", true, new(int64), l.pruneControls, controlsKept},
+	}
+	for _, s := range steps {
+		if !s.on {
+			continue
+		}
+		// Each step looks at rows after a cursor and says where the next one begins: 0 at the end.
+		for cursor, more := int64(0), true; more; {
+			err := l.db.Tx(ctx, func(tx *store.Tx) error {
+				n, next, err := s.step(tx, now.Add(-s.age), cursor)
+				*s.count += n
+				cursor, more = next, next != 0
+				return err
+			})
+			if err != nil {
+				return p, fmt.Errorf("prune %s: %w", s.what, err)
+			}
+		}
+	}
+	return p, nil
+}
+
+// last returns the cursor after a page of ids, 0 when it was the last page.
+func last(ids []int64) int64 {
+	if len(ids) < setSize {
+		return 0
+	}
+	return ids[len(ids)-1]
+}
+
+func (l *Ledger) pruneSeen(tx *store.Tx, before time.Time, _ int64) (n, next int64, err error) {
+	n, err = tx.Exec(`DELETE FROM files WHERE id IN (SELECT id FROM files WHERE state = 'seen' AND seen < ? LIMIT ?)`, store.Millis(before), setSize)
+	return n, n / setSize, err
+}
+
+// pruneObjects lets go of the bytes of closed files. Those with an entry that is worked again (a replay) or failed keep them.
+func (l *Ledger) pruneObjects(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
+	type kept struct{ id, object, closed int64 }
+	// Ordered by the time of closing; the cursor is that time, so one that keeps its bytes is passed over, not met again and again.
+	list, err := collect(tx, func(scan func(...any) error) (k kept, err error) {
+		err = scan(&k.id, &k.object, &k.closed)
+		return k, err
+	}, `SELECT f.id, f.object, f.closed FROM files f WHERE f.closed >= ? AND f.closed < ? AND f.object IS NOT NULL
+		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = f.id AND e.state NOT IN ('delivered', 'rejected', 'duplicate', 'cancelled'))
+		ORDER BY f.closed LIMIT ?`, after, store.Millis(before), setSize)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, k := range list {
+		if _, err := tx.Exec(`UPDATE files SET object = NULL WHERE id = ?`, k.id); err != nil {
+			return 0, 0, err
+		}
+		if err := l.spool.Remove(tx, k.object); err != nil {
+			return 0, 0, err
+		}
+		next = k.closed
+	}
+	if len(list) < setSize {
+		next = 0
+	}
+	return int64(len(list)), next, nil
+}
+
+// pruneEntries removes final entries and keeps their identities apart. An entry stays while a replay of it is not final.
+func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
+	page, err := collect(tx, scanID, `SELECT id FROM entries WHERE id > ? AND received < ? ORDER BY id LIMIT ?`, after, store.Millis(before), setSize)
+	if err != nil || len(page) == 0 {
+		return 0, 0, err
+	}
+	places, args := set(page)
+	ids, err := collect(tx, scanID, `SELECT e.id FROM entries e WHERE e.id IN `+places+` AND e.finished < ?
+		AND e.state IN ('delivered', 'rejected', 'duplicate', 'cancelled')
+		AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.origin = e.id)
+		AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.parent = e.id AND b.state <> 'done')
+		AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.parent = e.id AND d.state = 'open')`, append(args, store.Millis(before))...)
+	if err != nil || len(ids) == 0 {
+		return 0, last(page), err
+	}
+	places, args = set(ids)
+	for _, statement := range []string{
+		`INSERT INTO identities (job, identity, entry) SELECT job, identity, id FROM entries WHERE id IN ` + places + ` AND identity IS NOT NULL
+			ON CONFLICT (job, identity) DO NOTHING`,
+		`DELETE FROM rejects WHERE entry IN ` + places,
+		`DELETE FROM entries WHERE id IN ` + places,
+	} {
+		if _, err := tx.Exec(statement, args...); err != nil {
+			return 0, 0, err
+		}
+	}
+	return int64(len(ids)), last(page), nil
+}
+
+// pruneFiles removes rows of files whose entries and bytes are gone, unless a listing has shown them lately.
+func (l *Ledger) pruneFiles(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
+	page, err := collect(tx, scanID, `SELECT id FROM files WHERE id > ? AND seen < ? ORDER BY id LIMIT ?`, after, store.Millis(before), setSize)
+	if err != nil || len(page) == 0 {
+		return 0, 0, err
+	}
+	places, args := set(page)
+	n, err = tx.Exec(`DELETE FROM files WHERE id IN `+places+` AND closed < ? AND seen < ? AND object IS NULL
+		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id)`,
+		append(args, store.Millis(before), store.Millis(l.clock().Add(-listedKept)))...)
+	return n, last(page), err
+}
+
+// pruneEvents removes the beginning of the chains, as far as no entry that is left could need it, and anchors what follows.
+func (l *Ledger) pruneEvents(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
+	var oldest int64
+	err = tx.QueryRow(`SELECT received FROM entries ORDER BY id LIMIT 1`).Scan(&oldest)
+	if err == nil {
+		before = store.Time(min(oldest, store.Millis(before)))
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return 0, 0, err
+	}
+	page, err := collect(tx, scanEvent, `SELECT `+eventColumns+` FROM events WHERE id > ? ORDER BY id LIMIT ?`, after, setSize)
+	if err != nil {
+		return 0, 0, err
+	}
+	heads := map[string][]byte{}
+	for _, e := range page {
+		if e.at >= store.Millis(before) {
+			break
+		}
+		heads[e.node] = e.hash
+		next = e.id
+		n++
+	}
+	if n == 0 {
+		return 0, 0, nil
+	}
+	for node, hash := range heads {
+		if err := l.SetMark(tx, "", anchor(node), Mark{At: l.clock(), Text: hex.EncodeToString(hash)}); err != nil {
+			return 0, 0, err
+		}
+	}
+	if _, err := tx.Exec(`DELETE FROM events WHERE id <= ?`, next); err != nil {
+		return 0, 0, err
+	}
+	if n < setSize {
+		next = 0
+	}
+	return n, next, nil
+}
+
+func (l *Ledger) pruneControls(tx *store.Tx, before time.Time, _ int64) (n, next int64, err error) {
+	n, err = tx.Exec(`DELETE FROM controls WHERE id IN (SELECT id FROM controls WHERE state <> 'waiting' AND at < ? ORDER BY id LIMIT ?)`, store.Millis(before), setSize)
+	return n, n / setSize, err
+}
