@@ -1,0 +1,162 @@
+package watcher
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"strings"
+)
+
+// A Companion is the file that a sender lays beside each file to say that it is complete, or what its digest is.
+// Files wait for theirs; companions are never landed themselves and leave together with their file.
+type Companion struct {
+	// Name is its name, where * stands for the name of the file ("*.done": orders.csv.done) and {stem} for that name
+	// without its ending ("{stem}.ok": orders.ok). One that ends in .md5 or .sha256 holds this digest of the file, as
+	// md5sum writes it, and the file is taken only if it is right.
+	Name string
+	// Files tells which files wait for one; nil: all.
+	Files func(path string) bool
+}
+
+// errMismatch is what a file whose digest is wrong ends with instead of io.EOF.
+var errMismatch = errors.New("its digest is not the one its companion gives")
+
+// companionLimit bounds how much of a companion is read.
+const companionLimit = 64 << 10
+
+// check reports what is wrong with c.
+func (c Companion) check() error {
+	if _, _, ok := c.suffix(); !ok {
+		return fmt.Errorf("companion %q: is neither * nor {stem} followed by an ending: write \"*.done\" or \"{stem}.ok\"", c.Name)
+	}
+	return nil
+}
+
+// suffix takes the name apart: what ends a companion's name, and whether it replaces the ending of the file's name.
+func (c Companion) suffix() (end string, replaces, ok bool) {
+	if end, ok = strings.CutPrefix(c.Name, "*"); !ok {
+		end, ok = strings.CutPrefix(c.Name, "{stem}")
+		replaces = ok
+	}
+	return end, replaces, ok && strings.HasPrefix(end, ".") && len(end) > 1 && !strings.ContainsAny(end, "/*{}")
+}
+
+// isCompanion reports whether path is the companion of some file.
+func (w *Watcher) isCompanion(path string) bool {
+	for _, c := range w.opts.Companions {
+		if end, _, _ := c.suffix(); strings.HasSuffix(path, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// companion returns what the file at path waits for.
+func (w *Watcher) companion(path string) (c Companion, found bool) {
+	for _, c := range w.opts.Companions {
+		if c.Files == nil || c.Files(path) {
+			return c, true
+		}
+	}
+	return Companion{}, false
+}
+
+// of returns the path of the companion of path.
+func (c Companion) of(path string) string {
+	end, replaces, _ := c.suffix()
+	if dot := strings.LastIndexByte(path, '.'); replaces && dot > strings.LastIndexByte(path, '/')+1 {
+		path = path[:dot]
+	}
+	return path + end
+}
+
+// sum returns the digest that companion text gives for the file called base. Accepted are the digest alone, lines as
+// md5sum and sha256sum write them ("digest  name"), and the BSD form ("MD5 (name) = digest").
+func (c Companion) sum(text []byte, base string) ([]byte, error) {
+	kind, _ := strings.CutPrefix(c.Name[strings.LastIndexByte(c.Name, '.'):], ".")
+	size := c.hash().Size()
+	var only []byte
+	found := 0
+	for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
+		line = strings.TrimSpace(line)
+		for word := range strings.FieldsSeq(line) {
+			digest, err := hex.DecodeString(strings.TrimPrefix(word, "\\"))
+			if err != nil || len(digest) != size {
+				continue
+			}
+			if strings.HasSuffix(line, base) || strings.Contains(line, "("+base+")") {
+				return digest, nil
+			}
+			only, found = digest, found+1
+		}
+	}
+	if found != 1 {
+		return nil, fmt.Errorf("holds no %s digest for %s", kind, Quote(base))
+	}
+	return only, nil
+}
+
+// hash returns a new hash of the kind the companion holds, nil when it holds none.
+func (c Companion) hash() hash.Hash {
+	switch {
+	case strings.HasSuffix(c.Name, ".md5"):
+		return md5.New() // what partners send; it guards against accidents, not against forgery
+	case strings.HasSuffix(c.Name, ".sha256"):
+		return sha256.New()
+	}
+	return nil
+}
+
+// accompanied looks for the companion of f. The reason is empty when it is there. version tells companions of one name
+// apart; digest is what it says, when it is to say something.
+func (w *Watcher) accompanied(ctx context.Context, f File, c Companion) (version string, digest []byte, reason string, err error) {
+	path := c.of(f.Path)
+	m, err := w.stater.Stat(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && m.Skip != "" {
+		return "", nil, "waits for its companion " + Quote(path), nil
+	}
+	if err != nil || c.hash() == nil {
+		return m.Version, nil, "", err
+	}
+	r, err := w.src.Open(ctx, m)
+	if err != nil {
+		return "", nil, "", fmt.Errorf("read its companion: %w", err)
+	}
+	defer r.Close() // only read from
+	text, err := io.ReadAll(io.LimitReader(r, companionLimit))
+	if err != nil {
+		return "", nil, "", fmt.Errorf("read its companion %s: %w", Quote(path), err)
+	}
+	digest, err = c.sum(text, base(f.Path))
+	if err != nil {
+		return m.Version, nil, fmt.Sprintf("its companion %s %s; waits for one that does", Quote(path), err), nil
+	}
+	return m.Version, digest, "", nil
+}
+
+// A verifier reads a file and ends with errMismatch instead of io.EOF when its digest is not want.
+type verifier struct {
+	r    io.Reader
+	hash hash.Hash
+	want []byte
+}
+
+// Read implements io.Reader.
+func (v *verifier) Read(p []byte) (int, error) {
+	n, err := v.r.Read(p)
+	v.hash.Write(p[:n])
+	if err == io.EOF && !bytes.Equal(v.hash.Sum(nil), v.want) {
+		err = errMismatch
+	}
+	return n, err
+}
+
+// base returns the last element of path.
+func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }

@@ -1,0 +1,145 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"waybill/failpoint"
+	"waybill/ledger"
+)
+
+// A landing is a file on its way into the ledger.
+type landing struct {
+	file      File
+	version   string // what failures are remembered by: the file's version and its companion's
+	companion Companion
+	digest    []byte // to verify, nil for none
+}
+
+// land starts landing a file, as soon as a lander is free. The error is ctx's.
+func (w *Watcher) land(ctx context.Context, l landing) error {
+	select {
+	case w.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	w.mu.Lock()
+	w.busy[l.file.Path] = struct{}{}
+	w.mu.Unlock()
+	w.landers.Go(func() {
+		defer func() {
+			w.mu.Lock()
+			delete(w.busy, l.file.Path)
+			w.mu.Unlock()
+			<-w.slots
+		}()
+		w.take(ctx, l)
+	})
+	return nil
+}
+
+// isBusy reports whether path is being landed.
+func (w *Watcher) isBusy(path string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, yes := w.busy[path]
+	return yes
+}
+
+// take lands one file and deals with every way that can fail.
+func (w *Watcher) take(ctx context.Context, l landing) {
+	err := w.tryTake(ctx, l)
+	if err == nil {
+		w.refused.Store(0)
+		w.files.forget(l.file.Path)
+		w.mu.Lock()
+		w.status.Landed++
+		w.mu.Unlock()
+		failpoint.Hit("watcher/landed")
+		return
+	}
+	if ctx.Err() != nil {
+		return // being stopped is not failing
+	}
+	reason, wait, ok := w.fails(l, err)
+	if !ok {
+		return
+	}
+	note := ledger.Waiting{Arrival: w.arrival(l.file), Reason: reason, Until: w.opts.Now().Add(wait)}
+	if err := w.intake.Waiting(ctx, w.name, []ledger.Waiting{note}); err != nil {
+		w.log.Warn("note a waiting file", "file", Quote(l.file.Path), "error", err)
+	}
+	w.soon(wait)
+}
+
+// tryTake reads the file into the ledger.
+func (w *Watcher) tryTake(ctx context.Context, l landing) error {
+	r, err := w.src.Open(ctx, l.file)
+	if err != nil {
+		return err
+	}
+	defer r.Close() // only read from; what matters was told by its last Read
+	body := &witness{r: r}
+	if l.digest != nil {
+		body.r = &verifier{r: r, hash: l.companion.hash(), want: l.digest}
+	}
+	_, _, err = w.intake.Land(ctx, w.arrival(l.file), body)
+	switch {
+	case body.err != nil:
+		return body.err // the file's fault, in its own words
+	case err != nil && ctx.Err() == nil:
+		w.refused.Add(1)
+		return fmt.Errorf("land %s: %w", Quote(l.file.Path), err)
+	}
+	return err
+}
+
+// fails remembers that a file could not be taken, and returns the reason to note and when it is tried again. It reports
+// false when there is nothing to note: the file is gone.
+func (w *Watcher) fails(l landing, err error) (reason string, wait time.Duration, noted bool) {
+	f := l.file
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		w.files.forget(f.Path)
+		return "", 0, false
+	case errors.Is(err, ErrBusy):
+		reason = "somebody has it open for writing"
+		wait, _ = w.files.fail(f.Path, l.version, reason)
+		return reason, wait, true
+	case errors.Is(err, ErrChanged):
+		// The next listing shows it as another version. Only if it does not, patience is called for.
+		reason = "changed while it was being taken"
+		wait, _ = w.files.fail(f.Path, l.version, reason)
+		return reason, wait, true
+	case errors.Is(err, errMismatch):
+		reason = fmt.Sprintf("%s (%s): one of the two was not sent whole", errMismatch, Quote(l.companion.of(f.Path)))
+	case errors.Is(err, fs.ErrPermission):
+		reason = fmt.Sprintf("%s: let the user that waybill runs as read it", err)
+	default:
+		reason = err.Error()
+	}
+	wait, tries := w.files.fail(f.Path, l.version, reason)
+	if tries == 1 {
+		w.log.Warn("file cannot be taken", "file", Quote(f.Path), "error", err)
+	}
+	return reason, wait, true
+}
+
+// A witness remembers the error that reading ended with, so that a faulty file is told from a ledger that refuses.
+type witness struct {
+	r   io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (w *witness) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,276 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"waybill/failpoint"
+	"waybill/watcher"
+)
+
+// Close implements [watcher.Source].
+func (s *Source) Close(_ context.Context, f watcher.File, how watcher.Closing) (where string, err error) {
+	what := s.fates[how.Fate]
+	if what == "leave" {
+		return f.Path, nil // the ledger knows it: it is never new again
+	}
+	r, err := s.open()
+	if err != nil {
+		return "", err
+	}
+	defer r.close()
+	c := closing{s: s, r: r, f: f, how: how}
+	if what == "delete" {
+		err = c.remove()
+	} else {
+		where, err = c.move()
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
+		s.once("closed files are left where they are, for they may not be moved: let the user that waybill runs as write the folder, or write `"+string(how.Fate)+": leave`", "error", err)
+		return f.Path, nil
+	case err != nil:
+		return "", fmt.Errorf("close %s: %w", watcher.Quote(f.Path), err)
+	}
+	return where, nil
+}
+
+// A closing is a file on its way out.
+type closing struct {
+	s   *Source
+	r   *root
+	f   watcher.File
+	how watcher.Closing
+}
+
+// check makes sure that name in dir is the version to close, and that nobody is writing it.
+func (c *closing) check(dir *os.File, name string) error {
+	m, err := statAt(dir, name)
+	if err != nil {
+		return err
+	}
+	if m.version() != c.f.Version {
+		return watcher.ErrChanged
+	}
+	if c.r.isRemote() {
+		return nil
+	}
+	file, err := c.r.at(c.f.Path, unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer file.Close() // gives the lease back
+	if err := lease(file); errors.Is(err, watcher.ErrBusy) {
+		return err
+	}
+	return nil
+}
+
+// move moves the file into the folder of its fate and returns its path there.
+func (c *closing) move() (string, error) {
+	from, name, err := c.r.parent(c.f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil // gone with its folder
+	}
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	target := doneFolder
+	if c.how.Fate == watcher.Failed {
+		target = failedFolder
+	}
+	target = path.Join(target, path.Dir(c.f.Path))
+	err = c.check(from, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.moved(target, name)
+	}
+	if err != nil {
+		return "", err
+	}
+	to, made, err := c.r.make(target)
+	if err != nil {
+		return "", err
+	}
+	defer to.Close()
+	failpoint.Hit("local/moving")
+	as, err := renameNew(from, name, to, name)
+	if err != nil {
+		return "", err
+	}
+	failpoint.Hit("local/moved")
+	c.s.changed(append(made, path.Dir(c.f.Path), target)...)
+	if err := c.putBack(to, as, from, name); err != nil {
+		return "", err
+	}
+	return path.Join(target, as), c.report(to, as)
+}
+
+// putBack undoes a rename that caught another version: one that took the file's place after it was looked at, and
+// that nobody has read.
+func (c *closing) putBack(at *os.File, as string, from *os.File, name string) error {
+	m, err := statAt(at, as)
+	if err != nil || content(m.version()) == content(c.f.Version) {
+		return err
+	}
+	if _, err := renameNew(at, as, from, name); err != nil {
+		return fmt.Errorf("put back what was moved by mistake to %s: %w", watcher.Quote(as), err)
+	}
+	return watcher.ErrChanged
+}
+
+// moved finishes a move that may have been made before a crash: the file is gone from its place.
+func (c *closing) moved(target, name string) (string, error) {
+	to, err := c.r.folder(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer to.Close()
+	c.s.changed(path.Dir(c.f.Path), target)
+	as := c.find(to, name)
+	if as == "" {
+		return "", nil // somebody else took it away
+	}
+	return path.Join(target, as), c.report(to, as)
+}
+
+// find returns the name under which the file lies in dir, "" when it does not.
+func (c *closing) find(dir *os.File, name string) string {
+	for n := 0; ; n++ {
+		as := numbered(name, n)
+		m, err := statAt(dir, as)
+		if err != nil {
+			return ""
+		}
+		if content(m.version()) == content(c.f.Version) {
+			return as
+		}
+	}
+}
+
+// remove deletes the file. It is first renamed to a hidden name that belongs to this version, so that a file which takes its
+// place meanwhile is not deleted unread.
+func (c *closing) remove() error {
+	dir, name, err := c.r.parent(c.f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	hidden := ".waybill-" + strings.ReplaceAll(content(c.f.Version), " ", "-") + ".tmp"
+	err = c.check(dir, name)
+	switch {
+	case err == nil:
+		failpoint.Hit("local/moving")
+		if err := rename(dir, name, dir, hidden); err != nil {
+			return err
+		}
+		failpoint.Hit("local/moved")
+		if err := c.putBack(dir, hidden, dir, name); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	c.s.changed(path.Dir(c.f.Path))
+	if err := unix.Unlinkat(int(dir.Fd()), hidden, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+		return &os.PathError{Op: "delete", Path: name, Err: err}
+	}
+	return nil
+}
+
+// report lays the reject report beside the file that was moved to dir under the name as.
+func (c *closing) report(dir *os.File, as string) error {
+	if c.how.Report == nil {
+		return nil
+	}
+	// orders.csv that became orders.1.csv is told of by orders.1.csv.rejects.json.
+	name := path.Base(c.how.ReportName)
+	if rest, ok := strings.CutPrefix(name, path.Base(c.f.Path)); ok {
+		name = as + rest
+	}
+	for n := 0; ; n++ {
+		old, err := readAt(dir, numbered(name, n), int64(len(c.how.Report)))
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err == nil && string(old) == string(c.how.Report) {
+			return nil // laid before a crash
+		}
+	}
+	if err := writeNew(dir, name, c.how.Report); err != nil {
+		return fmt.Errorf("lay the reject report %s beside it: %w", watcher.Quote(name), err)
+	}
+	failpoint.Hit("local/reported")
+	return nil
+}
+
+// changed remembers folders for Sync.
+func (s *Source) changed(folders ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range folders {
+		if f == "." {
+			f = ""
+		}
+		s.dirty[f] = struct{}{}
+	}
+}
+
+// Sync implements [watcher.Syncer]: each folder that closing changed is synced once.
+func (s *Source) Sync(context.Context) error {
+	s.mu.Lock()
+	dirty := s.dirty
+	s.dirty = map[string]struct{}{}
+	s.mu.Unlock()
+	if len(dirty) == 0 {
+		return nil
+	}
+	r, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for name := range dirty {
+		dir, err := r.folder(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone with all that was in it
+		}
+		if err != nil {
+			return err
+		}
+		err = unix.Fsync(int(dir.Fd()))
+		dir.Close()
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) { // a file system that cannot, and need not
+			return fmt.Errorf("sync folder %s: %w", watcher.Quote(name), err)
+		}
+	}
+	return nil
+}
+
+// numbered returns name with n before its ending ("a.2.csv"), and name itself for 0. Names are cut to what a folder can hold.
+func numbered(name string, n int) string {
+	const longest = 255
+	dot := strings.LastIndexByte(name, '.')
+	if dot <= 0 || len(name)-dot > 64 {
+		dot = len(name)
+	}
+	number := ""
+	if n > 0 {
+		number = "." + strconv.Itoa(n)
+	}
+	return name[:min(dot, longest-len(number)-len(name[dot:]))] + number + name[dot:]
+}

@@ -1,0 +1,194 @@
+package watcher
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"waybill/ledger"
+)
+
+// refusalsInARow is after how many landings that the ledger refused one after the other a scan gives up for now: the
+// disk is full or the store has stopped, and the remaining files would only fail as well.
+const refusalsInARow = 3
+
+// A scan is one look at everything a source holds.
+type scan struct {
+	w     *Watcher
+	set   []ledger.Arrival // not yet compared with the ledger
+	notes []ledger.Waiting // not yet written
+	seen  int
+	held  int // files that wait
+	shown []Note
+	next  time.Duration // until something is due
+	err   error         // the first file that could not be looked at
+}
+
+// ScanOnce looks at everything the source holds, and returns when what it found complete has landed. Errors of single
+// files are in the ledger's notes and in Status.
+func (w *Watcher) ScanOnce(ctx context.Context) error {
+	if err := w.check(); err != nil {
+		return err
+	}
+	_, _, err := w.scan(ctx)
+	w.landers.Wait()
+	w.complain(err)
+	return err
+}
+
+// scan looks at everything once. Landings it starts may go on after it. next is until when to look again at the latest.
+func (w *Watcher) scan(ctx context.Context) (next, took time.Duration, err error) {
+	start := w.opts.Now()
+	w.refused.Store(0)
+	s := &scan{w: w, next: w.opts.Poll}
+	err = s.list(ctx)
+	end := w.opts.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		err = s.err
+		w.status.Scanned, w.status.Took = end, end.Sub(start)
+		w.status.Seen, w.status.Waiting, w.status.Notes = s.seen, s.held, s.shown
+	}
+	return s.next, end.Sub(start), err
+}
+
+// list streams the listing through sets.
+func (s *scan) list(ctx context.Context) error {
+	for f, err := range s.w.src.List(ctx) {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrAway):
+			return err
+		case err != nil:
+			s.err = cmp.Or(s.err, err)
+		default:
+			if err := s.see(ctx, f); err != nil {
+				return err
+			}
+		}
+	}
+	return s.flush(ctx)
+}
+
+// see takes in one listed file.
+func (s *scan) see(ctx context.Context, f File) error {
+	if Ignored(f.Path) || s.w.isCompanion(f.Path) {
+		return nil
+	}
+	s.seen++
+	wanted := s.w.opts.Wanted(f.Path)
+	switch {
+	case f.Skip != "" && !wanted:
+		return nil // neither readable nor asked for
+	case f.Skip != "":
+		s.note(f, "never taken: "+f.Skip, 0)
+	case !wanted:
+		s.note(f, "no job takes this name", 0)
+	default:
+		s.set = append(s.set, s.w.arrival(f))
+	}
+	if len(s.set) >= SetSize || len(s.notes) >= SetSize {
+		return s.flush(ctx)
+	}
+	return nil
+}
+
+// flush compares the set with the ledger, takes what is new and writes the notes.
+func (s *scan) flush(ctx context.Context) error {
+	if len(s.set) > 0 {
+		unknown, err := s.w.intake.Unknown(ctx, s.w.name, s.set)
+		if err != nil {
+			return fmt.Errorf("compare the listing of %s with the ledger: %w", s.w.name, err)
+		}
+		s.set = s.set[:0]
+		// Listings have no order; within a set older files land first.
+		slices.SortFunc(unknown, func(a, b ledger.Arrival) int {
+			return cmp.Or(a.ModTime.Compare(b.ModTime), strings.Compare(a.Path, b.Path))
+		})
+		for _, a := range unknown {
+			if err := s.consider(ctx, File{Path: a.Path, Version: a.Version, Size: a.Size, ModTime: a.ModTime}); err != nil {
+				return err
+			}
+		}
+	}
+	if len(s.notes) > 0 {
+		if err := s.w.intake.Waiting(ctx, s.w.name, s.notes); err != nil {
+			s.w.noted.clear()
+			return fmt.Errorf("note the waiting files of %s: %w", s.w.name, err)
+		}
+		s.notes = s.notes[:0]
+	}
+	return nil
+}
+
+// consider takes a file that the ledger does not know, if it is complete. The error ends the scan.
+func (s *scan) consider(ctx context.Context, f File) error {
+	w := s.w
+	if w.isBusy(f.Path) {
+		return nil
+	}
+	l := landing{file: f, version: f.Version}
+	if c, ok := w.companion(f.Path); ok {
+		version, digest, reason, err := w.accompanied(ctx, f, c)
+		if err != nil {
+			s.failed(l, err)
+			return ctx.Err()
+		}
+		if reason != "" {
+			s.note(f, reason, 0)
+			return nil
+		}
+		l.version, l.companion, l.digest = f.Version+" "+version, c, digest
+	}
+	if wait, reason, yes := w.files.waits(f.Path, l.version); yes {
+		s.note(f, reason, wait)
+		return nil
+	}
+	ok, reason, wait, err := w.src.Ready(ctx, f)
+	switch {
+	case err != nil:
+		s.failed(l, err)
+		return ctx.Err()
+	case !ok:
+		s.note(f, reason, wait)
+		return nil
+	}
+	if w.refused.Load() >= refusalsInARow {
+		return fmt.Errorf("the ledger takes no files now; the last reason is logged with the file")
+	}
+	return w.land(ctx, l)
+}
+
+// failed notes that a file could not be looked at.
+func (s *scan) failed(l landing, err error) {
+	if reason, wait, ok := s.w.fails(l, err); ok {
+		s.note(l.file, reason, wait)
+	}
+}
+
+// note remembers why f is not taken now. wait is until it is looked at again at the latest, 0 for the next rescan.
+func (s *scan) note(f File, reason string, wait time.Duration) {
+	n := ledger.Waiting{Arrival: s.w.arrival(f), Reason: reason}
+	if wait > 0 {
+		s.next = min(s.next, wait)
+		n.Until = s.w.opts.Now().Add(wait)
+	}
+	s.held++
+	if len(s.shown) < notesShown {
+		s.shown = append(s.shown, Note{Path: Quote(f.Path), Reason: reason, Until: n.Until})
+	}
+	if s.w.noted.first(n) {
+		s.notes = append(s.notes, n)
+	}
+}
+
+// arrival returns f as the ledger knows it.
+func (w *Watcher) arrival(f File) ledger.Arrival {
+	return ledger.Arrival{Source: w.name, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: w.opts.Partner}
+}

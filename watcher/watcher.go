@@ -1,0 +1,221 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// notesShown bounds the waiting files that a Status lists.
+const notesShown = 20
+
+// A Watcher runs one source. Make it with New.
+type Watcher struct {
+	name    string
+	src     Source
+	stater  Stater // nil where the source has none
+	intake  Intake
+	archive Archive
+	opts    Options
+	log     *slog.Logger
+
+	slots     chan struct{} // one per lander
+	landers   sync.WaitGroup
+	again     chan time.Duration // a lander asks for a look before the next rescan
+	files     *patience          // that could not be landed
+	originals *patience          // that could not be closed
+	refused   atomic.Int32       // landings in a row that the ledger refused
+
+	mu      sync.Mutex
+	busy    map[string]struct{} // paths being landed
+	status  Status
+	trouble string // what was complained of last
+}
+
+// A Status is what a watcher is doing, for `waybill status`.
+type Status struct {
+	Source  string        `json:"source"`
+	Scanned time.Time     `json:"scanned"`           // end of the last look at everything
+	Took    time.Duration `json:"took"`              // how long that look took
+	Seen    int           `json:"seen"`              // files it saw, without temporary ones
+	Waiting int           `json:"waiting"`           // of these: not taken yet
+	Notes   []Note        `json:"notes,omitempty"`   // the first of them
+	Landing int           `json:"landing,omitempty"` // being landed now
+	Landed  int64         `json:"landed"`            // since the start
+	Closed  int64         `json:"closed"`            // since the start
+	Error   string        `json:"error,omitempty"`   // what keeps the source from working
+}
+
+// A Note says why a file is not taken yet.
+type Note struct {
+	Path   string    `json:"path"` // as Quote shows it
+	Reason string    `json:"reason"`
+	Until  time.Time `json:"until,omitzero"` // looked at again at the latest
+}
+
+// New makes the watcher of the source called name. Run starts it.
+func New(name string, src Source, intake Intake, archive Archive, o Options) *Watcher {
+	o = o.fill()
+	w := &Watcher{
+		name: name, src: src, intake: intake, archive: archive, opts: o,
+		log:       o.Log.With("source", name),
+		slots:     make(chan struct{}, o.Landers),
+		again:     make(chan time.Duration, 1),
+		files:     newPatience(o.Now, 500*time.Millisecond, max(o.Poll, 5*time.Minute)),
+		originals: newPatience(o.Now, time.Second, 5*time.Minute),
+		noted:     &noted{now: o.Now, seed: maphash.MakeSeed(), sums: map[uint64]struct{}{}},
+		busy:      map[string]struct{}{},
+		status:    Status{Source: name},
+	}
+	w.stater, _ = src.(Stater)
+	return w
+}
+
+// Run watches until ctx ends, and returns when nothing of it runs any more. A file whose reading is interrupted is taken
+// again at the next start. The error is for a watcher that cannot work as it is configured.
+func (w *Watcher) Run(ctx context.Context) error {
+	if err := w.check(); err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer w.landers.Wait()
+	wg.Go(func() { w.closing(ctx) })
+	hints := w.hints(ctx)
+	w.scanning(ctx, hints)
+	if hints != nil {
+		for range hints { // the source closes it when what feeds it has ended
+		}
+	}
+	return nil
+}
+
+// check reports what is wrong with the configuration.
+func (w *Watcher) check() error {
+	for _, c := range w.opts.Companions {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("watch %s: %w", w.name, err)
+		}
+		if w.stater == nil {
+			return fmt.Errorf("watch %s: companion %q: this kind of source cannot look at single files", w.name, c.Name)
+		}
+	}
+	return nil
+}
+
+// Status returns what the watcher is doing. It may be called on any goroutine.
+func (w *Watcher) Status() Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.status
+	s.Landing = len(w.busy)
+	return s
+}
+
+// hints asks the source for hints; nil when there are none.
+func (w *Watcher) hints(ctx context.Context) <-chan struct{} {
+	h, ok := w.src.(Hinter)
+	if !ok {
+		return nil
+	}
+	c, err := h.Hints(ctx)
+	if err != nil {
+		w.log.Warn("no hints: new files are found by looking", "every", w.opts.Poll, "error", err)
+		return nil
+	}
+	return c
+}
+
+// scanning looks at the source until ctx ends: at every hint, when something is due, and at least every Poll.
+func (w *Watcher) scanning(ctx context.Context, hints <-chan struct{}) {
+	failures := 0
+	for {
+		next, took, err := w.scan(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			next = min(w.opts.Poll, time.Second<<min(failures, 10))
+			failures++
+		} else {
+			failures = 0
+		}
+		w.complain(err)
+		// Looking takes at most a fifth of the time, however many hints come and however large the folder is.
+		quiet := min(4*took, time.Second, next)
+		if !pause(ctx, quiet) {
+			return
+		}
+		if hints = w.await(ctx, hints, next-quiet); ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// await returns at a hint, after wait, or when ctx ends. It returns hints, or nil once that channel is closed.
+func (w *Watcher) await(ctx context.Context, hints <-chan struct{}, wait time.Duration) <-chan struct{} {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	end := w.opts.Now().Add(wait)
+	for {
+		select {
+		case <-ctx.Done():
+			return hints
+		case _, ok := <-hints:
+			if !ok {
+				return nil
+			}
+			return hints
+		case d := <-w.again:
+			timer.Reset(max(0, min(d, end.Sub(w.opts.Now()))))
+		case <-timer.C:
+			return hints
+		}
+	}
+}
+
+// soon asks for a look within d.
+func (w *Watcher) soon(d time.Duration) {
+	select {
+	case w.again <- d:
+	default: // another file asked; the rescan finds this one
+	}
+}
+
+// complain logs err once, and once more when it is over.
+func (w *Watcher) complain(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	w.mu.Lock()
+	before := w.trouble
+	w.trouble, w.status.Error = text, text
+	w.mu.Unlock()
+	switch {
+	case text == before:
+	case text == "":
+		w.log.Info("source works again")
+	case errors.Is(err, ErrAway):
+		w.log.Warn("source is away, its files wait", "error", err)
+	default:
+		w.log.Warn("look at source", "error", err)
+	}
+}
+
+// pause waits for d and reports whether ctx still goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
