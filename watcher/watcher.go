@@ -29,6 +29,7 @@ type Watcher struct {
 	again     chan time.Duration // a lander asks for a look before the next rescan
 	files     *patience          // that could not be landed
 	originals *patience          // that could not be closed
+	noted     *noted             // what the ledger was told; scanning only
 	refused   atomic.Int32       // landings in a row that the ledger refused
 
 	mu      sync.Mutex
