@@ -1,0 +1,156 @@
+package jobs
+
+// A body is compiled to a flat program. Every value is followed by a comma, and what closes an object or a list writes
+// over the last one: so a key that is left out leaves nothing behind, and the text between values is fixed.
+type instruction struct {
+	text   []byte // fixed text before the value
+	op     operation
+	value  *source       // opRequired, opOptional
+	when   *source       // opObject, opEach: nil for always
+	list   *source       // opEach
+	elem   *ref          // opEach: of a declared list
+	body   []instruction // opObject, opEach
+	closes byte          // opObject
+}
+
+type operation uint8
+
+const (
+	opText     operation = iota
+	opRequired           // a value that must be there: its absence is an error
+	opOptional           // text and value are left out together
+	opNull               // an absent value is null
+	opObject             // a part that opens with text and is closed; left out when `when` is false
+	opEach               // a list with one object per element
+)
+
+// execute appends what the instructions make of the frame, with a comma behind every value.
+func (r *run) execute(dst []byte, program []instruction, f *frame, null bool) (_ []byte, err error) {
+	for i := range program {
+		in := &program[i]
+		start := len(dst)
+		dst = append(dst, in.text...)
+		there := true
+		switch in.op {
+		case opRequired, opOptional, opNull:
+			dst, there, err = r.appendJSON(dst, in.value, f, null)
+			if err == nil && !there {
+				dst, there, err = in.missing(dst)
+			}
+			dst = append(dst, ',')
+		case opObject:
+			dst, there, err = r.object(dst, in, f, null)
+		case opEach:
+			dst, there, err = r.each(dst, in, f, null)
+		}
+		if err != nil {
+			return dst, err
+		}
+		if !there {
+			dst = dst[:start]
+		}
+	}
+	return dst, nil
+}
+
+func (in *instruction) missing(dst []byte) ([]byte, bool, error) {
+	switch in.op {
+	case opNull:
+		return append(dst, "null"...), true, nil
+	case opRequired:
+		return dst, false, &fault{field: in.value.path, reason: "has no value"}
+	}
+	return dst, false, nil
+}
+
+func closeWith(dst []byte, c byte) []byte {
+	if dst[len(dst)-1] == ',' {
+		dst[len(dst)-1] = c
+	} else {
+		dst = append(dst, c)
+	}
+	return append(dst, ',')
+}
+
+func (r *run) object(dst []byte, in *instruction, f *frame, null bool) ([]byte, bool, error) {
+	if in.when != nil {
+		if ok, err := r.truth(in.when, f); err != nil || !ok {
+			return dst, false, err
+		}
+	}
+	dst, err := r.execute(dst, in.body, f, null)
+	if err != nil {
+		return dst, false, err
+	}
+	return closeWith(dst, in.closes), true, nil
+}
+
+// each appends a list with one object per element of a list; in.text has opened it.
+func (r *run) each(dst []byte, in *instruction, f *frame, null bool) (_ []byte, there bool, err error) {
+	e := r.frame(f)
+	defer r.leave()
+	if in.elem != nil {
+		v := in.elem.value(f)
+		if !v.set {
+			return dst, false, nil
+		}
+		for _, row := range v.rows {
+			e.turn(in.elem.field().fields, row)
+			if dst, err = r.element(dst, in, e, null); err != nil {
+				return dst, false, err
+			}
+		}
+		return closeWith(dst, ']'), true, nil
+	}
+	v, err := r.eval(in.list, f)
+	if err != nil || v == nil {
+		return dst, false, err
+	}
+	list, ok := v.([]any)
+	if !ok {
+		return dst, false, &fault{field: in.list.path, reason: "is not a list"}
+	}
+	for _, item := range list {
+		e.turn(nil, nil)
+		if e.open, ok = item.(map[string]any); !ok {
+			return dst, false, &fault{field: in.list.path, reason: "holds something that is not an object"}
+		}
+		if dst, err = r.element(dst, in, e, null); err != nil {
+			return dst, false, err
+		}
+	}
+	return closeWith(dst, ']'), true, nil
+}
+
+func (r *run) element(dst []byte, in *instruction, e *frame, null bool) ([]byte, error) {
+	e.position++
+	if in.when != nil {
+		ok, err := r.truth(in.when, e)
+		if err != nil {
+			return dst, err
+		}
+		if !ok {
+			e.position-- // position counts what is written
+			return dst, nil
+		}
+	}
+	dst = append(dst, '{')
+	dst, err := r.execute(dst, in.body, e, null)
+	if err != nil {
+		return dst, err
+	}
+	return closeWith(dst, '}'), nil
+}
+
+// frame lends a frame one level below f.
+func (r *run) frame(f *frame) *frame {
+	if r.depth == len(r.frames) {
+		r.frames = append(r.frames, new(frame))
+	}
+	e := r.frames[r.depth]
+	r.depth++
+	e.up, e.position = f, 0
+	return e
+}
+
+func (r *run) leave() { r.depth-- }

@@ -1,0 +1,303 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"waybill/formats"
+	"waybill/jobs/expression"
+)
+
+// Environment is what a job refers to outside itself.
+type Environment struct {
+	Zone         *time.Location    // of dates that name none; nil: UTC
+	Destinations map[string]string // kind by name (rest, amqp, file); nil: not checked
+	Config       string            // digest of the job's configuration, kept with its entries
+}
+
+// A Plan is a compiled job: records in, messages out. It is safe for concurrent use.
+type Plan struct {
+	name    string
+	options Options
+	config  string
+	files   *Pattern   // nil: the job receives no files
+	table   *timetable // nil: the job has no schedule
+	reader  reader
+	rules   []rule
+	unique  *unique
+	routes  []*route
+	zone    *time.Location
+	once    int // number of constants
+}
+
+// reader makes records of what a decoder gives.
+type reader struct {
+	none    bool // read: none
+	open    bool // nobody declared fields
+	decoder formats.Decoder
+	wants   []formats.Want
+	fields  []field
+	first   []int // fields that `only` needs, looked at before all others
+	rest    []int
+	only    *source
+	group   *group
+	record  []field // of a record: fields, or what group makes of them
+}
+
+// rule is one check of a record.
+type rule struct {
+	that *source
+	say  string
+}
+
+// unique is the key that occurs once.
+type unique struct {
+	key         []*source
+	same, other string
+}
+
+// Compile makes the plan of a job. It reports every mistake at once; the plan is nil when there is one.
+func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
+	if env.Zone == nil {
+		env.Zone = time.UTC
+	}
+	c := &compiler{env: env, plan: &Plan{name: name, options: o, config: env.Config, zone: env.Zone}}
+	c.start(o)
+	c.beside(o)
+	if o.Read != nil {
+		c.read(o.Read)
+	} else {
+		c.plan.reader.open = true
+		if o.Receive != nil {
+			c.problem("read", "is missing: write a format, or none to hand files on as they are")
+		}
+	}
+	c.record = c.recordScope()
+	c.check(o.Check)
+	c.routes(o.Send)
+	c.plan.once = c.once
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	return c.plan, nil
+}
+
+type compiler struct {
+	env      Environment
+	plan     *Plan
+	problems []Problem
+	names    []expression.Field // beside the fields
+	record   *scope
+	once     int
+}
+
+func (c *compiler) problem(path, format string, args ...any) {
+	c.problems = append(c.problems, Problem{path, fmt.Sprintf(format, args...)})
+}
+
+// start checks what starts the job.
+func (c *compiler) start(o Options) {
+	switch {
+	case o.Receive == nil && o.Schedule == nil:
+		c.problem("receive", "is missing: say with receive or schedule what starts the job")
+	case o.Receive != nil && o.Schedule != nil:
+		c.problem("schedule", "does not go with receive: make two jobs of it")
+	case o.Schedule != nil && o.Query == nil:
+		c.problem("query", "is missing: a schedule needs rows to work on")
+	case o.Receive != nil && o.Query != nil:
+		c.problem("query", "goes with schedule, not with receive")
+	}
+	for _, p := range formats.CheckUnpack(o.Unpack) {
+		c.problem(p.Path, "%s", p.Text)
+	}
+	if o.Schedule != nil && o.Query != nil {
+		table, path, err := newTimetable(*o.Schedule, o.Query.Window, c.env.Zone)
+		if err != nil {
+			c.problem(path, "%s", err)
+		}
+		c.plan.table = table
+	}
+	if o.Receive != nil {
+		patterns := o.Receive.Files
+		if len(patterns) == 0 {
+			patterns = []string{"*"}
+		}
+		var problems []Problem
+		c.plan.files, problems = NewPattern(patterns, o.Receive.Ignore)
+		for _, p := range problems {
+			c.problem("receive."+p.Path, "%s", p.Text)
+		}
+	}
+}
+
+// beside fills in the names beside the fields that this job can know.
+func (c *compiler) beside(o Options) {
+	text, number := expression.Of(expression.KindString), expression.Of(expression.KindInteger)
+	instant := expression.Of(expression.KindDateTime)
+	object := func(fields ...expression.Field) expression.Type {
+		return expression.Type{Kind: expression.KindObject, Fields: fields}
+	}
+	c.names = []expression.Field{
+		{Name: "entry", Type: object(expression.Field{Name: "number", Type: number}, expression.Field{Name: "run", Type: number},
+			expression.Field{Name: "job", Type: text}, expression.Field{Name: "received", Type: instant})},
+		{Name: "record", Type: object(expression.Field{Name: "number", Type: number}, expression.Field{Name: "line", Type: number})},
+	}
+	if o.Receive != nil {
+		var parts []expression.Field
+		if c.plan.files != nil {
+			parts = c.plan.files.fields()
+		}
+		part := object(parts...)
+		if len(parts) == 0 {
+			part.Fields = []expression.Field{}
+		}
+		c.names = append(c.names,
+			expression.Field{Name: "file", Type: object(
+				expression.Field{Name: "name", Type: text}, expression.Field{Name: "stem", Type: text},
+				expression.Field{Name: "folder", Type: text}, expression.Field{Name: "part", Type: part},
+				expression.Field{Name: "source", Type: text}, expression.Field{Name: "size", Type: number},
+				expression.Field{Name: "digest", Type: text}, expression.Field{Name: "received", Type: instant})},
+			expression.Field{Name: "partner", Type: object(expression.Field{Name: "name", Type: text},
+				expression.Field{Name: "vars", Type: expression.Of(expression.KindAny)})})
+	}
+	if o.Schedule != nil {
+		c.names = append(c.names, expression.Field{Name: "window",
+			Type: object(expression.Field{Name: "from", Type: instant}, expression.Field{Name: "to", Type: instant})})
+	}
+}
+
+// runNames are the names whose values are the same for a whole run.
+func runName(name string) bool {
+	return name == "file" || name == "entry" || name == "partner" || name == "window"
+}
+
+// scope is where names are looked up while compiling.
+type scope struct {
+	expression *expression.Scope
+	fields     []field
+	up         *scope
+	each       bool
+}
+
+func (c *compiler) scope(fields []field) *scope {
+	return &scope{expression: expression.NewScope(types(fields), c.names...), fields: fields}
+}
+
+func (c *compiler) recordScope() *scope {
+	r := &c.plan.reader
+	s := c.scope(r.record)
+	if r.open && !r.none {
+		s.expression = s.expression.Open()
+	}
+	return s
+}
+
+// types are the fields as expressions see them.
+func types(fields []field) []expression.Field {
+	list := make([]expression.Field, len(fields))
+	for i := range fields {
+		list[i] = expression.Field{Name: fields[i].name, Type: fields[i].typ()}
+	}
+	return list
+}
+
+func (f *field) typ() expression.Type {
+	t := expression.Type{Kind: f.kind, Optional: !f.required && f.fallback == nil}
+	if len(f.fields) > 0 {
+		t.Fields = types(f.fields)
+	}
+	return t
+}
+
+// value compiles a key of kind value.
+func (c *compiler) value(s *scope, path, src string) *source {
+	v, err := s.expression.Value(src)
+	if err != nil {
+		c.fail(path, err)
+		return nil
+	}
+	if text, ok := v.Literal(); ok {
+		return &source{path: path, literal: []byte(text), fixed: true, once: -1}
+	}
+	return c.source(s, path, v.Program())
+}
+
+// computed compiles a key that refuses literals.
+func (c *compiler) computed(s *scope, path, src string) *source {
+	v := c.value(s, path, src)
+	if v != nil && v.fixed {
+		c.problem(path, "%q is a plain text, which would be the same every time: write =%s for the field", src, src)
+		return nil
+	}
+	return v
+}
+
+// condition compiles an expression that gives true or false.
+func (c *compiler) condition(s *scope, path, src string) *source {
+	p, err := s.expression.Condition(src)
+	if err != nil {
+		c.fail(path, err)
+		return nil
+	}
+	return c.source(s, path, p)
+}
+
+func (c *compiler) fail(path string, err error) {
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) {
+		for _, e := range several.Unwrap() {
+			c.problem(path, "%s", e)
+		}
+		return
+	}
+	c.problem(path, "%s", err)
+}
+
+// source makes the cheapest form of a program: a field, a constant of the run, or the program.
+func (c *compiler) source(s *scope, path string, p *expression.Program) *source {
+	out := &source{path: path, program: p, once: -1}
+	if steps, ok := p.Path(); ok {
+		out.ref = s.ref(steps)
+	}
+	same := len(p.Names()) > 0
+	for _, name := range p.Names() {
+		out.needs = append(out.needs, need{name, s.index(name)})
+		same = same && runName(name)
+	}
+	if same {
+		out.once = c.once
+		c.once++
+	}
+	return out
+}
+
+// index is the place of a field in the frame, -1 for other names.
+func (s *scope) index(name string) int {
+	return slices.IndexFunc(s.fields, func(f field) bool { return f.name == name })
+}
+
+// ref finds the field that a path leads to; nil when it leads elsewhere.
+func (s *scope) ref(path []string) *ref {
+	r := new(ref)
+	for len(path) > 1 && path[0] == "up" && s.up != nil {
+		s, path = s.up, path[1:]
+		r.up++
+	}
+	fields := s.fields
+	for _, name := range path {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+		if i < 0 || len(r.fields) > 0 && r.field().kind != expression.KindObject {
+			return nil
+		}
+		r.path, r.fields = append(r.path, i), append(r.fields, &fields[i])
+		fields = fields[i].fields
+	}
+	return r
+}
+
+// optional reports whether the value may be absent.
+func (s *source) optional() bool {
+	return !s.fixed && (s.program.Type().Optional || s.program.Type().Kind == expression.KindAny)
+}

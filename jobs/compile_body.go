@@ -1,0 +1,231 @@
+package jobs
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"waybill/formats"
+	"waybill/jobs/expression"
+)
+
+// content compiles what a message or a file holds.
+func (c *compiler) content(path string, o *Send, r *route) {
+	body := document(&o.Body)
+	if c.plan.reader.none {
+		if body != nil || len(o.Columns) > 0 || o.Writing.Format != "" {
+			c.problem(path+".body", "does not go with read: none, which hands on the original bytes")
+		}
+		return
+	}
+	if r.each == "record" {
+		if o.Writing.Format != "" && o.Writing.Format != "json" {
+			c.problem(path+".as", "%s goes with each: file or window; a message of one record is json", o.Writing.Format)
+		}
+		if len(o.Columns) > 0 {
+			c.problem(path+".columns", "go with each: file or window")
+		}
+	} else if !c.file(path, o, r, body) {
+		return
+	}
+	r.plain = body == nil
+	if body != nil {
+		r.body = c.node(c.record, path+".body", body, r.null)
+	}
+	if r.each == "record" {
+		r.headers = append(r.headers, header{name: ":content-type", fixed: "application/json", constant: true})
+	}
+}
+
+// file compiles a route that writes one file; it reports whether its rows are whole records, from a body.
+func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
+	r.empty = o.NoRows == "write"
+	if body == nil && len(o.Columns) == 0 && o.Writing.Format == "" && r.each == "file" {
+		return false // the original bytes
+	}
+	as := first(o.Writing.Format, "ndjson")
+	if o.Writing.Format == "" && len(o.Columns) > 0 {
+		as = "csv"
+	}
+	writing := o.Writing
+	writing.Format = as
+	var titles []string
+	for i := range o.Columns {
+		titles = append(titles, o.Columns[i].Title)
+		c.column(fmt.Sprintf("%s.columns[%d]", path, i), &o.Columns[i], r)
+	}
+	switch {
+	case as == "csv" && len(o.Columns) == 0:
+		c.problem(path+".columns", "are missing: csv needs them")
+		return false
+	case body != nil && len(o.Columns) > 0:
+		c.problem(path+".columns", "do not go with body")
+		return false
+	}
+	encoder, problems := formats.NewEncoder(writing, titles)
+	for _, p := range problems {
+		c.problem(path+"."+p.Path, "%s", p.Text)
+	}
+	r.encoder = encoder
+	media := map[string]string{"csv": "text/csv; charset=utf-8", "json": "application/json", "ndjson": "application/x-ndjson"}
+	r.headers = append(r.headers, header{name: ":content-type", fixed: media[as], constant: true})
+	return len(o.Columns) == 0
+}
+
+func (c *compiler) column(path string, o *Column, r *route) {
+	v := c.value(c.record, path+".value", o.Value)
+	if v == nil {
+		return
+	}
+	if o.Format != "" {
+		k := expression.KindAny
+		if !v.fixed {
+			k = v.program.Type().Kind
+		}
+		if k != expression.KindAny && k != expression.KindDate && k != expression.KindTime && k != expression.KindDateTime {
+			c.problem(path+".format", "goes with dates and times, not with %s", k)
+		}
+		if err := expression.CheckFormat(o.Format, false); err != nil {
+			c.fail(path+".format", err)
+		}
+	}
+	r.columns = append(r.columns, column{v, o.Format})
+}
+
+// document is the tree of a raw node, nil when there is none.
+func document(n *yaml.Node) *yaml.Node {
+	for n != nil && n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
+		n = n.Content[0]
+	}
+	if n == nil || n.Kind == 0 {
+		return nil
+	}
+	return n
+}
+
+// node compiles one node of a body. Whatever it appends ends with a comma.
+func (c *compiler) node(s *scope, path string, n *yaml.Node, null bool) []instruction {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return c.mapping(s, path, n, null)
+	case yaml.SequenceNode:
+		in := instruction{op: opObject, text: []byte("["), closes: ']'}
+		for i, item := range n.Content {
+			in.body = append(in.body, c.node(s, fmt.Sprintf("%s[%d]", path, i), item, null)...)
+		}
+		return []instruction{in}
+	case yaml.ScalarNode:
+		return c.scalar(s, path, n, null)
+	}
+	c.problem(path, "is neither a text, a list nor a mapping")
+	return nil
+}
+
+// scalar compiles a text or an expression. Plain true and false are booleans; other plain texts stay texts.
+func (c *compiler) scalar(s *scope, path string, n *yaml.Node, null bool) []instruction {
+	plain := n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
+	if plain && (n.Value == "true" || n.Value == "false") {
+		return []instruction{{op: opText, text: []byte(n.Value + ",")}}
+	}
+	if plain && !expression.Plain(n.Value) {
+		c.problem(path, "put %s in single quotes: without them only a plain =name may stand here", n.Value)
+		return nil
+	}
+	v := c.value(s, path, n.Value)
+	switch {
+	case v == nil:
+		return nil
+	case v.fixed:
+		return []instruction{{op: opText, text: append(appendString(nil, v.literal), ',')}}
+	case !v.optional():
+		return []instruction{{op: opRequired, value: v}}
+	case null:
+		return []instruction{{op: opNull, value: v}}
+	}
+	return []instruction{{op: opOptional, value: v}}
+}
+
+// mapping compiles an object, or with =each a list of them.
+func (c *compiler) mapping(s *scope, path string, n *yaml.Node, null bool) []instruction {
+	in := instruction{op: opObject, text: []byte("{"), closes: '}'}
+	inner := s
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if key, at := n.Content[i].Value, path+"."+n.Content[i].Value; key == "=each" {
+			in.op, in.text = opEach, []byte("[")
+			inner = c.each(s, at, n.Content[i+1].Value, &in)
+		} else if strings.HasPrefix(key, "=") && key != "=when" {
+			c.problem(at, "is no directive: there are =each and =when; a key that starts with = cannot be written")
+		}
+	}
+	if inner == nil {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i].Value, n.Content[i+1]
+		at := path + "." + key
+		if key == "=when" {
+			in.when = c.condition(inner, at, directive(value.Value))
+			continue
+		}
+		if strings.HasPrefix(key, "=") {
+			continue
+		}
+		in.body = append(in.body, prefix(append(appendString(nil, []byte(key)), ':'), c.node(inner, at, value, null))...)
+	}
+	in.body = merge(in.body)
+	return []instruction{in}
+}
+
+// directive is an expression whose = may be left out, since nothing else can stand there.
+func directive(src string) string { return "=" + strings.TrimPrefix(src, "=") }
+
+// prefix puts text before the first instruction.
+func prefix(text []byte, program []instruction) []instruction {
+	if len(program) > 0 {
+		program[0].text = append(text, program[0].text...)
+	}
+	return program
+}
+
+// merge joins fixed text to the instruction behind it, where that cannot be left out.
+func merge(program []instruction) []instruction {
+	var out []instruction
+	for _, in := range program {
+		last := len(out) - 1
+		always := in.op == opText || in.op == opRequired || in.op == opNull || in.op == opObject && in.when == nil
+		if last >= 0 && out[last].op == opText && always {
+			in.text = append(out[last].text, in.text...)
+			out[last] = in
+			continue
+		}
+		out = append(out, in)
+	}
+	return out
+}
+
+// each compiles the list that =each names and returns the scope of its elements.
+func (c *compiler) each(s *scope, path, src string, in *instruction) *scope {
+	p, err := s.expression.Expr(directive(src))
+	if err != nil {
+		c.fail(path, err)
+		return nil
+	}
+	t := p.Type()
+	if t.Kind != expression.KindList && t.Kind != expression.KindAny {
+		c.problem(path, "%s is %s, not a list", src, t.Kind.Noun())
+		return nil
+	}
+	in.list = c.source(s, path, p)
+	inner := &scope{up: s, each: true}
+	var elem []expression.Field
+	if in.list.ref != nil && len(in.list.ref.field().fields) > 0 {
+		in.elem = in.list.ref
+		inner.fields = in.elem.field().fields
+		elem = types(inner.fields)
+	} else {
+		elem = t.Fields
+	}
+	inner.expression = s.expression.Each(elem)
+	return inner
+}

@@ -1,0 +1,339 @@
+package jobs
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"waybill/formats"
+	"waybill/jobs/expression"
+)
+
+// read compiles how a file becomes records.
+func (c *compiler) read(o *Read) {
+	r := &c.plan.reader
+	if o.Short == "none" {
+		r.none = true
+		return
+	}
+	r.fields, r.wants = c.fields("read.fields", o, o.Fields)
+	r.record = r.fields
+	r.open = len(o.Fields) == 0
+	c.decoder(o)
+	all := c.scope(r.fields)
+	if r.open {
+		all.expression = all.expression.Open()
+		if o.Group != nil {
+			c.problem("read.group", "needs declared fields")
+			return
+		}
+	}
+	if o.Only != "" {
+		r.only = c.condition(all, "read.only", o.Only)
+	}
+	r.order()
+	if o.Group != nil {
+		c.group(o.Group)
+	}
+}
+
+func (c *compiler) decoder(o *Read) {
+	if c.plan.options.Query != nil {
+		if o.Format != "" {
+			c.problem("read.format", "does not go with query: its rows are no file")
+		}
+		return
+	}
+	r := &c.plan.reader
+	options := o.Options
+	options.Raw = r.open
+	d, problems := formats.New(options, r.wants)
+	r.decoder = d
+	for _, p := range problems {
+		c.problem("read."+p.Path, "%s", p.Text)
+	}
+}
+
+// order puts the fields that `only` needs first, so that a record that does not count is not rejected for the others.
+func (r *reader) order() {
+	wanted := make([]bool, len(r.fields))
+	var want func(n needs)
+	want = func(n needs) {
+		for _, d := range n {
+			if d.field >= 0 && !wanted[d.field] {
+				wanted[d.field] = true
+				want(r.fields[d.field].needs)
+			}
+		}
+	}
+	if r.only != nil {
+		want(r.only.needs)
+	}
+	for i := range r.fields {
+		if wanted[i] {
+			r.first = append(r.first, i)
+		} else {
+			r.rest = append(r.rest, i)
+		}
+	}
+}
+
+// fields compiles the fields of a record, of a list or of an object.
+func (c *compiler) fields(path string, read *Read, list []Field) (fields []field, wants []formats.Want) {
+	names := map[string]bool{}
+	for i := range list {
+		o := &list[i]
+		at := path + "." + o.Name
+		switch {
+		case expression.Reserved(o.Name):
+			c.problem(at, "is a name of the language, choose another one and say from: %s", o.Name)
+		case names[o.Name]:
+			c.problem(at, "stands there twice")
+		}
+		names[o.Name] = true
+		f := c.field(at, read, o)
+		if o.Value != "" {
+			c.compute(at, o, &f, fields)
+		} else {
+			f.cell = len(wants)
+			wants = append(wants, c.want(at, read, o, &f))
+		}
+		fields = append(fields, f)
+	}
+	return fields, wants
+}
+
+func (c *compiler) want(at string, read *Read, o *Field, f *field) formats.Want {
+	w := formats.Want{Name: o.Name, From: o.From, Column: o.Column, Must: f.required}
+	if len(w.From) == 0 && w.Column == "" {
+		w.From = []string{o.Name}
+	}
+	if len(o.Fields) == 0 {
+		return w
+	}
+	w.List, w.Object = f.kind == expression.KindList, f.kind == expression.KindObject
+	if !w.List && !w.Object {
+		c.problem(at+".fields", "go with type list or object, not with %s", f.kind)
+		return w
+	}
+	f.fields, w.Fields = c.fields(at+".fields", read, o.Fields)
+	f.tree = false
+	return w
+}
+
+// compute compiles a computed field; it may use the fields above it.
+func (c *compiler) compute(at string, o *Field, f *field, above []field) {
+	f.cell = -1
+	if len(o.From) > 0 || o.Column != "" {
+		c.problem(at+".value", "does not go with from or column: a field is read or computed")
+	}
+	s := c.computed(c.scope(above), at+".value", o.Value)
+	if s == nil {
+		return
+	}
+	f.program, f.needs = s.program, s.needs
+	got := s.program.Type()
+	if o.Type == "" {
+		f.kind = got.Kind
+		f.tree = got.Kind == expression.KindAny || got.Kind == expression.KindList || got.Kind == expression.KindObject
+	}
+	if !expression.Of(f.kind).Accepts(got) {
+		c.problem(at+".value", "gives %s, but the field is %s", got.Kind.Noun(), f.kind.Noun())
+	}
+	f.required = f.required || !got.Optional
+}
+
+// field compiles what is said of one field.
+func (c *compiler) field(at string, read *Read, o *Field) field {
+	f := field{name: o.Name, required: o.Required, trim: o.Trim, keep: o.Empty == "text", cell: -1}
+	f.kind, f.tree = kindOf(o.Type)
+	f.number = number{point: '.'}
+	if mark := first(o.Decimal, read.Decimal); mark != "" {
+		if mark != "." && mark != "," {
+			c.problem(at+".decimal", "%q is no decimal mark: write . or ,", mark)
+		} else {
+			f.number.point = mark[0]
+		}
+	}
+	marks := o.Thousands
+	if len(marks) == 0 {
+		marks = read.Thousands
+	}
+	for _, m := range marks {
+		if m == "" || strings.Contains(m, string(rune(f.number.point))) || strings.ContainsAny(m, "0123456789+-") {
+			c.problem(at+".thousands", "%q cannot stand between thousands", m)
+			continue
+		}
+		f.number.thousands = append(f.number.thousands, []byte(m))
+	}
+	c.times(at, read, o, &f)
+	c.booleans(at, o, &f)
+	c.bounds(at, o, &f)
+	return f
+}
+
+// first is the first of the list that is not zero.
+func first[T comparable](list ...T) T { return cmp.Or(list...) }
+
+func kindOf(word string) (k expression.Kind, tree bool) {
+	switch word {
+	case "":
+		return expression.KindString, false
+	case "raw":
+		return expression.KindAny, true
+	}
+	for k := expression.KindString; k <= expression.KindObject; k++ {
+		if k.String() == word {
+			return k, k >= expression.KindList
+		}
+	}
+	return expression.KindString, false
+}
+
+func (f *field) timely() bool {
+	return f.kind == expression.KindDate || f.kind == expression.KindTime || f.kind == expression.KindDateTime
+}
+
+func (c *compiler) times(at string, read *Read, o *Field, f *field) {
+	if !f.timely() {
+		if o.Format != "" {
+			c.problem(at+".format", "goes with date, time and datetime, not with %s", f.kind)
+		}
+		return
+	}
+	zone := c.env.Zone
+	if name := first(o.Zone, read.Zone); name != "" {
+		z, err := time.LoadLocation(name)
+		if err != nil {
+			c.problem(at+".zone", "%q is no zone: write a name such as Europe/Paris", name)
+		} else {
+			zone = z
+		}
+	}
+	form := o.Format
+	if form == "" && f.kind == expression.KindDate {
+		form = "%Y-%m-%d"
+	} else if form == "" && f.kind == expression.KindTime {
+		form = "%H:%M:%S"
+	}
+	if form != "" {
+		if err := expression.CheckFormat(form, true); err != nil {
+			c.fail(at+".format", err)
+		}
+	}
+	f.layout = newLayout(form, zone)
+}
+
+func (c *compiler) booleans(at string, o *Field, f *field) {
+	if f.kind != expression.KindBoolean {
+		if len(o.TrueIs) > 0 || len(o.FalseIs) > 0 {
+			c.problem(at+".true_is", "goes with boolean, not with %s", f.kind)
+		}
+		return
+	}
+	texts := func(list []string, own string) [][]byte {
+		if len(list) == 0 {
+			list = []string{own}
+		}
+		var out [][]byte
+		for _, s := range list {
+			out = append(out, []byte(s))
+		}
+		return out
+	}
+	f.yes, f.no = texts(o.TrueIs, "true"), texts(o.FalseIs, "false")
+	for _, s := range o.TrueIs {
+		if slices.Contains(o.FalseIs, s) {
+			c.problem(at+".false_is", "%q stands in true_is too", s)
+		}
+	}
+}
+
+// bounds compiles min, max, length, pattern, one_of and default; their texts are read as the field's own are.
+func (c *compiler) bounds(at string, o *Field, f *field) {
+	ordered := f.kind >= expression.KindInteger && f.kind <= expression.KindDateTime && f.kind != expression.KindBoolean
+	literal := func(key, text string) []byte {
+		if text == "" {
+			return nil
+		}
+		v, bad := f.literal(text)
+		if bad != "" {
+			c.problem(at+"."+key, "%q %s", text, bad)
+		}
+		return v
+	}
+	if !ordered && (o.Min != "" || o.Max != "") {
+		c.problem(at+".min", "min and max go with numbers, dates and times, not with %s; for text there is length", f.kind)
+	} else {
+		f.low, f.high = literal("min", o.Min), literal("max", o.Max)
+		if f.low != nil && f.high != nil && f.order(f.low, f.high) > 0 {
+			c.problem(at+".max", "%s is less than min", o.Max)
+		}
+	}
+	for _, s := range o.OneOf {
+		f.oneOf = append(f.oneOf, literal("one_of", s))
+	}
+	if o.Length != "" {
+		s, err := parseSpan(o.Length)
+		if err != nil {
+			c.problem(at+".length", "%s", err)
+		}
+		f.length = &s
+	}
+	if o.Pattern != "" {
+		p, err := regexp.Compile(o.Pattern)
+		if err != nil {
+			c.problem(at+".pattern", "%s", err)
+		}
+		f.pattern = p
+	}
+	if o.Default != "" {
+		if o.Required {
+			c.problem(at+".default", "does not go with required: a field with a default is never missing")
+		}
+		f.fallback = &value{set: true, text: literal("default", o.Default)}
+		if len(o.Fields) > 0 {
+			c.problem(at+".default", "does not go with fields")
+		}
+	}
+}
+
+// literal reads a text of the configuration as the field's canonical text. Numbers in the configuration have a point,
+// dates may be written in the file's way or as ISO does.
+func (f *field) literal(text string) (canon []byte, bad string) {
+	g := *f
+	g.number = number{point: '.'}
+	cell := formats.Cell{Kind: formats.Text, Bytes: []byte(text)}
+	if f.tree {
+		cell.Kind = formats.Tree
+		if _, err := decodeJSON(cell.Bytes); err != nil {
+			return nil, "is not JSON"
+		}
+	}
+	if f.kind == expression.KindBoolean && (text == "true" || text == "false") {
+		return cell.Bytes, ""
+	}
+	var m maker
+	canon, bad = m.canonical(&g, cell)
+	if bad != "" && f.timely() {
+		l := *f.layout
+		l.format, l.steps = isoStrftime(f.kind), ""
+		g.layout = &l
+		if iso, failed := m.canonical(&g, cell); failed == "" {
+			return iso, ""
+		}
+	}
+	return canon, bad
+}
+
+func isoStrftime(k expression.Kind) string {
+	switch k {
+	case expression.KindDate:
+		return "%Y-%m-%d"
+	case expression.KindTime:
+		return "%H:%M:%S"
+	}
+	return ""
+}

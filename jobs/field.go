@@ -1,0 +1,357 @@
+package jobs
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"waybill/formats"
+	"waybill/jobs/expression"
+)
+
+// field is one declared field, ready to check cells and to write them.
+type field struct {
+	name     string
+	kind     expression.Kind
+	cell     int  // index of its cell; -1: computed
+	tree     bool // raw, or a list or object whose fields nobody declared: JSON text, passed on as it is
+	required bool
+	trim     bool
+	keep     bool   // an empty text is a value
+	fallback *value // of a field that is not there
+
+	number    number
+	low, high []byte // canonical, nil: open
+	length    *span
+	pattern   *regexp.Regexp
+	oneOf     [][]byte
+	yes, no   [][]byte
+	layout    *layout
+	program   *expression.Program // computed
+	needs     needs
+	fields    []field // of a list or an object
+}
+
+// value is a checked cell: its canonical text, which lives as long as the record, or its rows.
+type value struct {
+	set  bool
+	text []byte
+	rows [][]value
+}
+
+// maker turns cells into values. What it makes stays valid until reset.
+type maker struct {
+	arena  []byte
+	values []value
+	rows   [][]value
+	utf8   bool // cells come from a query: nobody has looked at their bytes yet
+}
+
+func (m *maker) reset() { m.arena, m.values, m.rows = m.arena[:0], m.values[:0], m.rows[:0] }
+
+// fault is what is wrong with one field.
+type fault struct {
+	field  string
+	value  []byte
+	reason string
+}
+
+func (f *fault) Error() string { return "field " + f.field + ": " + f.reason }
+
+// absent reports whether the cell holds nothing for a field, whatever its type.
+func (f *field) absent(c formats.Cell) bool {
+	switch c.Kind {
+	case formats.Absent:
+		return true
+	case formats.Null:
+		return !f.tree || f.kind != expression.KindAny
+	case formats.Text:
+		return len(c.Bytes) == 0 && !f.keep
+	}
+	return false
+}
+
+// make checks one cell. On a fault the value is not set.
+func (m *maker) make(f *field, c formats.Cell) (value, *fault) {
+	if c.Kind == formats.Text && f.trim {
+		c.Bytes = trimSpace(c.Bytes)
+	}
+	if f.absent(c) {
+		if f.fallback != nil {
+			return *f.fallback, nil
+		}
+		if f.required {
+			return value{}, &fault{f.name, nil, "is missing"}
+		}
+		return value{}, nil
+	}
+	if m.utf8 && !utf8.Valid(c.Bytes) {
+		return value{}, &fault{f.name, c.Bytes, "is not UTF-8"}
+	}
+	if c.Kind == formats.Nested {
+		return m.nested(f, c)
+	}
+	v := value{set: true}
+	var reason string
+	if v.text, reason = m.canonical(f, c); reason != "" {
+		return value{}, &fault{f.name, c.Bytes, reason}
+	}
+	if reason = f.limits(c, v.text); reason != "" {
+		return value{}, &fault{f.name, c.Bytes, reason}
+	}
+	return v, nil
+}
+
+func trimSpace(b []byte) []byte {
+	if len(b) > 0 && b[0] > ' ' && b[0] < utf8.RuneSelf && b[len(b)-1] > ' ' && b[len(b)-1] < utf8.RuneSelf {
+		return b
+	}
+	return bytes.TrimSpace(b)
+}
+
+// canonical is the text of a cell as it goes on, and what is wrong with it.
+func (m *maker) canonical(f *field, c formats.Cell) (text []byte, reason string) {
+	if f.tree {
+		return m.treeText(f, c)
+	}
+	if c.Kind == formats.Tree {
+		return nil, "is a list or an object, not " + f.kind.Noun()
+	}
+	switch f.kind {
+	case expression.KindString:
+		if c.Kind == formats.Bool {
+			return nil, "is true or false, not text"
+		}
+		return c.Bytes, ""
+	case expression.KindInteger:
+		text, rest, ok := f.numberOf(c).integer(m.arena, c.Bytes)
+		m.arena = rest
+		if !ok {
+			return nil, "is not an integer of at most 64 bits"
+		}
+		return text, ""
+	case expression.KindDecimal:
+		return m.decimal(f, c)
+	case expression.KindNumber:
+		return m.float(f, c)
+	case expression.KindBoolean:
+		return f.boolean(c)
+	case expression.KindBytes:
+		return m.base64(c)
+	}
+	return m.time(f, c)
+}
+
+// numberOf is how numbers are written in a cell: JSON's own have a point whatever the file says of its texts.
+func (f *field) numberOf(c formats.Cell) *number {
+	if c.Kind == formats.Number {
+		return &number{point: '.'}
+	}
+	return &f.number
+}
+
+func (m *maker) decimal(f *field, c formats.Cell) ([]byte, string) {
+	n := f.numberOf(c)
+	text, rest, ok := n.decimal(m.arena, c.Bytes)
+	m.arena = rest
+	if ok {
+		return text, ""
+	}
+	if c.Kind == formats.Number { // an exponent
+		if d, err := expression.ParseDecimal(c.Bytes); err == nil {
+			return []byte(d.String()), ""
+		}
+	}
+	return nil, "is not a decimal number written with " + strconv.QuoteRune(rune(n.point))
+}
+
+func (m *maker) float(f *field, c formats.Cell) ([]byte, string) {
+	text, rest, ok := f.numberOf(c).decimal(m.arena, c.Bytes)
+	m.arena = rest
+	if ok {
+		return text, ""
+	}
+	v, err := strconv.ParseFloat(string(c.Bytes), 64)
+	if err != nil || v != v || v-v != 0 {
+		return nil, "is not a number"
+	}
+	at := len(m.arena)
+	m.arena = strconv.AppendFloat(m.arena, v, 'g', -1, 64)
+	return m.arena[at:], ""
+}
+
+func (f *field) boolean(c formats.Cell) ([]byte, string) {
+	if c.Kind == formats.Bool {
+		return c.Bytes, ""
+	}
+	if holds(f.yes, c.Bytes) {
+		return []byte("true"), ""
+	}
+	if holds(f.no, c.Bytes) {
+		return []byte("false"), ""
+	}
+	return nil, fmt.Sprintf("is neither true (%s) nor false (%s)", bytes.Join(f.yes, []byte(", ")), bytes.Join(f.no, []byte(", ")))
+}
+
+func holds(list [][]byte, text []byte) bool {
+	return slices.ContainsFunc(list, func(b []byte) bool { return bytes.Equal(b, text) })
+}
+
+func (m *maker) base64(c formats.Cell) ([]byte, string) {
+	at := len(m.arena)
+	m.arena = slices.Grow(m.arena, len(c.Bytes))
+	if _, err := base64.StdEncoding.Strict().Decode(m.arena[at:at+base64.StdEncoding.DecodedLen(len(c.Bytes))], c.Bytes); err != nil {
+		return nil, "is not base64"
+	}
+	return c.Bytes, ""
+}
+
+func (m *maker) time(f *field, c formats.Cell) ([]byte, string) {
+	if c.Kind != formats.Text {
+		return nil, "is not " + f.kind.Noun() + " written as text"
+	}
+	t, ok := f.layout.parse(c.Bytes)
+	if !ok || t.Year() < 0 || t.Year() > 9999 {
+		return nil, "is not " + f.kind.Noun() + " written as " + f.layout.shown(f.kind)
+	}
+	at := len(m.arena)
+	m.arena = t.AppendFormat(m.arena, isoForm(f.kind))
+	return m.arena[at:], ""
+}
+
+func isoForm(k expression.Kind) string {
+	switch k {
+	case expression.KindDate:
+		return isoDate
+	case expression.KindTime:
+		return isoTime
+	}
+	return isoDateTime
+}
+
+func (l *layout) shown(k expression.Kind) string {
+	if l.format != "" {
+		return l.format
+	}
+	return "2026-03-31T08:15:00+02:00"
+}
+
+// treeText is the JSON text of whatever the cell holds.
+func (m *maker) treeText(f *field, c formats.Cell) ([]byte, string) {
+	text := c.Bytes
+	switch c.Kind {
+	case formats.Null:
+		text = []byte("null")
+	case formats.Text:
+		at := len(m.arena)
+		m.arena = appendString(m.arena, c.Bytes)
+		text = m.arena[at:]
+	}
+	switch {
+	case f.kind == expression.KindList && text[0] != '[':
+		return nil, "is not a list"
+	case f.kind == expression.KindObject && text[0] != '{':
+		return nil, "is not an object"
+	}
+	return text, ""
+}
+
+// limits checks min, max, length, pattern and one_of; text is canonical.
+func (f *field) limits(c formats.Cell, text []byte) string {
+	if f.low != nil && f.order(text, f.low) < 0 {
+		return "is less than " + string(f.low)
+	}
+	if f.high != nil && f.order(text, f.high) > 0 {
+		return "is greater than " + string(f.high)
+	}
+	if f.length != nil {
+		if n := int64(utf8.RuneCount(text)); !f.length.holds(n) {
+			return fmt.Sprintf("has %d characters, not %s", n, f.length)
+		}
+	}
+	if f.pattern != nil && !f.pattern.Match(c.Bytes) {
+		return "does not match " + f.pattern.String()
+	}
+	if f.oneOf != nil && !holds(f.oneOf, text) {
+		return "is none of " + string(bytes.Join(f.oneOf, []byte(", ")))
+	}
+	return ""
+}
+
+func (f *field) order(a, b []byte) int {
+	switch f.kind {
+	case expression.KindInteger, expression.KindDecimal:
+		return compare(a, b)
+	case expression.KindNumber:
+		x, _ := strconv.ParseFloat(string(a), 64)
+		y, _ := strconv.ParseFloat(string(b), 64)
+		return cmp.Compare(x, y)
+	case expression.KindDateTime:
+		x, _ := time.Parse(isoDateTime, string(a))
+		y, _ := time.Parse(isoDateTime, string(b))
+		return x.Compare(y)
+	}
+	return bytes.Compare(a, b)
+}
+
+// nested checks the elements of a list, or the fields of an object.
+func (m *maker) nested(f *field, c formats.Cell) (value, *fault) {
+	if f.length != nil && !f.length.holds(int64(len(c.Rows))) {
+		return value{}, &fault{f.name, nil, fmt.Sprintf("has %d elements, not %s", len(c.Rows), f.length)}
+	}
+	v := value{set: true, rows: m.newRows(len(c.Rows))}
+	for i, cells := range c.Rows {
+		v.rows[i] = m.newRow(len(f.fields))
+		for j := range f.fields {
+			g := &f.fields[j]
+			var bad *fault
+			if v.rows[i][j], bad = m.make(g, cells[g.cell]); bad != nil {
+				bad.field = f.name + "." + bad.field
+				if f.kind == expression.KindList {
+					bad.field = fmt.Sprintf("%s[%d]%s", f.name, i+1, bad.field[len(f.name):])
+				}
+				return value{}, bad
+			}
+		}
+	}
+	return v, nil
+}
+
+func (m *maker) newRow(n int) []value {
+	at := len(m.values)
+	m.values = append(m.values, make([]value, n)...)
+	return m.values[at : at+n : at+n]
+}
+
+func (m *maker) newRows(n int) [][]value {
+	at := len(m.rows)
+	m.rows = append(m.rows, make([][]value, n)...)
+	return m.rows[at : at+n : at+n]
+}
+
+// copy keeps v beyond the record it was made from.
+func (m *maker) copy(v value) value {
+	if v.text != nil {
+		at := len(m.arena)
+		m.arena = append(m.arena, v.text...)
+		v.text = m.arena[at:len(m.arena):len(m.arena)]
+	}
+	if v.rows == nil {
+		return v
+	}
+	rows := m.newRows(len(v.rows))
+	for i, row := range v.rows {
+		rows[i] = m.newRow(len(row))
+		for j := range row {
+			rows[i][j] = m.copy(row[j])
+		}
+	}
+	v.rows = rows
+	return v
+}

@@ -1,0 +1,133 @@
+package jobs
+
+import (
+	"time"
+
+	"waybill/formats"
+)
+
+// Options is one job as its configuration says it. The tags are those of package config.
+type Options struct {
+	Receive  *Receive  `yaml:"receive" doc:"which files start the job"`
+	Schedule *Schedule `yaml:"schedule" doc:"when the job starts by itself; needs query"`
+	Query    *Query    `yaml:"query" doc:"the rows that a scheduled job works on"`
+	Identity Identity  `yaml:"identity" doc:"what makes two files the same, and what becomes of each kind of repetition"`
+	Unpack   []string  `yaml:"unpack" one:"true" enum:"gzip" doc:"how to unpack a file before reading it, outermost first"`
+	Read     *Read     `yaml:"read" doc:"how bytes become records; none hands the bytes on untouched"`
+	Check    Check     `yaml:"check" doc:"what must hold before anything is sent"`
+	Send     []Send    `yaml:"send" required:"true" doc:"what goes where"`
+	Approve  bool      `yaml:"approve" doc:"hold every entry until waybill approve"`
+	_        struct{}  `later:"acknowledge,expect,attach"`
+}
+
+// Receive says which files of which source belong to a job.
+type Receive struct {
+	Source    string   `yaml:"source" ref:"sources" required:"true" doc:"name of a source"`
+	Files     []string `yaml:"files" one:"true" default:"*" doc:"names that belong to the job: * any part of a name, ** any folders, ? one character, {day:%Y%m%d} a part kept as file.part.day"`
+	Ignore    []string `yaml:"ignore" one:"true" doc:"names that do not, even if files matches"`
+	Companion string   `yaml:"companion" doc:"name of the file that says this one is complete, * standing for its name: *.done"`
+	_         struct{} `later:"order"`
+}
+
+// Identity says what makes two files the same and what is done with each kind of repetition.
+type Identity struct {
+	By         string `yaml:"by" enum:"content,name,name+content,name+size+mtime" default:"content" doc:"what identifies a file"`
+	Redelivery string `yaml:"redelivery" enum:"process,skip,hold,reject" default:"skip" doc:"same name and bytes as an earlier file"`
+	Suspect    string `yaml:"suspect" enum:"process,skip,hold,reject" default:"hold" doc:"same bytes under another name"`
+	Correction string `yaml:"correction" enum:"process,skip,hold,reject" default:"process" doc:"same name with other bytes"`
+	Empty      string `yaml:"empty" enum:"process,skip,hold,reject" default:"process" doc:"a file without records"`
+}
+
+// Read says how the bytes of a file become records.
+type Read struct {
+	Short           string `yaml:",scalar" enum:"none" doc:"none: the bytes go on as they are"`
+	formats.Options `yaml:",inline"`
+	Decimal         string   `yaml:"decimal" doc:"decimal mark of numbers written as text, a point by default"`
+	Thousands       []string `yaml:"thousands" one:"true" doc:"marks between thousands, taken out of numbers written as text"`
+	Zone            string   `yaml:"zone" as:"zone" doc:"zone of dates that name none; left out: the configuration's"`
+	Fields          []Field  `yaml:"fields" doc:"the fields of a record by name; left out: the record is what the format gives"`
+	Only            string   `yaml:"only" as:"expression" doc:"which records count; the others are skipped, not rejected"`
+	Group           *Group   `yaml:"group" doc:"consecutive rows with the same key become one record"`
+	_               struct{} `later:"header,trailer,block,totals,schema,sheet,kind,ignore,namespaces"`
+}
+
+// Field is one field of a record.
+type Field struct {
+	Name      string   `yaml:",key"`
+	From      []string `yaml:"from" one:"true" doc:"where it stands (csv: column title; json: path); of several, the first that is there; left out: the field's name"`
+	Column    string   `yaml:"column" doc:"csv: letter or number of the column instead of its title"`
+	Type      string   `yaml:"type" enum:"string,integer,decimal,number,boolean,date,time,datetime,bytes,list,object,raw" default:"string" doc:"what it holds"`
+	Format    string   `yaml:"format" doc:"date, time, datetime: how it is written, in strftime's terms"`
+	Zone      string   `yaml:"zone" as:"zone" doc:"datetime: zone of a text that names none"`
+	Required  bool     `yaml:"required" doc:"a record without it is rejected"`
+	Default   string   `yaml:"default" doc:"value of a field that is not there"`
+	Min       string   `yaml:"min" doc:"least value"`
+	Max       string   `yaml:"max" doc:"greatest value"`
+	Length    string   `yaml:"length" doc:"number of characters, or of elements: 5, 1..20, ..20"`
+	Pattern   string   `yaml:"pattern" doc:"regular expression (RE2) that the text must match"`
+	OneOf     []string `yaml:"one_of" one:"true" doc:"the values it may have"`
+	Trim      bool     `yaml:"trim" default:"true" doc:"take white space off both ends"`
+	Empty     string   `yaml:"empty" enum:"absent,text" default:"absent" doc:"what an empty text is: nothing there, or a text of no characters"`
+	TrueIs    []string `yaml:"true_is" one:"true" doc:"boolean: texts that mean true"`
+	FalseIs   []string `yaml:"false_is" one:"true" doc:"boolean: texts that mean false"`
+	Decimal   string   `yaml:"decimal" doc:"decimal mark of this field"`
+	Thousands []string `yaml:"thousands" one:"true" doc:"marks between thousands in this field"`
+	Value     string   `yaml:"value" as:"value" doc:"computed from the fields above it instead of read"`
+	Fields    []Field  `yaml:"fields" doc:"list, object: its own fields"`
+	_         struct{} `later:"scale,sign,century"`
+}
+
+// Group makes one record of consecutive rows.
+type Group struct {
+	By    []string `yaml:"by" one:"true" required:"true" doc:"fields whose values keep rows together"`
+	Into  string   `yaml:"into" required:"true" doc:"name of the list that the rows become"`
+	Take  []string `yaml:"take" one:"true" required:"true" doc:"fields that go into the list; the others must agree in all rows"`
+	Apart string   `yaml:"apart" enum:"reject,process" default:"reject" doc:"what to do with rows whose key was there before, further up"`
+}
+
+// Check says what must hold before anything is sent.
+type Check struct {
+	AllowRejects Allowance `yaml:"allow_rejects" default:"0" doc:"how many bad records a file may have (10, or 1%) and still be accepted without them"`
+	Unique       *Unique   `yaml:"unique" doc:"a key that occurs once"`
+	Record       []Rule    `yaml:"record" doc:"what must be true of each record"`
+	_            struct{}  `later:"block,file,sequence"`
+}
+
+// Unique says that a key occurs once for a time.
+type Unique struct {
+	Key   []string      `yaml:"key" one:"true" required:"true" as:"value" doc:"the key"`
+	For   time.Duration `yaml:"for" default:"90d" doc:"how long a key is remembered"`
+	Same  string        `yaml:"same" enum:"skip,process,reject" default:"skip" doc:"the key again with the same content"`
+	Other string        `yaml:"other" enum:"reject,process,skip" default:"reject" doc:"the key again with other content"`
+}
+
+// Rule is one check of a record.
+type Rule struct {
+	That string `yaml:"that" required:"true" as:"expression" doc:"what must be true"`
+	Say  string `yaml:"say" required:"true" doc:"what the reject report says when it is not"`
+}
+
+// Schedule says when a job starts by itself.
+type Schedule struct {
+	Cron    string   `yaml:"cron" required:"true" doc:"minute, hour, day of month, month, day of week"`
+	Zone    string   `yaml:"zone" as:"zone" doc:"zone of the clock it goes by; left out: the configuration's"`
+	CatchUp string   `yaml:"catch_up" enum:"last,none,all" default:"last" doc:"which of the missed instants are made up for"`
+	Overlap string   `yaml:"overlap" enum:"wait,skip" default:"wait" doc:"what to do when the one before still runs"`
+	_       struct{} `later:"calendar"`
+}
+
+// Query says which rows a scheduled job works on.
+type Query struct {
+	Connection string   `yaml:"connection" ref:"connections" required:"true" doc:"name of a connection"`
+	SQL        string   `yaml:"sql" required:"true" doc:"the query; :from and :to are the window's ends, half-open"`
+	Window     *Window  `yaml:"window" doc:"the span of time a tick works on"`
+	_          struct{} `later:"http"`
+}
+
+// Window says which span of time a tick works on.
+type Window struct {
+	Period string        `yaml:"period" default:"tick" doc:"length: tick (since the last one), day, week, month, or a duration"`
+	Lag    time.Duration `yaml:"lag" doc:"how long rows need to appear"`
+	Back   time.Duration `yaml:"back" doc:"how far a window overlaps the one before"`
+	Key    string        `yaml:"key" as:"value" doc:"what tells rows of overlapping windows apart"`
+}

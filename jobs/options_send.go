@@ -1,0 +1,43 @@
+package jobs
+
+import (
+	"go.yaml.in/yaml/v4"
+
+	"waybill/formats"
+)
+
+// Send is one route of a job: what is made of each record (or of the whole entry) for one destination.
+type Send struct {
+	To      string            `yaml:"to" ref:"destinations" required:"true" doc:"name of a destination"`
+	Each    string            `yaml:"each" enum:"record,file,window" default:"record" doc:"one message per record, or one for all: file for what a file held, window for what a query returned"`
+	When    string            `yaml:"when" as:"expression" doc:"which records are sent here"`
+	Key     []string          `yaml:"key" one:"true" as:"value" doc:"what identifies the message for ever; left out: the file and the record's number"`
+	Method  string            `yaml:"method" enum:"POST,PUT,PATCH,DELETE,GET" doc:"HTTP method, POST by default"`
+	Path    string            `yaml:"path" as:"template" doc:"appended to the destination's URL"`
+	Query   map[string]string `yaml:"query" as:"value" doc:"parameters of the URL"`
+	Headers map[string]string `yaml:"headers" as:"value" doc:"HTTP or AMQP headers"`
+	Body    yaml.Node         `yaml:"body" as:"node" doc:"a tree in the shape of the output; left out: the record itself, or the file's bytes"`
+	Missing string            `yaml:"missing" enum:"omit,null" default:"omit" doc:"what a field that is not there becomes in the body"`
+
+	RoutingKey string `yaml:"routing_key" as:"template" doc:"amqp: routing key"`
+	Exchange   string `yaml:"exchange" doc:"amqp: exchange, if not the destination's"`
+
+	Name            string   `yaml:"name" as:"template" doc:"file: name below the destination's folder"`
+	Exists          string   `yaml:"exists" enum:"number,same-or-fail,replace" doc:"file: what to do when the name is taken"`
+	Marker          string   `yaml:"marker" as:"template" doc:"file: name of an empty file made when the file is complete; {name} is the file's"`
+	Columns         []Column `yaml:"columns" doc:"csv: columns of the file"`
+	formats.Writing `yaml:",inline"`
+	NoRows          string `yaml:"no_rows" enum:"skip,write" default:"skip" doc:"what to do when there is no record"`
+
+	Success string            `yaml:"success" as:"expression" doc:"what must be true of the answer"`
+	Capture map[string]string `yaml:"capture" as:"value" doc:"what to keep of the answer"`
+	_       struct{}          `later:"envelope,multipart,steps,undone,answers,copy,entity,posting,table,upsert,newer,for"`
+}
+
+// Column is one column of a written file.
+type Column struct {
+	Title  string   `yaml:"title" required:"true" doc:"its title"`
+	Value  string   `yaml:"value" required:"true" as:"value" doc:"what stands in it"`
+	Format string   `yaml:"format" doc:"date, time, datetime: how it is written, in strftime's terms"`
+	_      struct{} `later:"width"`
+}

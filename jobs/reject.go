@@ -1,0 +1,157 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"waybill/formats"
+	"waybill/ledger"
+)
+
+const (
+	mostRejects = 1000   // kept with place and reason
+	tooMany     = 10_000 // beyond the allowance: reading on would tell nobody more
+)
+
+// collector counts the rejected records of an entry and keeps the first faults.
+type collector struct {
+	allowance Allowance
+	list      []ledger.Reject
+	records   int64 // rejected
+	whole     *ledger.Reject
+	cut       bool // reading was given up
+}
+
+// reject sets the record aside, with all that is wrong with it.
+func (r *run) reject(record, line int64, faults ...fault) {
+	c := &r.rejects
+	c.records++
+	for i := range faults {
+		if len(c.list) < mostRejects {
+			c.list = append(c.list, ledger.Reject{Record: record, Line: line, Field: faults[i].field, Value: clip(faults[i].value), Reason: faults[i].reason})
+		}
+	}
+}
+
+// file rejects the file as a whole.
+func (c *collector) file(e *formats.FileError) {
+	reason := e.Reason
+	if e.Limit != "" {
+		reason += " (" + e.Limit + ")"
+	}
+	if e.Line == 0 && e.Offset >= 0 {
+		reason = fmt.Sprintf("offset %d: %s", e.Offset, reason)
+	}
+	c.whole = &ledger.Reject{Line: e.Line, Reason: reason}
+}
+
+// over reports that the file will be rejected however it goes on. A share is not known before the end.
+func (c *collector) over() bool {
+	return c.whole != nil || c.allowance.Share == 0 && c.records > c.allowance.Count
+}
+
+func (c *collector) enough() bool {
+	return c.allowance.Share == 0 && c.records > c.allowance.Count+tooMany
+}
+
+// failed reports whether the file is rejected, when records of it were read.
+func (c *collector) failed(records int64) bool {
+	return c.whole != nil || c.records > 0 && !c.allowance.Allows(c.records, records)
+}
+
+// faultOf shows an error of an expression as a fault.
+func faultOf(err error) fault {
+	var f *fault
+	if errors.As(err, &f) {
+		return *f
+	}
+	return fault{reason: err.Error()}
+}
+
+// outcome is what the run came to.
+func (r *run) outcome() ledger.Outcome {
+	c := &r.rejects
+	slices.SortStableFunc(c.list, func(a, b ledger.Reject) int { return int(a.Record - b.Record) })
+	o := ledger.Outcome{State: ledger.Accepted, Records: r.records, Messages: r.messages, Rejected: c.records, Rejects: c.list, Config: r.p.config}
+	switch {
+	case c.whole != nil:
+		o.State, o.Reason = ledger.Rejected, c.whole.Reason
+		o.Rejects = append([]ledger.Reject{*c.whole}, c.list[:min(len(c.list), mostRejects-1)]...)
+		o.Rejected++
+	case c.failed(r.records):
+		o.State = ledger.Rejected
+		o.Reason = fmt.Sprintf("%d of %d records are bad, %s allowed", c.records, r.records, c.allowance)
+		if c.cut {
+			o.Reason = fmt.Sprintf("more than %d records are bad, %s allowed; reading stopped there", c.records-1, c.allowance)
+		}
+	case r.records == 0 && !r.p.reader.none:
+		r.empty(&o)
+	case r.messages == 0:
+		o.State, o.Reason = ledger.Delivered, "nothing to send"
+	}
+	if o.State == ledger.Rejected || o.State == ledger.Held {
+		o.Messages = 0
+	}
+	return o
+}
+
+// empty is the outcome of an entry without records, as identity.empty says; a query without rows is no such thing.
+func (r *run) empty(o *ledger.Outcome) {
+	if r.messages == 0 {
+		o.State, o.Reason = ledger.Delivered, "no records"
+	}
+	if r.in.Rows != nil {
+		return
+	}
+	o.Verdict = ledger.Empty
+	switch ledger.Action(r.p.options.Identity.Empty) {
+	case ledger.ToHold:
+		o.State, o.Reason = ledger.Held, "no records"
+	case ledger.ToReject:
+		o.State, o.Reason = ledger.Rejected, "no records"
+		o.Rejected, o.Rejects = 1, []ledger.Reject{{Reason: "the file has no records"}}
+	case ledger.ToSkip:
+		o.State, o.Reason, o.Messages = ledger.Delivered, "no records, skipped", 0
+	}
+}
+
+func (a Allowance) String() string {
+	t, _ := a.MarshalText()
+	if string(t) == "0" {
+		return "none"
+	}
+	return string(t)
+}
+
+// A RejectReport is what a partner or an operator is told about a file that was rejected, or accepted without some of its
+// records. It is written as JSON beside the file.
+type RejectReport struct {
+	File     string          `json:"file"` // as the source names it, escaped
+	Digest   string          `json:"sha256,omitempty"`
+	Entry    int64           `json:"entry"`
+	Job      string          `json:"job"`
+	State    ledger.State    `json:"state"`
+	Reason   string          `json:"reason,omitempty"`
+	Records  int64           `json:"records"`
+	Rejected int64           `json:"rejected"`
+	Shown    int             `json:"shown"` // length of Rejects: at most the first 1,000
+	Rejects  []ledger.Reject `json:"rejects"`
+}
+
+// Report makes the reject report of an outcome, nil when nothing was rejected.
+func Report(e ledger.Entry, f ledger.File, o ledger.Outcome) *RejectReport {
+	if o.Rejected == 0 {
+		return nil
+	}
+	name := f.Path
+	if name == "" {
+		name = e.Name
+	}
+	rr := &RejectReport{File: clip([]byte(name)), Entry: e.ID, Job: e.Job, State: o.State, Reason: o.Reason,
+		Records: o.Records, Rejected: o.Rejected, Shown: len(o.Rejects), Rejects: o.Rejects}
+	if len(f.Digest) > 0 {
+		rr.Digest = fmt.Sprintf("%x", f.Digest)
+	}
+	return rr
+}

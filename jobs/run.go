@@ -1,0 +1,376 @@
+package jobs
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"path"
+	"strings"
+	"time"
+
+	"waybill/formats"
+	"waybill/jobs/expression"
+	"waybill/ledger"
+	"waybill/outbox"
+)
+
+// Input is one entry to be worked.
+type Input struct {
+	Entry   ledger.Entry
+	File    ledger.File // of an entry that has one
+	Partner Partner
+	Blob    formats.Blob // its bytes, unpacked; unless Rows is set
+	Rows    *Rows        // of a query
+	Unique  Uniqueness   // asked when the job has check.unique; nil: every key is new
+	Files   Files        // where `each: file` and `window` write; may be nil when no route does
+	Anew    bool         // the entry is rendered anew (--rerender, corrected): keys carry the run's number
+}
+
+// Partner is who sent a file.
+type Partner struct {
+	Name string
+	Vars map[string]string
+}
+
+// Rows are the rows of a query: cells by index of Columns, valid until the next step.
+type Rows struct {
+	Columns []string
+	All     iter.Seq2[[]formats.Cell, error]
+}
+
+// Rendered is a message made for one route. It and its bytes are valid until emit returns; strings stay.
+type Rendered struct {
+	Route    int    // index into Plan.Routes
+	Name     string // Route.Name
+	Message  outbox.Message
+	Object   int64 // spool object that holds the body instead of Message.Body
+	Original bool  // the body is the file's original bytes: Object is File.Object
+}
+
+// A UniqueKey is the key of a record of a job with check.unique. Found is filled in by whoever is asked.
+type UniqueKey struct {
+	Key    [16]byte // of job and key
+	Digest [16]byte // of the record's content
+	Record int64
+	Found  Found
+	Entry  int64 // where it was found, 0 when not known
+}
+
+// Found says whether a key was there before.
+type Found uint8
+
+// What was found.
+const (
+	NotFound   Found = iota
+	FoundSame        // the key with the same content
+	FoundOther       // the key with other content
+)
+
+// Uniqueness looks keys up, in the ledger and among those of the same entry that it was asked for before (earlier in the same
+// call counts), keeps the new ones, staged until the entry is accepted, and fills in Found and Entry.
+type Uniqueness func(ctx context.Context, keys []UniqueKey) error
+
+// Files makes the files of routes with one message for all records.
+type Files interface {
+	Create(ctx context.Context) (Output, error)
+}
+
+// An Output is a file being written. Exactly one of Finish and Abort is called, once.
+type Output interface {
+	Write(p []byte) (int, error)
+	// Finish makes the file durable and returns the spool object that holds it, and its size in bytes.
+	Finish(ctx context.Context) (object, size int64, err error)
+	Abort() error
+}
+
+// run is the state of one Run.
+type run struct {
+	p    *Plan
+	in   *Input
+	ctx  context.Context
+	emit func(*Rendered) error
+
+	beside  map[string]any // names beside the fields that stay the same
+	scratch map[string]any
+	record  map[string]any
+	once    []constant
+
+	number, line int64 // of the record at hand
+	source       *formats.Record
+	base         frame
+	make         maker
+	row          []value
+	faults       []fault
+	frames       []*frame
+	depth        int
+
+	group    grouping
+	pending  pending
+	sinks    []*sink // by route
+	hash     hasher
+	text     []byte
+	headers  []outbox.Header
+	file     string // name of the file at hand, for its marker
+	rendered Rendered
+
+	rejects  collector
+	records  int64
+	skipped  int64 // by only, or as known keys
+	messages int64
+}
+
+// Run works one entry: it reads records, checks and maps them, and hands each message to emit in the order of the records
+// and, within one, of the routes. All messages of a record are rendered before its first is emitted. What was emitted counts
+// only if the outcome's state is Accepted; otherwise it is to be thrown away.
+//
+// Bad records are collected in the outcome: the first 1,000 faults with place and reason, and their number. Once there are
+// more than the job allows nothing more is emitted, but reading goes on, so that the report is complete, until 10,000 more have been
+// found. A fault of the file itself is one reject with record 0. With `group` every row of a rejected group counts. The
+// error is of something else: reading the bytes, emit, Unique, Files or ctx; then there is no outcome.
+func (p *Plan) Run(ctx context.Context, in Input, emit func(*Rendered) error) (ledger.Outcome, error) {
+	r := &run{p: p, in: &in, ctx: ctx, emit: emit, scratch: map[string]any{}, once: make([]constant, p.once),
+		row: make([]value, len(p.reader.fields)), sinks: make([]*sink, len(p.routes))}
+	r.rejects.allowance = p.options.Check.AllowRejects
+	r.make.utf8 = in.Rows != nil
+	r.beside = p.beside(&in)
+	defer r.abort()
+	if err := r.all(); err != nil {
+		return ledger.Outcome{}, fmt.Errorf("work %s: %w", describe(&in), err)
+	}
+	return r.outcome(), nil
+}
+
+func describe(in *Input) string {
+	if in.Entry.Name != "" {
+		return in.Entry.Name
+	}
+	return fmt.Sprintf("entry #%d", in.Entry.ID)
+}
+
+var errEnough = errors.New("enough rejects")
+
+func (r *run) all() error {
+	var bad *formats.FileError
+	err := r.read()
+	switch {
+	case errors.As(err, &bad):
+		r.rejects.file(bad)
+	case errors.Is(err, errEnough):
+		r.rejects.cut = true
+	case err != nil:
+		return err
+	}
+	if r.rejects.failed(r.records) {
+		return nil
+	}
+	if err := r.flush(); err != nil {
+		return err
+	}
+	if r.rejects.failed(r.records) { // keys found at the very end
+		return nil
+	}
+	return r.finish()
+}
+
+// read works all records.
+func (r *run) read() error {
+	if r.p.reader.none {
+		return nil
+	}
+	if r.in.Rows != nil {
+		if err := r.readAll(r.in.Rows.records(r.p.reader.wants)); err != nil {
+			return err
+		}
+		return r.group.close(r)
+	}
+	if err := r.readAll(r.p.reader.decoder.Decode(r.in.Blob)); err != nil {
+		return err
+	}
+	return r.group.close(r)
+}
+
+// readAll works the records of one file.
+func (r *run) readAll(records iter.Seq2[*formats.Record, error]) error {
+	for rec, err := range records {
+		var bad *formats.RecordError
+		switch {
+		case err == nil:
+			err = r.step(rec)
+		case errors.As(err, &bad):
+			r.records++
+			r.reject(bad.Record, bad.Line, fault{bad.Field, []byte(bad.Value), bad.Reason})
+			r.group.unreadable(r, bad.Line)
+			err = nil
+		}
+		if err == nil && r.rejects.enough() {
+			err = errEnough
+		}
+		if err == nil && r.records%1024 == 0 {
+			err = r.ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// records shows rows as a decoder shows records.
+func (rows *Rows) records(wants []formats.Want) iter.Seq2[*formats.Record, error] {
+	return func(yield func(*formats.Record, error) bool) {
+		rec := formats.Record{Names: rows.Columns}
+		at, err := rows.places(wants)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for cells, err := range rows.All {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			rec.Number++
+			if len(wants) == 0 {
+				rec.Cells = cells
+			} else {
+				rec.Cells = rec.Cells[:0]
+				for _, i := range at {
+					rec.Cells = append(rec.Cells, cells[i])
+				}
+			}
+			if !yield(&rec, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (rows *Rows) places(wants []formats.Want) (at []int, err error) {
+	for _, w := range wants {
+		found := -1
+		for _, from := range w.From {
+			for i, c := range rows.Columns {
+				if found < 0 && c == from {
+					found = i
+				}
+			}
+		}
+		if found < 0 {
+			return nil, &formats.FileError{Offset: -1, Reason: fmt.Sprintf("the query gives no column %s for field %s; it gives %s",
+				strings.Join(w.From, " or "), w.Name, strings.Join(rows.Columns, ", "))}
+		}
+		at = append(at, found)
+	}
+	return at, nil
+}
+
+// step works one record.
+func (r *run) step(rec *formats.Record) error {
+	r.records++
+	r.source, r.number, r.line = rec, rec.Number, rec.Line
+	reader := &r.p.reader
+	r.make.reset()
+	r.faults = r.faults[:0]
+	r.base.turn(reader.fields, r.row)
+	r.fill(reader.first)
+	if reader.only != nil && len(r.faults) == 0 {
+		ok, err := r.truth(reader.only, &r.base)
+		if err != nil {
+			r.faults = append(r.faults, faultOf(err))
+		} else if !ok {
+			r.skipped++
+			return nil
+		}
+	}
+	r.fill(reader.rest)
+	if reader.group != nil {
+		return r.group.add(r)
+	}
+	if len(r.faults) > 0 {
+		r.reject(r.number, r.line, r.faults...)
+		return nil
+	}
+	return r.work(&r.base)
+}
+
+// fill makes the values of fields. A computed field waits until what it may need is right.
+func (r *run) fill(list []int) {
+	for _, i := range list {
+		f := &r.p.reader.fields[i]
+		var bad *fault
+		switch {
+		case f.cell >= 0:
+			r.row[i], bad = r.make.make(f, r.source.Cells[f.cell])
+		case len(r.faults) == 0:
+			r.row[i], bad = r.compute(f)
+		default:
+			r.row[i] = value{}
+		}
+		if bad != nil {
+			r.faults = append(r.faults, *bad)
+		}
+	}
+}
+
+// compute makes the value of a computed field.
+func (r *run) compute(f *field) (value, *fault) {
+	env, err := r.env(f.needs, &r.base)
+	if err != nil {
+		return value{}, &fault{f.name, nil, err.Error()}
+	}
+	v, err := f.program.Eval(env)
+	switch {
+	case err != nil:
+		return value{}, &fault{f.name, nil, err.Error()}
+	case v == nil:
+		return r.make.make(f, formats.Cell{})
+	}
+	at := len(r.make.arena)
+	if f.tree {
+		r.make.arena, err = expression.AppendJSON(r.make.arena, v)
+	} else {
+		r.make.arena, err = canonical(r.make.arena, v, f.kind)
+	}
+	text := r.make.arena[at:]
+	if err != nil {
+		return value{}, &fault{f.name, nil, err.Error()}
+	}
+	if reason := f.limits(formats.Cell{Bytes: text}, text); reason != "" {
+		return value{}, &fault{f.name, text, reason}
+	}
+	return value{set: true, text: text}, nil
+}
+
+// beside are the names beside the fields.
+func (p *Plan) beside(in *Input) map[string]any {
+	e, f := &in.Entry, &in.File
+	b := map[string]any{
+		"entry": map[string]any{"number": e.ID, "run": int64(e.Run), "job": e.Job, "received": e.Received},
+	}
+	if p.options.Schedule != nil {
+		b["window"] = map[string]any{"from": p.zoned(e.Since), "to": p.zoned(e.Till)}
+	}
+	if p.files == nil {
+		return b
+	}
+	name := path.Base(f.Path)
+	folder := path.Dir(f.Path)
+	if folder == "." {
+		folder = ""
+	}
+	parts, _ := p.files.parts(f.Path, p.zone)
+	b["file"] = map[string]any{
+		"name": name, "stem": strings.TrimSuffix(name, path.Ext(name)), "folder": folder, "part": parts, "source": f.Source,
+		"size": f.Size, "digest": hex.EncodeToString(f.Digest), "received": p.zoned(f.Landed),
+	}
+	vars := make(map[string]any, len(in.Partner.Vars))
+	for k, v := range in.Partner.Vars {
+		vars[k] = v
+	}
+	b["partner"] = map[string]any{"name": in.Partner.Name, "vars": vars}
+	return b
+}
+
+func (p *Plan) zoned(t time.Time) time.Time { return t.In(p.zone) }
