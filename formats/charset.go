@@ -60,7 +60,7 @@ func startOf(head []byte) (int, error) {
 		{"\xEF\xBB\xBF", ""},
 		{"\xFF\xFE", "the file is in UTF-16, which is not read yet: ask for UTF-8"},
 		{"\xFE\xFF", "the file is in UTF-16, which is not read yet: ask for UTF-8"},
-		{"\x1F\x8B", "the file is compressed with gzip: say unpack: [gzip]"},
+		{"\x1F\x8B", "the bytes are compressed with gzip: add gzip to unpack"},
 		{"PK\x03\x04", "the file is a zip archive (or xlsx), which is not read yet"},
 	} {
 		switch {

@@ -99,11 +99,17 @@ func overlap(a, b []step) bool {
 // Decode reads the records of a document.
 func (d *jsonDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		k := &jsonWalk{d: d, w: open(b, d.o), p: newJSONParser(d.o.Limits), blob: b, yield: yield}
+		k := d.reading(b)
+		k.yield = yield
 		if err := k.document(); err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
 	}
+}
+
+func (d *jsonDecoder) reading(b Blob) *jsonWalk {
+	return &jsonWalk{d: d, w: open(b, d.o), p: newJSONParser(d.o.Limits), blob: b,
+		cells: make([]Cell, max(d.plan.slots, d.whole.slots)), outer: make([]Cell, d.plan.slots)}
 }
 
 // errStopped unwinds a walk whose reader wants no more.
@@ -135,8 +141,6 @@ func (k *jsonWalk) document() error {
 	if err != nil {
 		return err
 	}
-	k.cells = make([]Cell, max(k.d.plan.slots, k.d.whole.slots))
-	k.outer = make([]Cell, k.d.plan.slots)
 	if len(k.d.steps) == 0 && c != '[' {
 		err = k.record(k.d.whole, 1)
 	} else {
@@ -168,7 +172,7 @@ func (k *jsonWalk) ahead() error {
 	}
 	b := k.blob
 	b.Reader = io.NewSectionReader(k.blob.ReaderAt, 0, size)
-	second := &jsonWalk{d: k.d, w: open(b, k.d.o), p: newJSONParser(k.d.o.Limits)}
+	second := k.d.reading(b)
 	if err := second.document(); err != nil {
 		return err
 	}

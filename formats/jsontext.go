@@ -60,7 +60,7 @@ func (p *jsonParser) escape(i int) int {
 		return i + 2
 	case 'u':
 	default:
-		return p.failAt(i, fmt.Sprintf("\\%s is no escape of JSON", shown(p.buf[i+1:])))
+		return p.failAt(i, fmt.Sprintf("a backslash before %s, which is no escape of JSON", shown(p.buf[i+1:])))
 	}
 	r, ok := p.hex(i)
 	if !ok {

@@ -141,13 +141,13 @@ func (k *jsonWalk) name(seen map[string]struct{}) (string, error) {
 	if c != '"' {
 		return "", k.refuse(0, "", fmt.Sprintf("unexpected %s, there should be the name of a member, in quotes", shown(k.w.data())))
 	}
-	cell := [1]Cell{}
+	cell, from := [1]Cell{}, k.w.offset(0)
 	if _, err := k.whole(&node{leaves: []leaf{{}}}, cell[:], 0, false); err != nil {
 		return "", err
 	}
 	name := string(cell[0].Bytes)
 	if _, twice := seen[name]; twice {
-		return "", k.refuse(0, "", twiceReason(cell[0].Bytes))
+		return "", &FileError{Offset: from, Reason: twiceReason(cell[0].Bytes)}
 	}
 	const overhead = 64 // of a map's entry
 	if k.held += len(name) + overhead; k.held > int(k.d.o.Limits.MaxRecord) {

@@ -24,8 +24,8 @@ type Options struct {
 
 // Columns say what happens when the columns of a file are not those that the fields name.
 type Columns struct {
-	Extra   string `yaml:"extra" doc:"a column that no field names: ignore (default) or reject"`
-	Missing string `yaml:"missing" doc:"a column that a field names and the file lacks: reject (default), or ignore for fields that are not required"`
+	Extra   string `yaml:"extra" enum:"ignore,reject" doc:"a column that no field names: ignore (default) or reject"`
+	Missing string `yaml:"missing" enum:"reject,ignore" doc:"a column that a field names and the file lacks: reject (default), or ignore for fields that are not required"`
 }
 
 // Limits bound what one file may cost. Zero means the default.

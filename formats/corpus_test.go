@@ -1,0 +1,147 @@
+package formats
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+var update = flag.Bool("update", false, "write what the readers give to the .want files; then read the difference")
+
+// TestCorpus reads each file of testdata/csv and testdata/json as the file beside it says, FILE.want:
+// the settings in its first line, the fields wanted in the second, then what each record gives, and in
+// the last line how it ends. A file must give the same however its bytes arrive.
+func TestCorpus(t *testing.T) {
+	t.Parallel()
+	wants, err := filepath.Glob("testdata/*/*.want")
+	if err != nil || len(wants) < 40 {
+		t.Fatalf("%d files in the corpus, there should be at least 40 (%v)", len(wants), err)
+	}
+	for _, file := range wants {
+		t.Run(strings.TrimPrefix(file, "testdata/"), func(t *testing.T) {
+			t.Parallel()
+			corpusFile(t, file)
+		})
+	}
+}
+
+func corpusFile(t *testing.T, file string) {
+	expected, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(strings.TrimSuffix(file, ".want"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := strings.SplitN(string(expected), "\n", 3)
+	d, unpack := corpusDecoder(t, head[0], head[1])
+	for _, c := range []struct {
+		how  string
+		blob Blob
+	}{
+		{"at once", Blob{Reader: bytes.NewReader(data), ReaderAt: bytes.NewReader(data), Size: int64(len(data))}},
+		{"byte by byte", Blob{Reader: iotest.OneByteReader(bytes.NewReader(data)), ReaderAt: bytes.NewReader(data), Size: -1}},
+		{"with EOF", Blob{Reader: iotest.DataErrReader(bytes.NewReader(data)), ReaderAt: bytes.NewReader(data), Size: -1}},
+	} {
+		how, blob := c.how, c.blob
+		got := head[0] + "\n" + head[1] + "\n" + outcome(d, blob, unpack)
+		if *update && how == "at once" {
+			if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			expected = []byte(got)
+		}
+		if got != string(expected) {
+			t.Errorf("%s:\n%s\nwant:\n%s", how, got, expected)
+		}
+	}
+}
+
+func outcome(d Decoder, blob Blob, unpack []string) string {
+	var out strings.Builder
+	for inner, err := range Unpack(blob, unpack, Limits{}) {
+		if err != nil {
+			fmt.Fprintf(&out, "refused: %s\n", err)
+			break
+		}
+		lines, err := read(d, inner)
+		for _, l := range lines {
+			fmt.Fprintln(&out, l)
+		}
+		if err != nil {
+			fmt.Fprintf(&out, "refused: %s\n", err)
+		} else {
+			fmt.Fprintln(&out, "end")
+		}
+	}
+	return out.String()
+}
+
+// corpusDecoder reads `read: csv delimiter=;` and `fields: a, b=x.y, lines[]=l:no/sku`.
+func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
+	t.Helper()
+	words := strings.Fields(strings.TrimPrefix(settings, "read: "))
+	o := Options{Format: words[0]}
+	var unpack []string
+	for _, w := range words[1:] {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "delimiter":
+			o.Delimiter = value
+		case "quote":
+			o.Quote = value
+		case "encoding":
+			o.Encoding = value
+		case "records":
+			o.Records = value
+		case "extra":
+			o.Columns.Extra = value
+		case "missing":
+			o.Columns.Missing = value
+		case "unpack":
+			unpack = strings.Split(value, ",")
+		case "titles":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Titles = &n
+		default:
+			t.Fatalf("unknown setting %q", w)
+		}
+	}
+	var wants []Want
+	for f := range strings.SplitSeq(strings.TrimSpace(strings.TrimPrefix(fields, "fields:")), ", ") {
+		if f != "" {
+			wants = append(wants, corpusWant(f))
+		}
+	}
+	return decoder(t, o, wants...), unpack
+}
+
+func corpusWant(f string) Want {
+	name, from, named := strings.Cut(f, "=")
+	w := Want{Name: strings.TrimSuffix(name, "[]"), List: strings.HasSuffix(name, "[]")}
+	if !named {
+		from = name
+	}
+	from, inner, _ := strings.Cut(from, ":")
+	if column, ok := strings.CutPrefix(from, "column "); ok {
+		w.Column = column
+		return w
+	}
+	w.From = strings.Split(from, "|")
+	if inner != "" {
+		for f := range strings.SplitSeq(inner, "/") {
+			w.Fields = append(w.Fields, Want{Name: f, From: []string{f}})
+		}
+	}
+	return w
+}

@@ -1,0 +1,119 @@
+package formats
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func ptr(n int) *int { return &n }
+
+func TestProblemsOfOptions(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		o     Options
+		wants []Want
+		want  []string // how each problem starts
+	}{
+		"no format":            {Options{}, nil, []string{"format: missing: write one of csv, tsv, json, ndjson"}},
+		"unknown format":       {Options{Format: "cvs"}, nil, []string{`format: unknown format "cvs", did you mean "csv"?`}},
+		"later format":         {Options{Format: "xlsx"}, nil, []string{"format: xlsx is not read yet"}},
+		"later encoding":       {Options{Format: "csv", Encoding: "Windows-1251"}, nil, []string{"encoding: Windows-1251 is not read yet"}},
+		"unknown encoding":     {Options{Format: "csv", Encoding: "utf8"}, nil, []string{`encoding: unknown encoding "utf8", did you mean "utf-8"?`}},
+		"keys of others":       {Options{Format: "json", Delimiter: ";", Titles: ptr(1)}, nil, []string{"delimiter: does not go with format json, only with csv", "titles: does not go with format json, only with csv, tsv"}},
+		"records of csv":       {Options{Format: "csv", Records: "$.x"}, nil, []string{"records: does not go with format csv, only with json"}},
+		"tsv delimiter":        {Options{Format: "tsv", Delimiter: ";"}, nil, []string{"delimiter: does not go"}},
+		"wide delimiter":       {Options{Format: "csv", Delimiter: "||"}, nil, []string{`delimiter: "||" cannot stand between cells`}},
+		"newline":              {Options{Format: "csv", Delimiter: "\n"}, nil, []string{"delimiter: "}},
+		"same":                 {Options{Format: "csv", Delimiter: `"`}, nil, []string{"quote: the same character as the delimiter"}},
+		"titles":               {Options{Format: "csv", Titles: ptr(-1)}, nil, []string{"titles: -1 is no line"}},
+		"columns":              {Options{Format: "csv", Columns: Columns{Extra: "drop", Missing: "skip"}}, nil, []string{`columns.extra: "drop" is not known here: write ignore or reject`, "columns.missing: "}},
+		"limits":               {Options{Format: "csv", Limits: Limits{MaxRecord: -1, MaxDepth: 1 << 40}}, nil, []string{"limits.max_record: -1 is out of bounds", "limits.max_depth: "}},
+		"path":                 {Options{Format: "json", Records: "$.a..b"}, nil, []string{`records: "$.a..b" is no path`}},
+		"title without titles": {Options{Format: "csv", Titles: ptr(0)}, columns("a"), []string{"fields.a.from: there are no titles"}},
+		"column":               {Options{Format: "csv"}, []Want{{Name: "a", Column: "c1"}}, []string{`fields.a.column: "c1" is no column`}},
+		"column 0":             {Options{Format: "csv"}, []Want{{Name: "a", Column: "0"}}, []string{`fields.a.column: "0" is no column`}},
+		"column beyond":        {Options{Format: "csv"}, []Want{{Name: "a", Column: "ZZZ"}}, []string{"fields.a.column: column ZZZ lies beyond max_columns"}},
+		"list of csv":          {Options{Format: "csv"}, []Want{{Name: "a", From: []string{"x"}, List: true}}, []string{"fields.a: a row of csv holds no lists"}},
+		"wants' paths": {Options{Format: "json"}, []Want{{Name: "a", From: []string{"x["}}, {Name: "l", List: true, From: []string{"l"}, Fields: []Want{{Name: "f", From: []string{"$.x"}}}}},
+			[]string{`fields.a.from: "x[" is no path`, `fields.l.fields.f.from: "$.x" starts at the document`}},
+		"around the records": {Options{Format: "json", Records: "$.data.items"}, []Want{{Name: "a", From: []string{"$.data"}}}, []string{`fields.a.from: "$.data" holds the records`}},
+		"column of json":     {Options{Format: "ndjson"}, []Want{{Name: "a", Column: "C"}}, []string{"fields.a.column: json has no columns"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, ps := New(c.o, c.wants)
+			if len(ps) != len(c.want) {
+				t.Fatalf("problems %v, want %q", ps, c.want)
+			}
+			for i, p := range ps {
+				if !strings.HasPrefix(p.String(), c.want[i]) {
+					t.Errorf("problem %q, want %q", p, c.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestSizesAreReadAndWritten(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Bytes{"8MiB": 8 << 20, "1KB": 1000, "0B": 0, "2GiB": 2 << 30, "7B": 7, "3GB": 3e9} {
+		var b Bytes
+		if err := b.UnmarshalText([]byte(text)); err != nil || b != want {
+			t.Errorf("%s: %d, %v", text, b, err)
+		}
+		var again Bytes
+		if err := again.UnmarshalText([]byte(b.String())); err != nil || again != b {
+			t.Errorf("%s is written as %s", text, b)
+		}
+	}
+	for _, text := range []string{"", "8", "MiB", "-1B", "1.5MiB", "8 MiB", "8mib", "9999999999GiB"} {
+		var b Bytes
+		if err := b.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is taken as %d", text, b)
+		}
+	}
+}
+
+func TestNamesAreThoseOfTheList(t *testing.T) {
+	t.Parallel()
+	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson"}) {
+		t.Errorf("formats %v", got)
+	}
+}
+
+func TestCheckUnpack(t *testing.T) {
+	t.Parallel()
+	for kinds, want := range map[string]string{
+		"gzip":           "[]",
+		"gzip gzip":      "[]",
+		"gzip gzip gzip": "[unpack: at most 2 packings in each other (archive_depth)]",
+		"zip":            "[unpack[0]: zip is not unpacked yet: today there is gzip]",
+		"gzp":            `[unpack[0]: unknown packing "gzp", did you mean "gzip"?: there is gzip]`,
+	} {
+		if got := fmt.Sprint(CheckUnpack(strings.Fields(kinds))); got != want {
+			t.Errorf("%s: %s, want %s", kinds, got, want)
+		}
+	}
+}
+
+func TestDetect(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ encoding, head, want string }{
+		{"", "a,b", "utf-8, no byte order mark"},
+		{"", "\xef\xbb\xbfa", "utf-8, by its byte order mark"},
+		{"windows-1252", "a", "windows-1252, as configured"},
+		{"utf-8", "a", "utf-8, as configured"},
+		{"", "\xff\xfea\x00", "offset 0: the file is in UTF-16, which is not read yet: ask for UTF-8"},
+	} {
+		enc, seen, err := Detect(Options{Encoding: c.encoding}, []byte(c.head))
+		got := enc + ", " + seen
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%q %q: %s", c.encoding, c.head, got)
+		}
+	}
+}
