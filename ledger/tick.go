@@ -9,8 +9,8 @@ import (
 	"waybill/store"
 )
 
-// windowMark is the name of the mark at which the window of a job's next tick begins.
-const windowMark = "window"
+// WindowMark is the name of the mark at which the window of a job's next tick begins.
+const WindowMark = "window"
 
 // Tick makes the entry of a job's due instant, once: made is false when it is there already, also when retention has
 // removed it since. In the same transaction window is given the mark of the job (zero when it has none) and fixes
@@ -27,7 +27,7 @@ func (l *Ledger) Tick(ctx context.Context, job string, due time.Time, window fun
 			}
 			return err
 		}
-		mark, err := getMark(tx, job, windowMark)
+		mark, err := getMark(tx, job, WindowMark)
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func (l *Ledger) Tick(ctx context.Context, job string, due time.Time, window fun
 		if e.Till.IsZero() {
 			return nil
 		}
-		return l.SetMark(tx, job, windowMark, Mark{At: e.Till})
+		return l.SetMark(tx, job, WindowMark, Mark{At: e.Till})
 	})
 	if err != nil {
 		return Entry{}, false, fmt.Errorf("tick of %s at %s: %w", job, name, err)

@@ -236,3 +236,29 @@ func (o *Outbox) DiscardStaged(ctx context.Context, parent, keep int64) error {
 		}
 	}
 }
+
+// Copy adds all messages of another parent's lots, with their keys and bytes: a replay sends what was sent. It returns
+// how many there were; 0 when retention has removed them.
+func (l *Lot) Copy(ctx context.Context, from int64) (int64, error) {
+	batches, err := l.out.Batches(ctx, from)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, b := range batches {
+		if b.Resent {
+			continue
+		}
+		ms, err := l.out.batchMessages(ctx, b.ID)
+		if err != nil {
+			return n, err
+		}
+		for i := range ms {
+			if err := l.Add(ctx, b.Destination, b.Route, &ms[i]); err != nil {
+				return n, err
+			}
+			n++
+		}
+	}
+	return n, nil
+}

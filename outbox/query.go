@@ -40,6 +40,7 @@ type BatchInfo struct {
 	Done        int
 	Dead        int
 	Repeats     int
+	Resent      bool // made of a dead letter, not of the entry
 	Due         time.Time
 	Made        time.Time
 	Finished    time.Time
@@ -48,7 +49,7 @@ type BatchInfo struct {
 	answers     string
 }
 
-const infoColumns = `b.id, b.parent, b.destination, b.route, b.first, b.count, b.state, b.done, b.dead, b.repeats, b.due, b.made, b.finished, b.trouble, b.answers`
+const infoColumns = `b.id, b.parent, b.destination, b.route, b.first, b.count, b.state, b.done, b.dead, b.repeats, b.due, b.made, b.finished, b.trouble, b.answers, b.token = 0`
 
 func scanInfo(rows *store.Rows, more ...any) (BatchInfo, error) {
 	var b BatchInfo
@@ -56,7 +57,7 @@ func scanInfo(rows *store.Rows, more ...any) (BatchInfo, error) {
 	var due, made int64
 	var finished *int64
 	var failed string
-	dest := []any{&b.ID, &b.Parent, &b.Destination, &b.Route, &b.First, &b.Count, &b.State, &done, &b.Dead, &b.Repeats, &due, &made, &finished, &failed, &b.answers}
+	dest := []any{&b.ID, &b.Parent, &b.Destination, &b.Route, &b.First, &b.Count, &b.State, &done, &b.Dead, &b.Repeats, &due, &made, &finished, &failed, &b.answers, &b.Resent}
 	if err := rows.Scan(append(dest, more...)...); err != nil {
 		return b, err
 	}

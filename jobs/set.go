@@ -1,0 +1,92 @@
+package jobs
+
+import (
+	"cmp"
+	"strings"
+
+	"waybill/ledger"
+	"waybill/outbox"
+)
+
+// A Set is the jobs of one configuration, in its order. It is safe for concurrent use and does not change.
+type Set struct{ Plans []*Plan }
+
+// Plan returns the job called name, nil when there is none.
+func (s *Set) Plan(name string) *Plan {
+	for _, p := range s.Plans {
+		if p.name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// ManualSource is the source of files that `waybill run` lands: the prefix, then the job's name. Only that job takes them.
+const ManualSource = "run/"
+
+// Route says which jobs an arrival belongs to (ledger.Router).
+func (s *Set) Route(a ledger.Arrival) []ledger.Policy {
+	if a.Kind == ledger.Manual {
+		if p := s.Plan(strings.TrimPrefix(a.Source, ManualSource)); p != nil {
+			return []ledger.Policy{p.policy()}
+		}
+		return nil
+	}
+	var found []ledger.Policy
+	for _, p := range s.Plans {
+		if p.Takes(a.Source, a.Path) {
+			found = append(found, p.policy())
+		}
+	}
+	return found
+}
+
+// Judge returns the judge of a batch's route, nil when the job has none or is gone.
+func (s *Set) Judge(route string) outbox.Judge {
+	job, name, _ := strings.Cut(route, "/")
+	p := s.Plan(job)
+	if p == nil {
+		return nil
+	}
+	for _, r := range p.Routes() {
+		if r.Name == name {
+			return r.Judge
+		}
+	}
+	return nil
+}
+
+// Name returns the job's name.
+func (p *Plan) Name() string { return p.name }
+
+// Options returns the job as configured.
+func (p *Plan) Options() Options { return p.options }
+
+// Takes reports whether a file of a source belongs to the job.
+func (p *Plan) Takes(source, path string) bool {
+	return p.files != nil && p.options.Receive.Source == source && p.files.Match(path)
+}
+
+func (p *Plan) policy() ledger.Policy {
+	id := p.options.Identity
+	action := func(text string, v ledger.Verdict) ledger.Action {
+		return cmp.Or(ledger.Action(text), ledger.DefaultAction(v))
+	}
+	policy := ledger.Policy{
+		Job: p.name, Identity: cmp.Or(id.By, "content"),
+		Actions: map[ledger.Verdict]ledger.Action{
+			ledger.Fresh:      ledger.ToProcess,
+			ledger.Redelivery: action(id.Redelivery, ledger.Redelivery),
+			ledger.Suspect:    action(id.Suspect, ledger.Suspect),
+			ledger.Correction: action(id.Correction, ledger.Correction),
+			ledger.Empty:      action(id.Empty, ledger.Empty),
+		},
+	}
+	if p.options.Approve {
+		policy.Hold = "waits for approval: waybill approve"
+	}
+	return policy
+}
+
+// one reports whether the job's entries are worked one at a time: ticks in their order, and keys that must see those before them.
+func (p *Plan) one() bool { return p.options.Schedule != nil || p.unique != nil }

@@ -1,0 +1,55 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"waybill/ledger"
+	"waybill/outbox"
+	"waybill/store"
+)
+
+// settle finishes entries whose messages are all confirmed or set aside, until ctx ends.
+func (w *Worker) settle(ctx context.Context) {
+	woken, end := w.DB.Watch(outbox.SettledTopic)
+	defer end()
+	timer := time.NewTicker(idleLook)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		n, err := w.Settle(ctx)
+		if err != nil && ctx.Err() == nil {
+			w.Log.Error("cannot finish delivered entries", "error", err)
+		}
+		if n > 0 && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-w.DB.Failed():
+			return
+		case <-woken:
+		case <-timer.C:
+		}
+	}
+}
+
+const settleMost = 200
+
+// Settle finishes up to 200 entries whose lots have settled and returns how many.
+func (w *Worker) Settle(ctx context.Context) (int, error) {
+	lots, err := w.Outbox.Settled(ctx, settleMost)
+	if err != nil || len(lots) == 0 {
+		return 0, err
+	}
+	results := make([]ledger.Finish, len(lots))
+	for i, l := range lots {
+		results[i] = ledger.Finish{Entry: l.Parent, Dead: l.Dead}
+	}
+	err = w.DB.Tx(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		if err := w.Ledger.Finish(tx, results); err != nil {
+			return err
+		}
+		return w.Outbox.Finished(tx, lots)
+	})
+	return len(lots), err
+}

@@ -1,0 +1,195 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"waybill/ledger"
+	"waybill/outbox"
+	"waybill/spool"
+	"waybill/store"
+)
+
+// An Ask runs a query of a job for the half-open window [from, to); end is to be called when the rows have been read.
+type Ask func(ctx context.Context, connection, query string, from, to time.Time) (rows *Rows, end func() error, err error)
+
+// Config is what a worker needs.
+type Config struct {
+	DB     *store.DB
+	Ledger *ledger.Ledger
+	Spool  *spool.Spool
+	Outbox *outbox.Outbox
+	Ask    Ask
+	Log    *slog.Logger
+	Now    func() time.Time
+}
+
+// A Worker works the entries of all jobs: it claims them, runs their plans, and accepts them together with their messages.
+type Worker struct {
+	Config
+	set     atomic.Pointer[Set]
+	changed chan struct{}
+}
+
+// NewWorker makes a worker for the jobs of set.
+func NewWorker(c Config, set *Set) *Worker {
+	w := &Worker{Config: c, changed: make(chan struct{}, 1)}
+	w.SetJobs(set)
+	return w
+}
+
+// SetJobs replaces the jobs. Entries under way finish under the old ones.
+func (w *Worker) SetJobs(set *Set) {
+	w.set.Store(set)
+	w.Ledger.SetRouter(set)
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Jobs returns the jobs of now.
+func (w *Worker) Jobs() *Set { return w.set.Load() }
+
+const (
+	setMost    = 64 // entries accepted in one transaction
+	perJob     = 2  // loops of a job, when its entries need not be worked one at a time
+	idleLook   = 30 * time.Second
+	retryFirst = time.Second
+	retryMost  = 5 * time.Minute
+)
+
+// Run works until ctx ends and returns when nothing is under way any more. An entry that is interrupted is worked anew later; that counts no attempt.
+func (w *Worker) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		set := w.Jobs()
+		claiming, stop := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		for _, p := range set.Plans {
+			loops := perJob
+			if p.one() {
+				loops = 1
+			}
+			for range loops {
+				wg.Go(func() { w.loop(claiming, ctx, p) })
+			}
+			if p.options.Schedule != nil {
+				wg.Go(func() { w.schedule(claiming, p) })
+			}
+		}
+		wg.Go(func() { w.settle(claiming) })
+		select {
+		case <-ctx.Done():
+		case <-w.changed:
+		case <-w.DB.Failed():
+		}
+		stop()
+		wg.Wait()
+		if err := w.DB.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loop claims and works the entries of one job until claiming ends; work under way goes on until ctx does.
+func (w *Worker) loop(claiming, ctx context.Context, p *Plan) {
+	woken, end := w.DB.Watch(ledger.TopicEntries)
+	defer end()
+	most := setMost
+	if p.one() {
+		most = 1
+	}
+	for claiming.Err() == nil {
+		entries, err := w.Ledger.Claim(claiming, p.name, most)
+		switch {
+		case err != nil && claiming.Err() == nil:
+			w.Log.Error("cannot claim entries", "job", p.name, "error", err)
+		case len(entries) > 0:
+			w.works(ctx, p, entries)
+			continue
+		}
+		if !w.wait(claiming, p, woken) {
+			return
+		}
+	}
+}
+
+// wait returns when there may be work, false when ctx has ended.
+func (w *Worker) wait(ctx context.Context, p *Plan, woken <-chan struct{}) bool {
+	pause := idleLook
+	if due, err := w.Ledger.NextDue(ctx, p.name); err == nil && !due.IsZero() {
+		pause = min(pause, max(time.Millisecond, due.Sub(w.Now())))
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-w.DB.Failed():
+		return false
+	case <-woken:
+	case <-timer.C:
+	}
+	return true
+}
+
+// Work claims and works those of ids that can be worked now: what `waybill run` does with its own entries.
+func (w *Worker) Work(ctx context.Context, ids ...int64) error {
+	entries, err := w.Ledger.ClaimOnly(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		p := w.Jobs().Plan(e.Job)
+		if p == nil {
+			w.Ledger.Release(e)
+			return fmt.Errorf("#%d belongs to job %s, which is not configured", e.ID, e.Job)
+		}
+		w.works(ctx, p, []ledger.Entry{e})
+	}
+	return nil
+}
+
+// works works claimed entries, accepts them in sets, and gives the claims back.
+func (w *Worker) works(ctx context.Context, p *Plan, entries []ledger.Entry) {
+	defer func() {
+		for _, e := range entries {
+			w.Ledger.Release(e)
+		}
+	}()
+	var ready []*piece
+	for _, e := range entries {
+		done, err := w.work(ctx, p, e)
+		if err != nil {
+			w.failed(ctx, e, err)
+			continue
+		}
+		if done.lot.Staged() {
+			w.accept(ctx, []*piece{done})
+			continue
+		}
+		ready = append(ready, done)
+	}
+	w.accept(ctx, ready)
+}
+
+// failed puts an entry back that could not be worked. Being interrupted is not failing.
+func (w *Worker) failed(ctx context.Context, e ledger.Entry, err error) {
+	if ctx.Err() != nil || errors.Is(err, ledger.ErrGone) {
+		return
+	}
+	pause := retryFirst
+	for range min(e.Attempts, 10) {
+		pause = min(2*pause, retryMost)
+	}
+	w.Log.Error("an entry could not be worked, it will be tried again", "job", e.Job, "entry", e.ID, "after", pause, "error", err)
+	if err := w.Ledger.Retry(context.WithoutCancel(ctx), e, w.Now().Add(pause), err.Error()); err != nil {
+		w.Log.Error("cannot put an entry back", "job", e.Job, "entry", e.ID, "error", err)
+	}
+}
