@@ -175,7 +175,7 @@ func bomb(t *testing.T, zeros int64) []byte {
 
 func TestGzipBombIsRefusedEarly(t *testing.T) {
 	t.Parallel()
-	data := bomb(t, 64<<20)
+	data := bomb(t, 8<<20)
 	for name, c := range map[string]struct {
 		limits Limits
 		limit  string

@@ -1,0 +1,223 @@
+package formats
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/iotest"
+)
+
+// small limits are reached by small inputs.
+var fuzzLimits = Limits{MaxFile: 64 << 10, MaxUnpacked: 64 << 10, MaxRecord: 200, MaxField: 60, MaxColumns: 8, MaxDepth: 6, MaxCells: 20}
+
+func seeds(f *testing.F, pattern string) {
+	f.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds in %s: %v", pattern, err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+}
+
+// held reads a file and sees that limits hold and errors have positions. It returns what the records hold.
+func held(t *testing.T, d Decoder, b Blob) (rows [][]string, bad int, end error) {
+	t.Helper()
+	number := int64(0)
+	for rec, err := range d.Decode(b) {
+		var r *RecordError
+		var f *FileError
+		switch {
+		case errors.As(err, &r):
+			number++
+			if r.Record != number || r.Line < 1 || r.Offset < 0 || r.Reason == "" {
+				t.Fatalf("no position: %+v", r)
+			}
+			bad++
+			continue
+		case errors.As(err, &f):
+			if f.Line < 1 && f.Offset < 0 || f.Reason == "" {
+				t.Fatalf("no position: %+v", f)
+			}
+			return rows, bad, err
+		case err != nil:
+			t.Fatalf("neither a file's nor a record's error: %v", err)
+		}
+		number++
+		if rec.Number != number || len(rec.Raw) > int(fuzzLimits.MaxRecord) || len(rec.Cells) > 8 {
+			t.Fatalf("record %d of %d: %d bytes, %d cells", rec.Number, number, len(rec.Raw), len(rec.Cells))
+		}
+		var row []string
+		for _, c := range rec.Cells {
+			if len(c.Bytes) > int(fuzzLimits.MaxField) && c.Kind != Tree {
+				t.Fatalf("a field of %d bytes", len(c.Bytes))
+			}
+			row = append(row, string(c.Bytes))
+		}
+		rows = append(rows, row)
+	}
+	return rows, bad, nil
+}
+
+// same sees that the file gives the same byte by byte.
+func same(t *testing.T, d Decoder, data []byte, rows [][]string, end error) {
+	t.Helper()
+	again, _, err := held(t, d, Blob{Reader: iotest.OneByteReader(bytes.NewReader(data)), Size: -1})
+	if !slices.EqualFunc(again, rows, slices.Equal) || (err == nil) != (end == nil) || err != nil && err.Error() != end.Error() {
+		t.Fatalf("%q\nat once: %q, %v\nbyte by byte: %q, %v", data, rows, end, again, err)
+	}
+}
+
+func FuzzCSV(f *testing.F) {
+	seeds(f, "testdata/csv/*.csv")
+	d := decoder(f, Options{Format: "csv", Raw: true, Limits: fuzzLimits})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rows, _, end := held(t, d, Blob{Reader: bytes.NewReader(data), Size: int64(len(data))})
+		same(t, d, data, rows, end)
+		if len(rows) == 0 {
+			return
+		}
+		e, ps := NewEncoder(Writing{Format: "csv", Formulas: "keep"}, numbered(len(rows[0])))
+		if ps != nil {
+			t.Fatal(ps)
+		}
+		var text bytes.Buffer
+		if err := e.Encode(&text, valuesOf(rows)); err != nil {
+			t.Fatal(err)
+		}
+		again, err := texts(decoder(t, Options{Format: "csv"}), blobOf(text.String()))
+		if err != nil || !slices.EqualFunc(again, rows, slices.Equal) {
+			t.Fatalf("%q\nwritten: %q\nread: %q, %v", rows, text.String(), again, err)
+		}
+	})
+}
+
+var fuzzWants = []Want{{Name: "a", From: []string{"a", "b.c"}}, {Name: "l", List: true, From: []string{"lines"}, Fields: columns("no", "a")}, {Name: "h", From: []string{"$.h"}}}
+
+func FuzzJSON(f *testing.F) {
+	seeds(f, "testdata/json/*.json")
+	whole := decoder(f, Options{Format: "json", Raw: true, Limits: fuzzLimits})
+	fields := decoder(f, Options{Format: "json", Records: "items", Limits: fuzzLimits}, fuzzWants...)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rows, _, end := heldJSON(t, whole, data)
+		same(t, whole, data, rows, end)
+		heldJSON(t, fields, data)
+		restated(t, whole, "json", data)
+	})
+}
+
+// heldJSON is held for a format without lines.
+func heldJSON(t *testing.T, d Decoder, data []byte) (rows [][]string, bad int, end error) {
+	t.Helper()
+	for rec, err := range d.Decode(Blob{Reader: bytes.NewReader(data), ReaderAt: bytes.NewReader(data), Size: int64(len(data))}) {
+		var r *RecordError
+		var f *FileError
+		switch {
+		case errors.As(err, &r):
+			bad++
+		case errors.As(err, &f):
+			return rows, bad, err
+		case err != nil:
+			t.Fatalf("neither a file's nor a record's error: %v", err)
+		default:
+			if len(rec.Raw) > int(fuzzLimits.MaxRecord) {
+				t.Fatalf("a record of %d bytes", len(rec.Raw))
+			}
+			var row []string
+			for _, c := range rec.Cells {
+				row = append(row, string(c.Bytes))
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows, bad, nil
+}
+
+// restated writes what a file holds and reads it again.
+func restated(t *testing.T, d Decoder, format string, data []byte) {
+	t.Helper()
+	var once []Value
+	for rec, err := range d.Decode(Blob{Reader: bytes.NewReader(data), Size: -1}) {
+		if err == nil {
+			once = append(once, Value{Kind: rec.Cells[0].Kind, Bytes: bytes.Clone(rec.Cells[0].Bytes)})
+		}
+	}
+	e, ps := NewEncoder(Writing{Format: format}, nil)
+	if ps != nil {
+		t.Fatal(ps)
+	}
+	var text bytes.Buffer
+	err := e.Encode(&text, func(yield func([]Value, error) bool) {
+		for _, v := range once {
+			if !yield([]Value{v}, nil) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := 0
+	for rec, err := range decoder(t, Options{Format: format}).Decode(blobOf(text.String())) {
+		if err != nil || rec.Cells[0].Kind != once[i].Kind || !bytes.Equal(rec.Cells[0].Bytes, once[i].Bytes) {
+			t.Fatalf("%q\nwritten: %q\nread: %v, %v", once[i].Bytes, text.String(), rec, err)
+		}
+		i++
+	}
+	if i != len(once) {
+		t.Fatalf("%d records of %d: %q", i, len(once), text.String())
+	}
+}
+
+func FuzzNDJSON(f *testing.F) {
+	seeds(f, "testdata/json/*.ndjson")
+	seeds(f, "testdata/json/*.json")
+	whole := decoder(f, Options{Format: "ndjson", Raw: true, Limits: fuzzLimits})
+	fields := decoder(f, Options{Format: "ndjson", Raw: true, Limits: fuzzLimits}, fuzzWants...)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rows, _, end := held(t, whole, Blob{Reader: bytes.NewReader(data), Size: int64(len(data))})
+		same(t, whole, data, rows, end)
+		held(t, fields, Blob{Reader: bytes.NewReader(data), Size: -1})
+		restated(t, whole, "ndjson", data)
+	})
+}
+
+func FuzzGzip(f *testing.F) {
+	seeds(f, "testdata/csv/*.gz")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for b, err := range Unpack(Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, []string{"gzip"}, fuzzLimits) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := io.ReadAll(b.Reader)
+			var fe *FileError
+			if err != nil && (!errors.As(err, &fe) || fe.Offset < 0) {
+				t.Fatalf("no position: %v", err)
+			}
+			if len(out) > int(fuzzLimits.MaxUnpacked) {
+				t.Fatalf("%d bytes came out", len(out))
+			}
+			if err != nil {
+				continue
+			}
+			z, err := gzip.NewReader(bytes.NewReader(data))
+			if err != nil {
+				t.Fatalf("we take what the standard library refuses: %v", err)
+			}
+			want, err := io.ReadAll(z)
+			if err != nil || !bytes.Equal(out, want) {
+				t.Fatalf("%q, the standard library gives %q, %v", out, want, err)
+			}
+		}
+	})
+}
