@@ -31,6 +31,7 @@ func (f *flight) alone(ctx context.Context, i int, l *letter) error {
 	}
 	answered := f.wait(ctx, confirm.Done())
 	if !answered {
+		f.unknown = true
 		f.done(i, outbox.Receipt{}, outbox.Unknown(f.silent))
 		return nil
 	}
@@ -49,6 +50,7 @@ func (f *flight) verdict(ch *amqp091.Channel, p *parcel, l *letter, acked bool, 
 		if outbox.FaultOf(err) == outbox.FaultStopped {
 			return err // this one's outcome and that of all after it
 		}
+		f.unknown = outbox.FaultOf(err) == outbox.FaultUnknown
 		f.done(p.index, outbox.Receipt{}, err)
 		return nil
 	}

@@ -18,9 +18,15 @@ var (
 	errInterrupted = errors.New("amqp: interrupted before the broker confirmed") // the grace time is over
 )
 
-// untried marks err as met before anything of the message went out.
+// untried returns err as it is for a message that was not touched because another one met it.
 func untried(err error) error {
-	return &outbox.Error{Fault: outbox.FaultUnavailable, Untried: true, Err: err}
+	var e *outbox.Error
+	if !errors.As(err, &e) || e.Fault != outbox.FaultUnavailable {
+		return err
+	}
+	same := *e
+	same.Untried = true
+	return &same
 }
 
 // refusedConnection judges an error of opening a session: whether a person has to act.
@@ -75,7 +81,7 @@ func (t *Target) lost(err error) error {
 			return fault(outbox.FaultStopped, err, fmt.Errorf("publish: %w: %s", err, remedy(e)))
 		}
 	}
-	return untried(fmt.Errorf("connection to %s lost: %w", t.host, err))
+	return outbox.Unavailable(fmt.Errorf("connection to %s lost: %w", t.host, err))
 }
 
 // rejected is what an error that closed a message's own channel means for it.

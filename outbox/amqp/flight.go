@@ -25,6 +25,7 @@ type flight struct {
 	timer *time.Timer
 
 	exchange  string // the last that was known to take messages
+	unknown   bool   // a message was reported as unknown
 	cancelled bool   // ctx has ended: only what is under way is waited for
 	silent    error  // why confirms are not waited for any more, nil while they are
 }
@@ -48,8 +49,12 @@ func (f *flight) run(ctx context.Context, ms []outbox.Message) error {
 		}
 	}
 	f.settleAll(ctx)
+	if f.unknown {
+		err = untried(err) // the outbox has learnt of the failure; otherwise the first one tells it
+	}
 	for ; i < len(ms); i++ {
 		f.done(i, outbox.Receipt{}, err)
+		err = untried(err)
 	}
 	if err == nil && f.silent != nil {
 		err = outbox.Unavailable(f.silent)
@@ -66,7 +71,7 @@ func (f *flight) ready(ctx context.Context) error {
 		return err
 	}
 	if f.s.stale.Load() {
-		return untried(f.t.silent())
+		return outbox.Unavailable(f.t.silent())
 	}
 	return nil
 }
@@ -138,7 +143,7 @@ func (f *flight) slot(ctx context.Context) error {
 			return f.t.lost(f.s.err)
 		case <-f.timer.C:
 			f.s.stale.Store(true)
-			return untried(f.t.silent())
+			return outbox.Unavailable(f.t.silent())
 		}
 	}
 }
@@ -223,10 +228,12 @@ func (f *flight) report(p *parcel, answered bool) {
 	case returned != nil:
 		f.done(p.index, outbox.Receipt{}, unroutable(returned))
 	case !answered:
+		f.unknown = true
 		f.done(p.index, outbox.Receipt{}, outbox.Unknown(f.silent))
 	case p.confirm.Acked():
 		f.done(p.index, f.receipt(p), nil)
 	case f.s.ch.IsClosed():
+		f.unknown = true
 		f.done(p.index, outbox.Receipt{}, fault(outbox.FaultUnknown, f.s.cause(), fmt.Errorf("connection lost before the confirm: %w", f.s.cause())))
 	default:
 		f.done(p.index, outbox.Receipt{}, nacked(p.exchange, p.routingKey))

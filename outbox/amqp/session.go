@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rabbitmq/amqp091-go"
+
+	"waybill/outbox"
 )
 
 const (
@@ -302,7 +304,7 @@ func (s *session) cause() error {
 // why says why the broker takes nothing at present, nil when it does.
 func (s *session) why() error {
 	if reason := s.blocked.Load(); reason != nil {
-		return untried(fmt.Errorf("blocked: %s (the broker takes no messages until it has resources again)", *reason))
+		return outbox.Unavailable(fmt.Errorf("blocked: %s (the broker takes no messages until it has resources again)", *reason))
 	}
 	return nil
 }

@@ -33,10 +33,14 @@ type opening struct {
 
 // Deliver publishes ms and reports each as the broker answers. See outbox.Target.
 func (t *Target) Deliver(ctx context.Context, ms []outbox.Message, done func(i int, r outbox.Receipt, err error)) error {
+	if len(ms) == 0 {
+		return nil
+	}
 	s, err := t.acquire(ctx)
 	if err != nil {
 		for i := range ms {
 			done(i, outbox.Receipt{}, err)
+			err = untried(err)
 		}
 		return err
 	}
@@ -70,7 +74,7 @@ func (t *Target) acquire(ctx context.Context) (*session, error) {
 		t.mu.Lock()
 		if t.closed {
 			t.mu.Unlock()
-			return nil, untried(errClosed)
+			return nil, outbox.Unavailable(errClosed)
 		}
 		if s, old, err := t.usable(); s != nil || err != nil {
 			t.mu.Unlock()
@@ -138,7 +142,7 @@ func (t *Target) start(ctx context.Context) (*session, error) {
 	t.mu.Unlock()
 	if err == nil && closed {
 		s.close()
-		err = untried(errClosed)
+		err = outbox.Unavailable(errClosed)
 	}
 	o.err = err
 	close(o.done)
