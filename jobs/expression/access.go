@@ -76,9 +76,13 @@ func (c *compiler) field(n *ast.MemberNode, object term, name string) term {
 		c.fail(n.Property, "%s, and has no field %s", object.is(), name)
 	}
 	typ.Optional = typ.Optional || object.typ.Optional
-	t := term{typ: typ, spot: c.at(n), ref: object.ref + "." + name}
-	if object.ref == "#" {
+	t := term{typ: typ, spot: c.at(n)}
+	switch object.ref {
+	case "":
+	case "#":
 		t.ref = "." + name
+	default:
+		t.ref = object.ref + "." + name
 	}
 	if object.key != "" {
 		t.key = object.key + "." + name
@@ -142,6 +146,9 @@ func element(v, index any) (any, error) {
 			return nil, fmt.Errorf("the list has %d elements, and none at %d", len(list), i)
 		}
 		return normal(list[at]), nil
+	}
+	if k := kindOf(index); k != KindString && k != KindInteger {
+		return nil, fmt.Errorf("what stands in [ ] is text or an integer, not %s", noun(index))
 	}
 	return nil, fmt.Errorf("%s has no element %v", noun(v), index)
 }

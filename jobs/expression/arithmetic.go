@@ -82,10 +82,17 @@ func power(base, exponent Decimal) (Decimal, error) {
 		return Decimal{}, fmt.Errorf("the exponent must be a whole number from 0 to %d, not %s", maxPower, exponent)
 	}
 	result := NewDecimal(1, 0)
-	for range n {
+	for ; n > 0; n >>= 1 {
 		var err error
-		if result, err = result.Mul(base); err != nil {
-			return Decimal{}, err
+		if n&1 == 1 {
+			if result, err = result.Mul(base); err != nil {
+				return Decimal{}, err
+			}
+		}
+		if n > 1 {
+			if base, err = base.Mul(base); err != nil {
+				return Decimal{}, err
+			}
 		}
 	}
 	return result, nil
@@ -136,51 +143,61 @@ func compare(a, b any) (int, error) {
 
 // equal compares by value: numbers of all kinds exactly, instants whatever
 // their zone, lists and objects in depth. Values of different sorts differ.
-func equal(a, b any) bool {
+func equal(r *run, a, b any) (bool, error) {
 	a, b = normal(a), normal(b)
 	switch x := a.(type) {
 	case nil:
-		return b == nil
+		return b == nil, nil
 	case string:
 		y, ok := b.(string)
-		return ok && x == y
+		return ok && x == y, nil
 	case bool:
 		y, ok := b.(bool)
-		return ok && x == y
+		return ok && x == y, nil
 	case []byte:
 		y, ok := b.([]byte)
-		return ok && bytes.Equal(x, y)
+		return ok && bytes.Equal(x, y), nil
 	case []any:
 		y, ok := b.([]any)
-		return ok && equalLists(x, y)
+		if !ok || len(x) != len(y) {
+			return false, nil
+		}
+		return equalLists(r, x, y)
 	case map[string]any:
 		y, ok := b.(map[string]any)
-		return ok && equalObjects(x, y)
+		if !ok || len(x) != len(y) {
+			return false, nil
+		}
+		return equalObjects(r, x, y)
 	}
 	order, err := compare(a, b)
-	return err == nil && order == 0
+	return err == nil && order == 0, nil
 }
 
-func equalLists(a, b []any) bool {
-	if len(a) != len(b) {
-		return false
-	}
+func equalLists(r *run, a, b []any) (bool, error) {
 	for i := range a {
-		if !equal(a[i], b[i]) {
-			return false
+		if err := r.step(); err != nil {
+			return false, err
+		}
+		if is, err := equal(r, a[i], b[i]); !is || err != nil {
+			return false, err
 		}
 	}
-	return true
+	return true, nil
 }
 
-func equalObjects(a, b map[string]any) bool {
-	if len(a) != len(b) {
-		return false
-	}
+func equalObjects(r *run, a, b map[string]any) (bool, error) {
 	for name := range a {
-		if v, ok := b[name]; !ok || !equal(a[name], v) {
-			return false
+		if err := r.step(); err != nil {
+			return false, err
+		}
+		v, ok := b[name]
+		if !ok {
+			return false, nil
+		}
+		if is, err := equal(r, a[name], v); !is || err != nil {
+			return false, err
 		}
 	}
-	return true
+	return true, nil
 }

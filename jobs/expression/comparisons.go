@@ -21,7 +21,8 @@ func (c *compiler) equality(n *ast.BinaryNode, left, right term) term {
 		c.fail(n, "%s compares %s with %s, which are never the same%s", n.Operator, left.typ.Kind.Noun(), right.typ.Kind.Noun(), compareHint(left, right))
 	}
 	return c.both(n, Of(KindBoolean), left, right, func(r *run, a, b any) (any, error) {
-		return equal(a, b) == same, nil
+		is, err := equal(r, a, b)
+		return is == same, err
 	})
 }
 
@@ -52,6 +53,9 @@ func orValue(t term) string {
 
 // absence is == nil and != nil.
 func (c *compiler) absence(n *ast.BinaryNode, left, right term, same bool) term {
+	if left.isNil && right.isNil {
+		c.fail(n, "nil is nil: name what may be absent")
+	}
 	asked := left
 	if left.isNil {
 		asked = right
@@ -124,8 +128,8 @@ func (c *compiler) in(n *ast.BinaryNode, left, right term) term {
 				if err := r.step(); err != nil {
 					return nil, err
 				}
-				if equal(a, v) {
-					return true, nil
+				if is, err := equal(r, a, v); is || err != nil {
+					return is, err
 				}
 			}
 			return false, nil

@@ -169,6 +169,11 @@ func (c *compiler) unknown(name string) string {
 	case name == "True" || name == "False" || name == "yes" || name == "no":
 		return "unknown name " + name + ", booleans are true and false"
 	}
+	if up, ok := c.scope.find("up"); ok && !c.scope.open {
+		if _, ok, _ := up.field(name); ok {
+			return fmt.Sprintf("unknown name %s, outside of the element it is up.%s", name, name)
+		}
+	}
 	list := c.scope.all()
 	for _, l := range c.locals {
 		list = append(list, l.name)
@@ -311,6 +316,10 @@ func (s kindSet) String() string {
 		return "a number"
 	case scalars:
 		return "a single value"
+	case numbers | texts | moments:
+		return "a number, text, a date or a time"
+	case moments:
+		return "a date, a time or a datetime"
 	}
 	var words []string
 	for k := range kinds {

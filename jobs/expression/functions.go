@@ -203,6 +203,7 @@ func (c *compiler) calling(n ast.Node, name string, f function, args []term) cod
 			if args[i].constant == nil && (v == nil || !f.param(i).has(kindOf(v))) {
 				return nil, args[i].spot.err(fmt.Errorf("%s needs %s, not %s", name, f.param(i), noun(v)))
 			}
+			r.work(v)
 			r.slots[first+i] = v
 		}
 		v, err := f.run(r, r.slots[first:first+count:first+count])
@@ -221,8 +222,9 @@ func (c *compiler) array(n *ast.ArrayNode) term {
 		parts[i] = c.compile(node)
 		if i == 0 {
 			elem = parts[i].typ
+		} else {
+			elem = either(term{typ: elem, isNil: allNil(parts[:i])}, parts[i])
 		}
-		elem = unify(elem, parts[i].typ)
 	}
 	codes := make([]code, len(parts))
 	for i, p := range parts {
@@ -242,6 +244,10 @@ func (c *compiler) array(n *ast.ArrayNode) term {
 		}
 		return list, nil
 	}}
+}
+
+func allNil(parts []term) bool {
+	return !slices.ContainsFunc(parts, func(t term) bool { return !t.isNil })
 }
 
 // object is {a: b}.

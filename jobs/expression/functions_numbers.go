@@ -173,11 +173,13 @@ func sumType(args []term) Type {
 }
 
 func checkNumbers(args []term) error {
-	if elem := args[0].typ.elem(); elem.Kind != KindAny && !elem.numeric() {
-		return fmt.Errorf("numbers are needed, and %s holds %s each: write sum(%s, .field)", orValue(args[0]), elem.Kind.Noun(), orValue(args[0]))
-	}
-	if elem := args[0].typ.elem(); elem.Kind != KindAny && elem.Optional {
-		return errors.New("elements of the list may be absent: write sum(list, # ?? 0)")
+	switch elem, list := args[0].typ.elem(), orValue(args[0]); {
+	case elem.Kind == KindObject:
+		return fmt.Errorf("numbers are needed, and each element is an object: write sum(%s, .field)", list)
+	case elem.Kind != KindAny && !elem.numeric():
+		return fmt.Errorf("numbers are needed, and each element is %s: write sum(%s, decimal(#))", elem.Kind.Noun(), list)
+	case elem.Kind != KindAny && elem.Optional:
+		return fmt.Errorf("elements of the list may be absent: write sum(%s, # ?? 0)", list)
 	}
 	return nil
 }

@@ -97,6 +97,8 @@ func (c *compiler) both(n ast.Node, typ Type, left, right term, apply func(r *ru
 		if err != nil {
 			return nil, err
 		}
+		r.work(a)
+		r.work(b)
 		v, err := apply(r, a, b)
 		if err != nil {
 			return nil, at.err(err)
@@ -138,12 +140,9 @@ func (c *compiler) coalesce(n *ast.BinaryNode) term {
 	if left.isNil {
 		c.fail(n, "nil ?? a value is always that value")
 	}
-	typ := right.typ
-	if !right.isNil {
-		typ = unify(left.typ.present(), right.typ)
-	} else {
-		typ = left.typ
-	}
+	given := left
+	given.typ = left.typ.present()
+	typ := either(given, right)
 	first, second := converted(left, typ), converted(right, typ)
 	return term{typ: typ, spot: c.at(n), code: func(r *run) (any, error) {
 		v, err := first(r)
@@ -174,19 +173,22 @@ func converted(t term, wider Type) code {
 	}
 }
 
+// either is the type of a value that comes from one of two places.
+func either(a, b term) Type {
+	switch {
+	case a.isNil:
+		return b.typ.optional()
+	case b.isNil:
+		return a.typ.optional()
+	}
+	return unify(a.typ, b.typ)
+}
+
 func (c *compiler) conditional(n *ast.ConditionalNode) term {
 	cond := c.needKind(c.compile(n.Cond), "a condition", booleans)
 	yes := c.knowing(cond.whenTrue, func() term { return c.compile(n.Exp1) })
 	no := c.knowing(cond.whenFalse, func() term { return c.compile(n.Exp2) })
-	var typ Type
-	switch {
-	case yes.isNil:
-		typ = no.typ.optional()
-	case no.isNil:
-		typ = yes.typ.optional()
-	default:
-		typ = unify(yes.typ, no.typ)
-	}
+	typ := either(yes, no)
 	at, test, first, second := cond.spot, cond.code, converted(yes, typ), converted(no, typ)
 	return term{typ: typ, spot: at, code: func(r *run) (any, error) {
 		b, err := truth(r, test, at)
@@ -225,11 +227,15 @@ func (c *compiler) arithmetic(n *ast.BinaryNode, o operation, left, right term) 
 			c.fail(n, "division by zero")
 		}
 	}
-	plus := n.Operator == "+"
+	plus, cost := n.Operator == "+", 0
+	if n.Operator == "**" || n.Operator == "^" {
+		cost = 100 // of multiplications, of numbers that grow long
+	}
 	return c.both(n, typ, left, right, func(r *run, a, b any) (any, error) {
 		if text, ok := a.(string); ok && plus {
 			return concatenate(r, text, b)
 		}
+		r.steps -= cost
 		return o.apply(a, b)
 	})
 }

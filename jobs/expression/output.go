@@ -71,60 +71,74 @@ const maxDepth = 200
 
 // AppendJSON appends v as JSON: decimals as they are written, dates as ISO text,
 // bytes in base64, objects in the order of their names, nil as null.
-func AppendJSON(dst []byte, v any) ([]byte, error) { return appendJSON(dst, v, 0) }
+func AppendJSON(dst []byte, v any) ([]byte, error) {
+	w := writer{dst: dst, end: len(dst) + maxRoom}
+	err := w.value(v, 0)
+	return w.dst, err
+}
 
-func appendJSON(dst []byte, v any, depth int) ([]byte, error) {
-	if depth > maxDepth {
-		return dst, fmt.Errorf("write JSON: nested deeper than %d", maxDepth)
+// writer writes JSON. It has an end, as lists that hold the same list twice, and
+// so on, are small in memory and endless on paper.
+type writer struct {
+	dst []byte
+	end int
+}
+
+func (w *writer) value(v any, depth int) (err error) {
+	switch {
+	case depth > maxDepth:
+		return fmt.Errorf("write JSON: nested deeper than %d", maxDepth)
+	case len(w.dst) > w.end:
+		return fmt.Errorf("write JSON: longer than %d MiB", maxRoom>>20)
 	}
 	switch v := normal(v).(type) {
 	case nil:
-		return append(dst, "null"...), nil
+		w.dst = append(w.dst, "null"...)
 	case string:
-		return appendQuoted(dst, v)
+		w.dst, err = appendQuoted(w.dst, v)
 	case int64, Decimal, float64, bool:
-		return AppendText(dst, v)
+		w.dst, err = AppendText(w.dst, v)
 	case []any:
-		return appendList(dst, v, depth)
+		return w.list(v, depth)
 	case map[string]any:
-		return appendObject(dst, v, depth)
+		return w.object(v, depth)
 	default: // the rest is text that needs no escapes
-		dst = append(dst, '"')
-		dst, err := AppendText(dst, v)
-		return append(dst, '"'), err
+		w.dst, err = AppendText(append(w.dst, '"'), v)
+		w.dst = append(w.dst, '"')
 	}
+	return err
 }
 
-func appendList(dst []byte, list []any, depth int) ([]byte, error) {
-	var err error
-	dst = append(dst, '[')
+func (w *writer) list(list []any, depth int) error {
+	w.dst = append(w.dst, '[')
 	for i, item := range list {
 		if i > 0 {
-			dst = append(dst, ',')
+			w.dst = append(w.dst, ',')
 		}
-		if dst, err = appendJSON(dst, item, depth+1); err != nil {
-			return dst, err
+		if err := w.value(item, depth+1); err != nil {
+			return err
 		}
 	}
-	return append(dst, ']'), nil
+	w.dst = append(w.dst, ']')
+	return nil
 }
 
-func appendObject(dst []byte, object map[string]any, depth int) ([]byte, error) {
-	var err error
-	dst = append(dst, '{')
+func (w *writer) object(object map[string]any, depth int) (err error) {
+	w.dst = append(w.dst, '{')
 	for i, name := range slices.Sorted(maps.Keys(object)) {
 		if i > 0 {
-			dst = append(dst, ',')
+			w.dst = append(w.dst, ',')
 		}
-		if dst, err = appendQuoted(dst, name); err != nil {
-			return dst, err
+		if w.dst, err = appendQuoted(w.dst, name); err != nil {
+			return err
 		}
-		dst = append(dst, ':')
-		if dst, err = appendJSON(dst, object[name], depth+1); err != nil {
-			return dst, err
+		w.dst = append(w.dst, ':')
+		if err = w.value(object[name], depth+1); err != nil {
+			return err
 		}
 	}
-	return append(dst, '}'), nil
+	w.dst = append(w.dst, '}')
+	return nil
 }
 
 // appendQuoted writes a JSON string with the fewest escapes. Text that is not

@@ -8,11 +8,11 @@ import (
 // Limits of one run. They are far above what a mapping needs, and low enough
 // that a poisoned one costs a fraction of a second.
 const (
-	maxSteps  = 10_000_000 // operators and calls evaluated, elements visited
-	maxRoom   = 64 << 20   // bytes of text and lists made on the way
-	maxRange  = 100_000    // elements of a..b
-	maxSource = 16 << 10   // bytes of an expression
-	maxNodes  = 5_000      // of its tree
+	maxSteps  = 2_000_000 // operators and calls evaluated, elements visited, 32 bytes of text read
+	maxRoom   = 64 << 20  // bytes of text and lists made on the way
+	maxRange  = 100_000   // elements of a..b
+	maxSource = 16 << 10  // bytes of an expression
+	maxNodes  = 5_000     // of its tree
 )
 
 var (
@@ -38,6 +38,18 @@ func (r *run) step() error {
 		return errSteps
 	}
 	return nil
+}
+
+// work accounts for going through a value: what is made once can be read often.
+func (r *run) work(v any) {
+	switch v := v.(type) {
+	case string:
+		r.steps -= len(v) >> 5
+	case []byte:
+		r.steps -= len(v) >> 5
+	case []any:
+		r.steps -= len(v)
+	}
 }
 
 // take accounts for n bytes.

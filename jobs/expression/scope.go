@@ -157,6 +157,10 @@ func syntaxError(from *source, text string, err error) error {
 		message = "the expression ends too early"
 	case strings.HasPrefix(message, `unexpected token Operator("=")`):
 		message = "a single = says nothing here: == compares"
+	case strings.HasPrefix(message, `unexpected token Operator("&")`):
+		message = "a single & says nothing: write &&"
+	case strings.HasPrefix(message, `unexpected token Operator("#")`), strings.HasPrefix(message, `unexpected token Operator(".")`):
+		message = "# and .name stand for the element inside any(…), map(…) and their like only"
 	case strings.HasPrefix(message, "unexpected token"):
 		message = unexpected.ReplaceAllString(message, "unexpected $1")
 	case strings.HasPrefix(message, "invalid integer literal"):
@@ -167,8 +171,6 @@ func syntaxError(from *source, text string, err error) error {
 		message = "put a ?? b in parentheses beside another operator"
 	case message == "literal not terminated":
 		message = "the closing quote is missing"
-	case strings.HasPrefix(message, "unrecognized character: U+0026"):
-		message = "a single & says nothing: write &&"
 	}
 	return spot{from, e.Location}.err(errors.New(message))
 }

@@ -38,6 +38,7 @@ type Template struct {
 type part struct {
 	literal string
 	hole    *Program // nil: a literal
+	at      int      // of the hole, in the source
 	format  string   // strftime
 	width   int      // of a zero-padded integer
 	query   bool     // behind the ? of an address
@@ -76,6 +77,11 @@ func (s *Scope) Template(src string, m Mode) (*Template, error) {
 			at += end + 2
 		}
 	}
+	if m == ModeURLPath {
+		if err := t.address(); err != nil {
+			return nil, err
+		}
+	}
 	return t, nil
 }
 
@@ -102,9 +108,11 @@ func (s *Scope) hole(t *Template, at int, text string) error {
 	if err != nil {
 		return err
 	}
-	h := part{hole: p, folder: path == "file.folder"}
+	h := part{hole: p, at: at, folder: path == "file.folder"}
 	kind := p.typ.Kind
 	switch {
+	case len(p.names) == 0:
+		return t.err(at, fmt.Errorf("%s is a word of the language, not a name", path))
 	case p.typ.Optional && kind != KindAny:
 		return t.err(at, fmt.Errorf("%s may be absent: compute a field with ?? and name it here, or make the field required", path))
 	case !scalars.has(kind) && kind != KindAny:
@@ -112,12 +120,10 @@ func (s *Scope) hole(t *Template, at int, text string) error {
 	case hasFormat:
 		err = h.setFormat(path, format)
 	}
-	if err == nil {
-		err = t.place(&h)
-	}
 	if err != nil {
 		return t.err(at, err)
 	}
+	h.slashes = h.format != "" || h.folder
 	t.parts = append(t.parts, h)
 	for _, name := range p.names {
 		if !slices.Contains(t.names, name) {
@@ -147,31 +153,34 @@ func (h *part) setFormat(path, format string) error {
 	return nil
 }
 
-// place looks at where the hole stands in what comes before it.
-func (t *Template) place(h *part) error {
-	before := ""
-	for _, p := range t.parts {
-		if before += p.literal; p.hole != nil {
-			before += "x"
+// address finds out what each hole is a part of, and refuses those in the scheme
+// or the host.
+func (t *Template) address() error {
+	whole := "" // with a NUL for each hole
+	for i, p := range t.parts {
+		if p.hole == nil {
+			whole += p.literal
+			continue
 		}
+		t.parts[i].query = strings.Contains(whole, "?")
+		whole += "\x00"
 	}
-	h.slashes = h.format != "" || h.folder
-	if t.mode != ModeURLPath {
+	host := strings.Index(whole, "//")
+	if query := strings.IndexByte(whole, '?'); host < 0 || query >= 0 && query < host {
 		return nil
 	}
-	h.query = strings.Contains(before, "?")
-	rest := before
-	if scheme := strings.Index(before, "://"); scheme >= 0 {
-		rest = before[scheme+3:]
-	} else if before == "" || strings.HasPrefix(before, "/") {
-		return nil
-	} else if !strings.Contains(before, ":") {
+	if before := whole[:host]; host > 0 && !strings.HasSuffix(before, ":") {
 		return nil
 	}
-	if !strings.ContainsAny(rest, "/?") {
-		return errors.New("the scheme and host of an address are constant: a hole can stand behind them only")
+	constant := len(whole)
+	if path := strings.IndexAny(whole[host+2:], "/?#"); path >= 0 {
+		constant = host + 2 + path
 	}
-	return nil
+	if strings.IndexByte(whole[:constant], 0) < 0 {
+		return nil
+	}
+	first := slices.IndexFunc(t.parts, func(p part) bool { return p.hole != nil })
+	return t.err(t.parts[first].at, errors.New("the scheme and host of an address are constant: a hole can stand behind them only"))
 }
 
 // Names are the names of the scope that the template uses, each once.
@@ -205,7 +214,7 @@ func (t *Template) Append(dst []byte, env map[string]any) ([]byte, error) {
 			err = t.fits(p, value, dst[start:], i)
 		}
 		if err != nil {
-			return dst[:start], p.hole.at.err(fmt.Errorf("%s: %w", p.hole.source, err))
+			return dst[:start], t.err(p.at, fmt.Errorf("%s: %w", p.hole.source, err))
 		}
 		// A folder that is the root itself takes its slash along.
 		skipSlash = p.folder && t.mode == ModeFileName && len(value) == 0 && atSegment(dst[start:])

@@ -2,7 +2,7 @@ package expression
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 )
 
 // Kind says what sort of value a field or an expression has.
@@ -180,15 +180,13 @@ func names(fields []Field) []string {
 	return list
 }
 
-// reservedNames stand beside the fields of a record, so no field may bear them.
-const reservedNames = " file entry record header trailer totals partner window position up batch step response answer outcome failure key "
+// reservedNames stand beside the fields of a record, or are words of the
+// language.
+var reservedNames = []string{
+	"file", "entry", "record", "header", "trailer", "totals", "partner", "window", "position", "up", "batch",
+	"step", "response", "answer", "outcome", "failure", "key",
+	"true", "false", "nil", "not", "in", "and", "or", "let", "if", "else", "matches", "contains", "startsWith", "endsWith",
+}
 
 // Reserved reports whether no field may be called name.
-func Reserved(name string) bool {
-	switch name {
-	case "true", "false", "nil", "not", "in", "and", "or", "let", "if", "else",
-		"matches", "contains", "startsWith", "endsWith":
-		return true
-	}
-	return name != "" && strings.Contains(reservedNames, " "+name+" ")
-}
+func Reserved(name string) bool { return slices.Contains(reservedNames, name) }
