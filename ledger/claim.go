@@ -114,10 +114,12 @@ type memory struct {
 // tokensPerRun leaves each process that works jobs a range of tokens of its own.
 const tokensPerRun = 1 << 32
 
+const takeQuery = `SELECT ` + entryColumns + ` FROM entries e WHERE e.job = ? AND e.state IN ('received', 'working') AND e.due <= ?
+	ORDER BY e.id LIMIT ?`
+
 func (m *memory) take(ctx context.Context, job string, n int) ([]Entry, error) {
 	return m.claim(ctx, n, func(r store.Reader, busy int) ([]Entry, error) {
-		return entries(r, `SELECT `+entryColumns+` FROM entries e WHERE e.job = ? AND e.state IN ('received', 'working') AND e.due <= ?
-			ORDER BY e.id LIMIT ?`, job, store.Millis(m.now()), n+busy)
+		return entries(r, takeQuery, job, store.Millis(m.now()), n+busy)
 	})
 }
 

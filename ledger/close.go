@@ -55,14 +55,9 @@ type remark struct {
 // remarkable returns something for each of arrivals but those that are landed, as most are, and were noted as there within a day.
 // The statement answers with nothing at all in the ordinary case: that is what makes a look at 100,000 known files cheap.
 func (l *Ledger) remarkable(ctx context.Context, source string, arrivals []Arrival) ([]remark, error) {
-	var b strings.Builder
-	args := make([]any, 0, 3*knownSet)
-	b.WriteString(`WITH given (n, path, version) AS (VALUES (?, ?, ?)`)
-	b.WriteString(strings.Repeat(`, (?, ?, ?)`, places(len(arrivals))-1))
-	b.WriteString(`) SELECT given.n, COALESCE(f.id, 0), COALESCE(f.state, ''), COALESCE(f.reason, '') FROM given
-		LEFT JOIN files f ON f.source = ? AND f.path = given.path AND f.version = given.version
-		WHERE given.n >= 0 AND (f.id IS NULL OR f.state = 'seen' OR f.reason = ? OR f.seen < ?) ORDER BY given.n`)
-	for i := range places(len(arrivals)) {
+	n := places(len(arrivals))
+	args := make([]any, 0, 3*n+3)
+	for i := range n {
 		if i < len(arrivals) {
 			args = append(args, i, []byte(arrivals[i].Path), arrivals[i].Version)
 		} else {
@@ -73,7 +68,14 @@ func (l *Ledger) remarkable(ctx context.Context, source string, arrivals []Arriv
 	return collect(l.db.Reader(ctx), func(scan func(...any) error) (r remark, err error) {
 		err = scan(&r.index, &r.id, &r.state, &r.reason)
 		return r, err
-	}, b.String(), args...)
+	}, remarkableQuery(n), args...)
+}
+
+func remarkableQuery(n int) string {
+	return `WITH given (n, path, version) AS (VALUES (?, ?, ?)` + strings.Repeat(`, (?, ?, ?)`, n-1) + `)
+		SELECT given.n, COALESCE(f.id, 0), COALESCE(f.state, ''), COALESCE(f.reason, '') FROM given
+		LEFT JOIN files f ON f.source = ? AND f.path = given.path AND f.version = given.version
+		WHERE given.n >= 0 AND (f.id IS NULL OR f.state = 'seen' OR f.reason = ? OR f.seen < ?) ORDER BY given.n`
 }
 
 // places rounds the size of a set up, so that there are few distinct statements.
@@ -157,11 +159,12 @@ func (l *Ledger) wait(tx *store.Tx, source string, w Waiting) error {
 	return err
 }
 
+const closableQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = ? AND f.state = 'closable' ORDER BY f.id LIMIT ?`
+
 // Closable returns up to n files of a source that can be closed, the oldest first. The same are returned again until Closed is
 // told of them. A file that failed has a report, which is read when it is asked for.
 func (l *Ledger) Closable(ctx context.Context, source string, n int) ([]Closable, error) {
-	files, err := collect(l.db.Reader(ctx), scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.source = ? AND f.state = 'closable'
-		ORDER BY f.id LIMIT ?`, source, n)
+	files, err := collect(l.db.Reader(ctx), scanFile, closableQuery, source, n)
 	if err != nil {
 		return nil, fmt.Errorf("look for closable files of %s: %w", source, err)
 	}

@@ -91,16 +91,7 @@ func (l *Ledger) settle(tx *store.Tx, now time.Time, files []int64) error {
 	}
 	for chunk := range chunks(ids) {
 		places, args := set(chunk)
-		// Only the last run of a job counts for the fate: a replay makes good what the runs before it did.
-		n, err := tx.Exec(`UPDATE files SET
-			reason = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.state IN ('rejected', 'failed', 'cancelled')
-				AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.file = e.file AND r.job = e.job AND r.run > e.run))
-				THEN '`+fateFailed+`' ELSE '`+fateDone+`' END,
-			state = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN 'closable' ELSE 'closed' END,
-			closed = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN NULL ELSE ? END
-			WHERE id IN `+places+` AND state IN ('landed', 'closable') AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id
-				AND e.state NOT IN ('delivered', 'rejected', 'failed', 'duplicate', 'cancelled'))`,
-			append([]any{store.Millis(now)}, args...)...)
+		n, err := tx.Exec(settleQuery(places), append([]any{store.Millis(now)}, args...)...)
 		if err != nil {
 			return err
 		}
@@ -109,6 +100,19 @@ func (l *Ledger) settle(tx *store.Tx, now time.Time, files []int64) error {
 		}
 	}
 	return nil
+}
+
+// settleQuery sets state and fate of files. Only the last run of a job counts for the fate: a replay makes good what the
+// runs before it did.
+func settleQuery(places string) string {
+	return `UPDATE files SET
+		reason = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.state IN ('rejected', 'failed', 'cancelled')
+			AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.file = e.file AND r.job = e.job AND r.run > e.run))
+			THEN '` + fateFailed + `' ELSE '` + fateDone + `' END,
+		state = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN 'closable' ELSE 'closed' END,
+		closed = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN NULL ELSE ? END
+		WHERE id IN ` + places + ` AND state IN ('landed', 'closable') AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id
+			AND e.state NOT IN ('delivered', 'rejected', 'failed', 'duplicate', 'cancelled'))`
 }
 
 // chunks cuts a list into sets of at most setSize.

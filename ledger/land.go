@@ -96,13 +96,14 @@ func (g *landing) run(tx *store.Tx) error {
 	return nil
 }
 
+const priorQuery = `SELECT id, 1 FROM files WHERE source = ? AND path = ? AND version = ?
+	UNION ALL SELECT * FROM (SELECT id, 0 FROM files WHERE source = ? AND path = ? LIMIT 1) LIMIT 1`
+
 // prior looks for the file: its row when this version is known, and whether any version of its name is.
 func (g *landing) prior(tx *store.Tx) (id int64, known bool, err error) {
 	path := []byte(g.arrival.Path)
 	var same bool
-	err = tx.QueryRow(`SELECT id, 1 FROM files WHERE source = ? AND path = ? AND version = ?
-		UNION ALL SELECT * FROM (SELECT id, 0 FROM files WHERE source = ? AND path = ? LIMIT 1) LIMIT 1`,
-		g.arrival.Source, path, g.arrival.Version, g.arrival.Source, path).Scan(&id, &same)
+	err = tx.QueryRow(priorQuery, g.arrival.Source, path, g.arrival.Version, g.arrival.Source, path).Scan(&id, &same)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, false, nil
 	}

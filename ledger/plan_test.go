@@ -1,0 +1,44 @@
+package ledger
+
+import (
+	"strings"
+	"testing"
+
+	"waybill/store"
+)
+
+// The time of these statements must not grow with the ledger.
+func TestStatementsOfEveryFileScanNoTable(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, orders())
+	for name, query := range map[string]string{
+		"prior":     priorQuery,
+		"claimers":  claimersQuery,
+		"namesakes": namesakesQuery,
+		"samebytes": samebytesQuery,
+		"take":      takeQuery,
+		"settle":    settleQuery(store.In(40)),
+		"known":     remarkableQuery(100),
+		"closable":  closableQuery,
+	} {
+		args := make([]any, strings.Count(query, "?"))
+		for i := range args {
+			args[i] = 1
+		}
+		plan, err := collect(r.db.Reader(ctx), func(scan func(...any) error) (string, error) {
+			var id, parent, unused int
+			var detail string
+			err := scan(&id, &parent, &unused, &detail)
+			return detail, err
+		}, "EXPLAIN QUERY PLAN "+query, args...)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, step := range plan {
+			whole := strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "given") && !strings.Contains(step, "CONSTANT") && !strings.Contains(step, "SUBQUERY") && !strings.Contains(step, "(subquery")
+			if whole && step != "SCAN f" || strings.Contains(step, "TEMP B-TREE") && name != "known" || strings.Contains(step, "AUTOMATIC") {
+				t.Errorf("%s: %s in\n%s", name, step, strings.Join(plan, "\n"))
+			}
+		}
+	}
+}
