@@ -477,7 +477,7 @@ func TestFullDiskIsUnavailableAndLeavesNothing(t *testing.T) {
 
 func TestConfigurationMistakesAreAllTold(t *testing.T) {
 	t.Parallel()
-	target, problems := New(Options{Folder: "out", Mode: "rw", Group: "no such group", Exists: "overwrite"}, Limits{}, clock)
+	target, problems := New(Options{Mode: "rw", Group: "no such group", Exists: "overwrite"}, Limits{}, clock)
 	var paths []string
 	for _, p := range problems {
 		paths = append(paths, p.Path)

@@ -74,9 +74,13 @@ func New(o Options, l Limits, now func() time.Time) (*Target, []Problem) {
 	if l.Concurrency <= 0 {
 		l.Concurrency = defaultConcurrency
 	}
-	t := &Target{folder: o.Folder, mode: defaultMode, group: -1, exists: existsNumber, now: now, slots: make(chan struct{}, l.Concurrency)}
-	if !filepath.IsAbs(o.Folder) {
-		problem("file.folder", "%q is not an absolute path: write for example /srv/out/orders", o.Folder)
+	t := &Target{mode: defaultMode, group: -1, exists: existsNumber, now: now, slots: make(chan struct{}, l.Concurrency)}
+	if o.Folder == "" {
+		problem("file.folder", "is missing: write where files go, for example /srv/out/orders")
+	} else if folder, err := filepath.Abs(o.Folder); err != nil {
+		problem("file.folder", "%q: %v", o.Folder, err)
+	} else {
+		t.folder = folder
 	}
 	if o.Mode != "" {
 		mode, err := strconv.ParseUint(o.Mode, 8, 32)

@@ -58,7 +58,7 @@ func (w *writer) place(ctx context.Context, m *outbox.Message, name, exists stri
 		if err == nil {
 			return path.Join(path.Dir(name), candidate), nil
 		}
-		if !errors.Is(err, fs.ErrExist) {
+		if exists == existsReplace || !errors.Is(err, fs.ErrExist) {
 			return "", err
 		}
 		// Somebody took the name meanwhile: look again at what it is.

@@ -85,7 +85,7 @@ func TestWhatBreaksBeforeAnAnswerIsToldApart(t *testing.T) {
 		{"half a status line", answer("HTTP/1."), outbox.FaultUnknown, ""},
 		{"half the headers", answer("HTTP/1.1 200 OK\r\nContent-"), outbox.FaultUnknown, ""},
 		{"not HTTP at all", answer("220 mail.example ESMTP\x1b[31m\r\n"), outbox.FaultUnknown, "malformed"},
-		{"silence", func(_ int, c net.Conn) {
+		{"time-out in silence", func(_ int, c net.Conn) {
 			r := bufio.NewReader(c)
 			if takeRequest(r) == nil {
 				_, _ = r.ReadByte() // until the client gives up
@@ -101,7 +101,7 @@ func TestWhatBreaksBeforeAnAnswerIsToldApart(t *testing.T) {
 		}, outbox.FaultUnknown, ""},
 		{"broken chunks before a judge", answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), outbox.FaultUnknown, "broke off"},
 		{"half the body before a judge", answer(ok + "{"), outbox.FaultUnknown, "broke off"},
-		{"a body byte by byte before a judge", func(_ int, c net.Conn) {
+		{"time-out within a body before a judge", func(_ int, c net.Conn) {
 			r := bufio.NewReader(c)
 			if takeRequest(r) == nil {
 				_, _ = io.WriteString(c, ok+"{")
@@ -114,7 +114,11 @@ func TestWhatBreaksBeforeAnAnswerIsToldApart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			url, connections := raw(t, c.serve)
-			target := start(t, Options{URL: url}, Limits{Timeout: 300 * time.Millisecond}, nil)
+			timeout := 30 * time.Second
+			if strings.HasPrefix(c.name, "time-out") {
+				timeout = 300 * time.Millisecond
+			}
+			target := start(t, Options{URL: url}, Limits{Timeout: timeout}, nil)
 			m := order(1)
 			m.Judge = func(outbox.Response) (outbox.Verdict, []outbox.Capture, string) { return outbox.Passed, nil, "" }
 			m.Body = []byte(strings.Repeat("x", 10_000))
@@ -313,16 +317,16 @@ func TestTLSFailsClosed(t *testing.T) {
 func TestSlowUploadLivesAsLongAsItMoves(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
-	target := start(t, Options{URL: s.URL}, Limits{Timeout: 400 * time.Millisecond}, nil)
+	target := start(t, Options{URL: s.URL}, Limits{Timeout: time.Second}, nil)
 	const size = 10 << 20
 	m := outbox.Message{Key: "k", Size: size, Open: func() (io.ReadCloser, error) {
-		return io.NopCloser(&trickle{left: 10, part: size / 10, every: 100 * time.Millisecond}), nil
+		return io.NopCloser(&trickle{left: 10, part: size / 10, every: 150 * time.Millisecond}), nil
 	}}
 	if _, err := one(t, target, m); err != nil {
-		t.Errorf("a second of slow upload: %v", err)
+		t.Errorf("an upload slower than the time-out: %v", err)
 	}
 	m.Open = func() (io.ReadCloser, error) {
-		return io.NopCloser(&trickle{left: 2, part: size / 2, every: 2 * time.Second}), nil
+		return io.NopCloser(&trickle{left: 2, part: size / 2, every: 1500 * time.Millisecond}), nil
 	}
 	if _, err := one(t, target, m); err == nil || outbox.FaultOf(err) == outbox.FaultRefused {
 		t.Errorf("a stalled upload: %v", err)

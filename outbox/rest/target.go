@@ -48,7 +48,7 @@ func (t *Target) Deliver(ctx context.Context, ms []outbox.Message, done func(i i
 	flight, land := t.flight(ctx)
 	defer land()
 	workers := min(len(ms), cap(t.slots))
-	d := &delivery{t: t, ctx: ctx, flight: flight, ms: ms, done: done, patience: int64(max(workers, hopeless)), stop: make(chan struct{})}
+	d := &delivery{t: t, ctx: ctx, flight: flight, ms: ms, done: done, patience: int64(max(workers, patience)), stop: make(chan struct{})}
 	var all sync.WaitGroup
 	for range workers - 1 {
 		all.Go(d.work)
@@ -72,6 +72,9 @@ func (t *Target) flight(ctx context.Context) (context.Context, func()) {
 		cancel(nil)
 	}
 }
+
+// patience is the least number of failures without any answer, one after the other, that end a delivery.
+const patience = 3
 
 // A delivery is one call of Deliver.
 type delivery struct {
@@ -103,8 +106,8 @@ func (d *delivery) work() {
 			continue
 		}
 		r, err := d.t.send(l, &d.ms[i])
+		d.learn(err) // before the slot goes to another
 		<-d.t.slots
-		d.learn(err)
 		d.done(i, r, err)
 	}
 }
