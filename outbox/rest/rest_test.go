@@ -34,6 +34,7 @@ func start(t testing.TB, o Options, l Limits, ask *Question) *Target {
 	if len(problems) > 0 {
 		t.Fatalf("New: %v", problems)
 	}
+	target.transport.Proxy = nil // whatever the machine's environment says
 	t.Cleanup(func() {
 		if err := target.Close(); err != nil {
 			t.Error(err)
