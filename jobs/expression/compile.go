@@ -286,14 +286,6 @@ func (t term) is() string {
 // kindSet is a set of kinds.
 type kindSet uint16
 
-func set(list ...Kind) kindSet {
-	var s kindSet
-	for _, k := range list {
-		s |= 1 << k
-	}
-	return s
-}
-
 func (s kindSet) has(k Kind) bool { return s&(1<<k) != 0 }
 
 // numbers and their like are the sets that operators and functions ask for.
