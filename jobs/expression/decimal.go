@@ -1,9 +1,11 @@
 package expression
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/shopspring/decimal"
@@ -29,12 +31,38 @@ var (
 )
 
 // Decimal is an exact decimal number. It keeps its scale: 24.910 stays 24.910.
-// The zero value is 0.
-type Decimal struct{ d decimal.Decimal }
+// The zero value is 0. Compare with Equal or Cmp, not with ==.
+type Decimal struct {
+	small int64            // the coefficient, if wide is nil
+	scale int32            // how many of its digits stand behind the point
+	wide  *decimal.Decimal // what does not fit in 18 digits
+}
+
+// smallDigits is how many digits always fit in an int64.
+const smallDigits = 18
+
+// d is the number as the library has it.
+func (d Decimal) d() decimal.Decimal {
+	if d.wide != nil {
+		return *d.wide
+	}
+	return decimal.New(d.small, -d.scale)
+}
+
+// fromWide is the number, small if it can be.
+func fromWide(d decimal.Decimal) Decimal {
+	if e := d.Exponent(); e <= 0 && e >= -smallDigits && d.NumDigits() <= smallDigits {
+		return Decimal{small: d.CoefficientInt64(), scale: -e}
+	}
+	return Decimal{wide: &d}
+}
 
 // ParseDecimal reads digits with an optional sign, point and exponent.
 func ParseDecimal[T string | []byte](text T) (Decimal, error) {
 	s := string(text)
+	if d, ok := parseSmall(s); ok {
+		return d, nil
+	}
 	if !decimalSyntax(s) {
 		return Decimal{}, fmt.Errorf("%q %w", clip(s), errNotDecimal)
 	}
@@ -45,10 +73,42 @@ func ParseDecimal[T string | []byte](text T) (Decimal, error) {
 	if err != nil {
 		return Decimal{}, fmt.Errorf("%q %w", clip(s), errNotDecimal)
 	}
-	if _, err := bounded(d); err != nil {
+	result, err := bounded(d)
+	if err != nil {
 		return Decimal{}, fmt.Errorf("%q %w", clip(s), err)
 	}
-	return Decimal{d}, nil
+	return result, nil
+}
+
+// parseSmall reads what nearly every number is: at most 18 digits, no exponent.
+func parseSmall(s string) (Decimal, bool) {
+	rest := afterSign(s)
+	if len(rest) > smallDigits+1 {
+		return Decimal{}, false
+	}
+	d, point := Decimal{}, -1
+	for i := range len(rest) {
+		switch b := rest[i]; {
+		case b >= '0' && b <= '9':
+			d.small = d.small*10 + int64(b-'0')
+		case b == '.' && point < 0:
+			point = i
+		default:
+			return Decimal{}, false
+		}
+	}
+	count := len(rest)
+	if point >= 0 {
+		count--
+		d.scale = int32(len(rest) - point - 1)
+	}
+	if count == 0 || count > smallDigits {
+		return Decimal{}, false
+	}
+	if s[0] == '-' {
+		d.small = -d.small
+	}
+	return d, true
 }
 
 // decimalSyntax is narrower than the library's: one sign, at most one point,
@@ -93,7 +153,10 @@ func digits(s string) int {
 
 // NewDecimal is coefficient × 10^-scale.
 func NewDecimal(coefficient int64, scale int) Decimal {
-	return Decimal{decimal.New(coefficient, -int32(scale))}
+	if scale < 0 || scale > smallDigits {
+		return fromWide(decimal.New(coefficient, -int32(scale)))
+	}
+	return Decimal{small: coefficient, scale: int32(scale)}
 }
 
 // decimalFromFloat is the shortest decimal that reads back as f.
@@ -109,53 +172,117 @@ func bounded(d decimal.Decimal) (Decimal, error) {
 	if e := d.Exponent(); e > maxExponent || e < -maxExponent || d.NumDigits() > 2*maxDigits {
 		return Decimal{}, errLarge
 	}
-	return Decimal{d}, nil
+	return fromWide(d), nil
 }
 
 // String writes all digits, with the scale as it is and without an exponent.
-func (d Decimal) String() string { return d.d.StringFixed(max(0, -d.d.Exponent())) }
+func (d Decimal) String() string { return string(d.append(nil)) }
+
+func (d Decimal) append(dst []byte) []byte {
+	if d.wide != nil {
+		return append(dst, d.wide.StringFixed(max(0, -d.wide.Exponent()))...)
+	}
+	u := uint64(d.small)
+	if d.small < 0 {
+		dst = append(dst, '-')
+		u = -u
+	}
+	start := len(dst)
+	dst = strconv.AppendUint(dst, u, 10)
+	if d.scale == 0 {
+		return dst
+	}
+	for len(dst)-start <= int(d.scale) {
+		dst = slices.Insert(dst, start, '0')
+	}
+	return slices.Insert(dst, len(dst)-int(d.scale), '.')
+}
 
 // MarshalJSON writes a JSON number, exact.
-func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(d.String()), nil }
+func (d Decimal) MarshalJSON() ([]byte, error) { return d.append(nil), nil }
 
 // Scale is how many digits stand after the point.
-func (d Decimal) Scale() int { return int(max(0, -d.d.Exponent())) }
+func (d Decimal) Scale() int { return int(max(0, -d.d().Exponent())) }
 
 // Sign is -1, 0 or 1.
-func (d Decimal) Sign() int { return d.d.Sign() }
+func (d Decimal) Sign() int { return d.d().Sign() }
+
+// aligned are the coefficients of two small numbers at the greater of their
+// scales, if they fit.
+func aligned(d, e Decimal) (x, y int64, scale int32, ok bool) {
+	if d.wide != nil || e.wide != nil {
+		return 0, 0, 0, false
+	}
+	x, y, scale, ok = d.small, e.small, d.scale, true
+	for s := d.scale; s < e.scale && ok; s++ {
+		x, ok = mulIntegers(x, 10)
+		scale = e.scale
+	}
+	for s := e.scale; s < d.scale && ok; s++ {
+		y, ok = mulIntegers(y, 10)
+	}
+	return x, y, scale, ok
+}
 
 // Cmp compares the values: 1.0 and 1.00 are the same.
-func (d Decimal) Cmp(e Decimal) int { return d.d.Cmp(e.d) }
+func (d Decimal) Cmp(e Decimal) int {
+	if x, y, _, ok := aligned(d, e); ok {
+		return cmp.Compare(x, y)
+	}
+	return d.d().Cmp(e.d())
+}
 
 // Equal reports whether the values are the same, whatever their scale.
-func (d Decimal) Equal(e Decimal) bool { return d.d.Equal(e.d) }
+func (d Decimal) Equal(e Decimal) bool { return d.Cmp(e) == 0 }
 
 // Add is the exact sum.
-func (d Decimal) Add(e Decimal) (Decimal, error) { return bounded(d.d.Add(e.d)) }
+func (d Decimal) Add(e Decimal) (Decimal, error) {
+	if x, y, scale, ok := aligned(d, e); ok {
+		if z, ok := addIntegers(x, y); ok {
+			return Decimal{small: z, scale: scale}, nil
+		}
+	}
+	return bounded(d.d().Add(e.d()))
+}
 
 // Sub is the exact difference.
-func (d Decimal) Sub(e Decimal) (Decimal, error) { return bounded(d.d.Sub(e.d)) }
+func (d Decimal) Sub(e Decimal) (Decimal, error) {
+	if x, y, scale, ok := aligned(d, e); ok {
+		if z, ok := subIntegers(x, y); ok {
+			return Decimal{small: z, scale: scale}, nil
+		}
+	}
+	return bounded(d.d().Sub(e.d()))
+}
 
 // Mul is the exact product.
-func (d Decimal) Mul(e Decimal) (Decimal, error) { return bounded(d.d.Mul(e.d)) }
+func (d Decimal) Mul(e Decimal) (Decimal, error) {
+	if d.wide == nil && e.wide == nil && d.scale+e.scale <= smallDigits {
+		if z, ok := mulIntegers(d.small, e.small); ok {
+			return Decimal{small: z, scale: d.scale + e.scale}, nil
+		}
+	}
+	return bounded(d.d().Mul(e.d()))
+}
 
 // Quo is the quotient: exact if it has at most 34 digits, else rounded to 34,
 // half away from zero. Zeros behind the point that say nothing are left out.
 func (d Decimal) Quo(e Decimal) (Decimal, error) {
-	if e.d.IsZero() {
+	x, y := d.d(), e.d()
+	switch {
+	case y.IsZero():
 		return Decimal{}, errZeroDivisor
-	}
-	if d.d.IsZero() {
+	case x.IsZero():
 		return Decimal{}, nil
 	}
 	// The first digit of the quotient stands at most one place below the
 	// difference of the magnitudes, so this scale keeps enough of them.
-	scale := divisionDigits - (magnitude(d.d) - magnitude(e.d))
-	q, rest := d.d.QuoRem(e.d, int32(scale))
+	scale := divisionDigits - (magnitude(x) - magnitude(y))
+	q, rest := x.QuoRem(y, int32(scale))
 	if !rest.IsZero() {
-		q = d.d.DivRound(e.d, int32(scale))
+		q = x.DivRound(y, int32(scale))
 		if over := q.NumDigits() - divisionDigits; over > 0 {
-			q = d.d.DivRound(e.d, int32(scale-over))
+			q = x.DivRound(y, int32(scale-over))
 		}
 	}
 	return bounded(stripZeros(q))
@@ -163,42 +290,60 @@ func (d Decimal) Quo(e Decimal) (Decimal, error) {
 
 // Mod is the rest of the division, with the sign of d.
 func (d Decimal) Mod(e Decimal) (Decimal, error) {
-	if e.d.IsZero() {
+	if e.Sign() == 0 {
 		return Decimal{}, errZeroDivisor
 	}
-	return bounded(d.d.Mod(e.d))
+	return bounded(d.d().Mod(e.d()))
 }
 
 // Neg is -d.
-func (d Decimal) Neg() Decimal { return Decimal{d.d.Neg()} }
+func (d Decimal) Neg() Decimal {
+	if d.wide == nil && d.small != math.MinInt64 {
+		d.small = -d.small
+		return d
+	}
+	return fromWide(d.d().Neg())
+}
 
 // Abs is d without its sign.
-func (d Decimal) Abs() Decimal { return Decimal{d.d.Abs()} }
+func (d Decimal) Abs() Decimal {
+	if d.Sign() < 0 {
+		return d.Neg()
+	}
+	return d
+}
 
 // Round rounds half away from zero, to places digits after the point (before
 // it, if negative). The result has exactly that scale.
 func (d Decimal) Round(places int) Decimal {
-	r := d.d.Round(int32(places))
+	r := d.d().Round(int32(places))
 	if places >= 0 && -r.Exponent() < int32(places) {
 		r = rescale(r, places)
 	}
-	return Decimal{r}
+	return fromWide(r)
 }
 
 // Floor is the greatest whole number that is not above d.
-func (d Decimal) Floor() Decimal { return Decimal{d.d.Floor()} }
+func (d Decimal) Floor() Decimal { return fromWide(d.d().Floor()) }
 
 // Ceil is the least whole number that is not below d.
-func (d Decimal) Ceil() Decimal { return Decimal{d.d.Ceil()} }
+func (d Decimal) Ceil() Decimal { return fromWide(d.d().Ceil()) }
 
 // Int64 is the value as an integer, if it is one and fits.
 func (d Decimal) Int64() (int64, bool) {
-	if !d.d.IsInteger() {
+	if d.wide == nil && d.scale == 0 {
+		return d.small, true
+	}
+	w := d.d()
+	if !w.IsInteger() {
 		return 0, false
 	}
-	b := d.d.BigInt()
+	b := w.BigInt()
 	return b.Int64(), b.IsInt64()
 }
+
+// Float64 is the binary number nearest to the value.
+func (d Decimal) Float64() float64 { f, _ := d.d().Float64(); return f }
 
 // magnitude is the place of the first digit: 0 for 1 to 9.99, 1 for 10 …
 func magnitude(d decimal.Decimal) int { return d.NumDigits() + int(d.Exponent()) - 1 }

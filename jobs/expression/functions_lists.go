@@ -126,7 +126,7 @@ func uniq(r *run, args []any) (any, error) {
 func identity(v any) (string, error) {
 	v = normal(v)
 	if d, err := toDecimal(v); err == nil {
-		return "0" + stripZeros(d.d).String(), nil
+		return "0" + fromWide(stripZeros(d.d())).String(), nil
 	}
 	b, err := AppendJSON([]byte{byte('a' + kindOf(v))}, v)
 	return string(b), err

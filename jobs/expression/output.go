@@ -32,7 +32,7 @@ func AppendText(dst []byte, v any) ([]byte, error) {
 	case int64:
 		return strconv.AppendInt(dst, v, 10), nil
 	case Decimal:
-		return append(dst, v.String()...), nil
+		return v.append(dst), nil
 	case float64:
 		return appendFloat(dst, v)
 	case bool:

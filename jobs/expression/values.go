@@ -142,8 +142,7 @@ func Coerce(v any, t Type) (any, error) {
 		}
 	case KindNumber:
 		if d, err := toDecimal(v); err == nil {
-			f, _ := d.d.Float64()
-			return f, nil
+			return d.Float64(), nil
 		}
 	}
 	return nil, fmt.Errorf("%s is needed, not %s", t.Kind.Noun(), noun(v))
