@@ -96,6 +96,22 @@ func (r *rig) one(path, content string) Entry {
 	return es[0]
 }
 
+// many lands n files of different bytes, many at once so that they share commits.
+func (r *rig) many(n int) {
+	r.t.Helper()
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Go(func() {
+			for j := i; j < n; j += 32 {
+				if _, _, err := r.Land(context.Background(), arrival(fmt.Sprint("f", j), "v"), strings.NewReader(fmt.Sprint(j))); err != nil {
+					r.t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func (r *rig) tx(fn func(tx *store.Tx) error) {
 	r.t.Helper()
 	if err := r.db.Tx(context.Background(), fn); err != nil {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -68,35 +69,47 @@ func (s resemblance) second() (Arrival, string) {
 func TestVerdictsOfEveryKindOfIdentity(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	n := 0
+	r.SetRouter(bySource{})
+	var wg sync.WaitGroup
 	for _, kind := range []string{ByContent, ByName, ByNameContent, ByNameSizeTime} {
 		for i := range 9 {
 			s := resemblance{name: i&1 != 0, bytes: i&2 != 0, mtime: i&4 != 0, blank: i == 8}
 			for _, action := range []Action{"", ToProcess, ToSkip, ToHold, ToReject} {
-				n++
-				checkVerdict(t, r, fmt.Sprint("job", n), kind, s, action)
+				wg.Go(func() { checkVerdict(t, r, kind, s, action) })
 			}
 		}
 	}
+	wg.Wait()
+}
+
+// bySource finds the policy in the name of the source: "job|identity|verdict|action".
+type bySource struct{}
+
+func (bySource) Route(a Arrival) []Policy {
+	part := strings.Split(a.Source, "|")
+	p := Policy{Job: a.Source, Identity: part[1]}
+	if part[3] != "" {
+		p.Actions = map[Verdict]Action{Verdict(part[2]): Action(part[3])}
+	}
+	return []Policy{p}
 }
 
 // checkVerdict lands two files for a job of their own.
-func checkVerdict(t *testing.T, r *rig, job, kind string, s resemblance, action Action) {
+func checkVerdict(t *testing.T, r *rig, kind string, s resemblance, action Action) {
 	what := fmt.Sprintf("%s, %s, %q", kind, s, action)
-	p := Policy{Job: job, Identity: kind}
 	verdict := wantVerdict(s)
-	if action != "" && verdict != Fresh {
-		p.Actions = map[Verdict]Action{verdict: action}
+	if verdict == Fresh { // else the first file would be treated so too
+		action = ""
 	}
-	if action == "" || verdict == Fresh {
+	job := fmt.Sprint(what, "|", kind, "|", verdict, "|", action)
+	if action == "" {
 		action = DefaultAction(verdict)
 	}
-	r.SetRouter(routes{p})
-	first := arrival("a.csv", "v1")
+	first := arrival("a.csv", "v1 "+what)
 	first.Source = job
 	_, e1 := r.land(first, "1;2")
 	a, content := s.second()
-	a.Source = job
+	a.Source, a.Version = job, "v2 "+what
 	f, e2 := r.land(a, content)
 	e := e2[0]
 	if e.Verdict != verdict {

@@ -55,6 +55,9 @@ type Spool struct {
 	now     func() time.Time
 	log     *slog.Logger
 	buffers sync.Pool // *[]byte of Inline+1: one more tells "full" from "longer"
+
+	mu   sync.Mutex
+	made [256]bool // sub folders known to be durable
 }
 
 // An Object is a kept run of bytes.
@@ -83,30 +86,10 @@ func Open(db *store.DB, folder string, o Options) (*Spool, error) {
 	return s, nil
 }
 
-// makeFolders makes all sub folders at once, so that keeping an object never has to make one durable.
+// makeFolders makes the spool's folder and tmp.
 func (s *Spool) makeFolders() error {
-	if err := os.MkdirAll(s.folder, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(s.folder, temporary), 0o700); err != nil {
 		return err
-	}
-	have := map[string]bool{}
-	list, err := os.ReadDir(s.folder)
-	if err != nil {
-		return err
-	}
-	for _, e := range list {
-		have[e.Name()] = e.IsDir()
-	}
-	want := []string{temporary}
-	for i := range 256 {
-		want = append(want, fmt.Sprintf("%02x", i))
-	}
-	for _, name := range want {
-		if have[name] {
-			continue
-		}
-		if err := os.Mkdir(filepath.Join(s.folder, name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
 	}
 	// Also when nothing was made: the process that made them may have been killed before this.
 	if err := syncFolder(s.folder); err != nil {
@@ -114,6 +97,26 @@ func (s *Spool) makeFolders() error {
 	}
 	return syncFolder(filepath.Dir(s.folder))
 }
+
+// makeSub makes the sub folder number i when it is missing, and makes sure once that it is durable: another
+// process may have made it and been killed before it did.
+func (s *Spool) makeSub(i byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made[i] {
+		return nil
+	}
+	if err := os.Mkdir(filepath.Join(s.folder, subName(i)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := syncFolder(s.folder); err != nil {
+		return err
+	}
+	s.made[i] = true
+	return nil
+}
+
+func subName(i byte) string { return fmt.Sprintf("%02x", i) }
 
 // path returns where the kept file name lies.
 func (s *Spool) path(name string) string { return filepath.Join(s.folder, name[:2], name) }

@@ -26,7 +26,7 @@ func (s *Spool) Sweep(ctx context.Context) (int, error) {
 		return removed, err
 	}
 	for i := range 256 {
-		n, err := s.sweepFolder(ctx, fmt.Sprintf("%02x", i), s.removeUnnamed)
+		n, err := s.sweepFolder(ctx, subName(byte(i)), s.removeUnnamed)
 		removed += n
 		if err != nil {
 			return removed, err
@@ -38,6 +38,9 @@ func (s *Spool) Sweep(ctx context.Context) (int, error) {
 // sweepFolder gives the old files of one sub folder to remove, in chunks, so that memory does not grow with the folder.
 func (s *Spool) sweepFolder(ctx context.Context, sub string, remove func(context.Context, []string) (int, error)) (int, error) {
 	d, err := os.Open(filepath.Join(s.folder, sub))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil // nothing was ever kept there
+	}
 	if err != nil {
 		return 0, fmt.Errorf("sweep spool: %w", err)
 	}

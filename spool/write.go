@@ -139,6 +139,9 @@ func (w *Writer) spill() error {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
 	w.name = hex.EncodeToString(id[:])
+	if err := w.spool.makeSub(id[0]); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
 	f, err := os.OpenFile(w.spool.temp(w.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
