@@ -18,7 +18,7 @@ var timeFunctions = map[string]function{
 	"date":        {use: "date(text, format)", params: []kindSet{texts | instants, texts}, least: 1, gives: KindDate, check: checkReading, run: makeDate},
 	"time":        {use: "time(text, format)", params: []kindSet{texts | instants, texts}, least: 1, gives: KindTime, check: checkReading, run: makeTime},
 	"datetime":    {use: "datetime(day, time, zone) or datetime(text, format, zone)", params: []kindSet{texts | dates, texts | times, texts}, least: 3, gives: KindDateTime, check: checkInstant, run: makeInstant},
-	"local":       {use: "local(datetime, zone)", params: []kindSet{instants, texts}, least: 2, gives: KindDateTime, check: checkZone, run: inZone},
+	"local":       {use: "local(datetime, zone)", params: []kindSet{instants, texts}, least: 2, gives: KindDateTime, check: checkZone, run: localize},
 	"format":      {use: `format(date, "%d.%m.%Y")`, params: []kindSet{moments, texts}, least: 2, gives: KindString, check: checkWriting, run: format},
 	"addDays":     {use: "addDays(date, n)", params: []kindSet{dates | instants, integers}, least: 2, typed: sameList, run: addDays},
 	"addSeconds":  {use: "addSeconds(datetime, n)", params: []kindSet{instants, integers}, least: 2, gives: KindDateTime, run: addSeconds},
@@ -131,7 +131,7 @@ func makeInstant(_ *run, args []any) (any, error) {
 	return at, nil
 }
 
-func inZone(_ *run, args []any) (any, error) {
+func localize(_ *run, args []any) (any, error) {
 	z, err := zoneOf(args[1])
 	if err != nil {
 		return nil, err

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ncruces/go-strftime"
+	"pgregory.net/rapid"
 )
 
 func TestValuesAreLiteralsUnlessTheyBeginWithASign(t *testing.T) {
@@ -286,6 +289,22 @@ func TestFunctionsAreListedOnce(t *testing.T) {
 	if len(seen) < 60 {
 		t.Errorf("%d functions only", len(seen))
 	}
+}
+
+// The short way of reading times and the general one say the same.
+func TestDigitsAreReadAsTheGeneralWayReadsThem(t *testing.T) {
+	t.Parallel()
+	formats := []string{"%d.%m.%Y", "%Y-%m-%dT%H:%M:%S", "%Y%m%d%H%M%S", "%H:%M", "%Y"}
+	rapid.Check(t, func(t *rapid.T) {
+		format := rapid.SampledFrom(formats).Draw(t, "format")
+		pattern := strings.NewReplacer("%Y", "[0-9]{4}", "%m", "[01][0-9]", "%d", "[0-3][0-9]", "%H", "[0-2][0-9]", "%M", "[0-6][0-9]", "%S", "[0-6][0-9]", ".", `\.`).Replace(format)
+		text := rapid.StringMatching(pattern).Draw(t, "text")
+		want, err := strftime.Parse(format, text)
+		got, ok := parseDigits(format, text)
+		if ok != (err == nil) || ok && !got.Equal(want) {
+			t.Fatalf("%q by %s is %s, %v; the general way says %s, %v", text, format, got, ok, want, err)
+		}
+	})
 }
 
 func TestParsedTimes(t *testing.T) {

@@ -130,6 +130,9 @@ func formatError(format string, err error) error {
 // ParseTime reads text by a strftime format. Without an offset in the format the
 // text is what clocks in zone show; zone may be nil for UTC.
 func ParseTime(format, text string, zone *time.Location) (time.Time, error) {
+	if at, ok := parseDigits(format, text); ok {
+		return inZone(at, zone)
+	}
 	at, err := strftime.Parse(format, text)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%q does not fit %s, as %s would", clip(text), format, sample(format))
@@ -140,10 +143,60 @@ func ParseTime(format, text string, zone *time.Location) (time.Time, error) {
 	if strings.Contains(format, "%z") || strings.Contains(format, "%:z") {
 		return at, nil
 	}
+	return inZone(at, zone)
+}
+
+// inZone is the instant at which clocks in zone show what at shows.
+func inZone(at time.Time, zone *time.Location) (time.Time, error) {
 	if zone == nil || zone == time.UTC {
 		return at.UTC(), nil
 	}
 	return DateOf(at).At(TimeOf(at), zone)
+}
+
+// parseDigits reads the formats that nearly all files have, digits at fixed
+// places, at a tenth of the general way's cost. What it does not understand is
+// left to that, which also knows what to say.
+func parseDigits(format, text string) (time.Time, bool) {
+	year, month, day, hour, minute, second := 0, 1, 1, 0, 0, 0
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			if text == "" || text[0] != format[i] {
+				return time.Time{}, false
+			}
+			text = text[1:]
+			continue
+		}
+		if i++; i == len(format) {
+			return time.Time{}, false
+		}
+		width, into := 2, (*int)(nil)
+		switch format[i] {
+		case 'Y':
+			width, into = 4, &year
+		case 'm':
+			into = &month
+		case 'd':
+			into = &day
+		case 'H':
+			into = &hour
+		case 'M':
+			into = &minute
+		case 'S':
+			into = &second
+		}
+		if into == nil || digits(text[:min(width, len(text))]) != width {
+			return time.Time{}, false
+		}
+		*into = 0
+		for _, b := range []byte(text[:width]) {
+			*into = *into*10 + int(b-'0')
+		}
+		text = text[width:]
+	}
+	at := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
+	ok := text == "" && DateOf(at) == Date{year, time.Month(month), day} && TimeOf(at) == TimeOfDay{hour, minute, second, 0}
+	return at, ok
 }
 
 // Format writes a date, time or datetime by a strftime format.
