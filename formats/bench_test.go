@@ -46,6 +46,10 @@ func BenchmarkCSV(b *testing.B) {
 	b.Run("quoted", func(b *testing.B) {
 		benchDecode(b, decoder(b, Options{Format: "csv"}, wants...), quoted, benchRows)
 	})
+	b.Run("windows-1252", func(b *testing.B) {
+		accents := bytes.ReplaceAll(data, []byte("Clermont-Ferrand"), []byte("Clermont-Ferr\xe9nd"))
+		benchDecode(b, decoder(b, Options{Format: "csv", Encoding: "windows-1252"}, wants...), accents, benchRows)
+	})
 	b.Run("floor=encoding/csv", func(b *testing.B) {
 		b.SetBytes(int64(len(data)))
 		b.ReportAllocs()
@@ -70,6 +74,9 @@ func BenchmarkJSON(b *testing.B) {
 	data := append(lines(benchRows-1, `{"head":1,"items":[`, benchJSON+",\n"), benchJSON+"]}"...)
 	b.Run("decode", func(b *testing.B) {
 		benchDecode(b, decoder(b, Options{Format: "json", Records: "items"}, benchWants...), data, benchRows)
+	})
+	b.Run("small file", func(b *testing.B) {
+		benchDecode(b, decoder(b, Options{Format: "json"}, benchWants...), lines(1, "", benchJSON), 1)
 	})
 	b.Run("tree", func(b *testing.B) {
 		benchDecode(b, decoder(b, Options{Format: "json", Records: "items"}), data, benchRows)

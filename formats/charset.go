@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -78,66 +79,58 @@ func startOf(head []byte) (int, error) {
 type windows1252Reader struct {
 	r     io.Reader
 	in    [4 << 10]byte
-	next  int // in[next:have] is to be turned
-	have  int
-	done  int64 // bytes before in
-	err   error
+	out   []byte // what was turned and not yet given
+	room  []byte // that out lies in
+	read  int64  // bytes read
+	err   error  // what follows after out
 	begun bool
 }
 
 func (c *windows1252Reader) Read(p []byte) (int, error) {
-	if len(p) < utf8.UTFMax {
-		return 0, io.ErrShortBuffer
-	}
-	if c.next == c.have {
+	if len(c.out) == 0 {
 		if c.err != nil {
 			return 0, c.err
 		}
 		c.fill()
 	}
-	n := 0
-	for c.next < c.have && n+utf8.UTFMax <= len(p) {
-		b := c.in[c.next]
-		if b < utf8.RuneSelf {
-			p[n] = b
-			n++
-			c.next++
-			continue
-		}
-		if undefined1252(b) {
-			c.err = &FileError{Offset: c.done + int64(c.next), Reason: fmt.Sprintf("byte 0x%02x stands for nothing in windows-1252; is the file in another encoding?", b)}
-			c.have = c.next
-			break
-		}
-		n += utf8.EncodeRune(p[n:], charmap.Windows1252.DecodeByte(b))
-		c.next++
-	}
+	n := copy(p, c.out)
+	c.out = c.out[n:]
 	return n, nil
 }
 
+// fill reads and turns the next bytes.
 func (c *windows1252Reader) fill() {
-	c.done += int64(c.have)
 	var n int
 	if c.begun {
 		n, c.err = c.r.Read(c.in[:])
 	} else {
 		n, c.err = io.ReadFull(c.r, c.in[:]) // whole, so that a byte order mark is not seen in part
-		if c.err == io.ErrUnexpectedEOF {
+		if errors.Is(c.err, io.ErrUnexpectedEOF) {
 			c.err = io.EOF
 		}
+		c.begun = true
+		bom, err := startOf(c.in[:n])
+		if err == nil && bom > 0 {
+			err = &FileError{Offset: 0, Reason: "the file starts with the byte order mark of UTF-8, but is said to be in windows-1252: leave encoding out"}
+		}
+		if err != nil {
+			n, c.err = 0, err
+		}
 	}
-	c.next, c.have = 0, n
-	if c.begun {
-		return
+	out := c.room[:0]
+	for i, b := range c.in[:n] {
+		if b < utf8.RuneSelf {
+			out = append(out, b)
+			continue
+		}
+		if undefined1252(b) {
+			c.err = &FileError{Offset: c.read + int64(i), Reason: fmt.Sprintf("byte 0x%02x stands for nothing in windows-1252; is the file in another encoding?", b)}
+			break
+		}
+		out = utf8.AppendRune(out, charmap.Windows1252.DecodeByte(b))
 	}
-	c.begun = true
-	bom, err := startOf(c.in[:n])
-	if err == nil && bom > 0 {
-		err = &FileError{Offset: 0, Reason: "the file starts with the byte order mark of UTF-8, but is said to be in windows-1252: leave encoding out"}
-	}
-	if err != nil {
-		c.err, c.have = err, 0
-	}
+	c.read += int64(n)
+	c.out, c.room = out, out
 }
 
 // undefined1252 knows the five bytes that windows-1252 leaves open (charmap turns them into control characters).

@@ -69,6 +69,7 @@ type csvDecoder struct {
 	delim  byte
 	quote  byte
 	titles int
+	shop   workshop
 	wants  []Want
 	fixed  []int // by index of wants: the column from 0, -1 to look for it among the titles
 }
@@ -94,7 +95,10 @@ func newCSV(o Options, wants []Want) (Decoder, []Problem) {
 // Decode reads the records of a file.
 func (d *csvDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		r := &csvReading{d: d, scan: newCSVScan(open(b, d.o), d.delim, d.quote, d.o.Limits)}
+		on := d.shop.borrow()
+		w := open(b, d.o, on)
+		defer d.shop.back(on, w)
+		r := &csvReading{d: d, scan: newCSVScan(w, d.delim, d.quote, d.o.Limits)}
 		if err := r.head(); err != nil {
 			if !errors.Is(err, io.EOF) {
 				yield(nil, err)

@@ -67,7 +67,7 @@ func (r *csvReading) head() error {
 	}
 	r.columns = len(s.row)
 	if d.titles == 0 {
-		r.first = s.bad == ""
+		r.first = true
 		r.rec.Names = numbers(nil, r.columns)
 		return r.bind(nil)
 	}

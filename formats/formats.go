@@ -61,7 +61,7 @@ type Cell struct {
 }
 
 // A Record is one decoded item of a file. It and all it points to are valid until the next step of the
-// iteration; the decoder reuses them.
+// iteration, or its end; the decoder reuses them, also for other files.
 type Record struct {
 	Number int64    // from 1, counting every record of the file
 	Line   int64    // line at which it starts, from 1; 0 where a format has no lines

@@ -30,6 +30,7 @@ func checkJSON(o Options) []Problem {
 
 type jsonDecoder struct {
 	o     Options
+	shop  workshop
 	steps []step
 	plan  *plan
 	whole *plan // the record is the document: both kinds of paths start there
@@ -99,7 +100,9 @@ func overlap(a, b []step) bool {
 // Decode reads the records of a document.
 func (d *jsonDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		k := d.reading(b)
+		on := d.shop.borrow()
+		k := d.reading(b, on)
+		defer d.shop.back(on, k.w)
 		k.yield = yield
 		if err := k.document(); err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
@@ -107,8 +110,8 @@ func (d *jsonDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 	}
 }
 
-func (d *jsonDecoder) reading(b Blob) *jsonWalk {
-	return &jsonWalk{d: d, w: open(b, d.o), p: newJSONParser(d.o.Limits), blob: b,
+func (d *jsonDecoder) reading(b Blob, on *bench) *jsonWalk {
+	return &jsonWalk{d: d, w: open(b, d.o, on), p: on.json(d.o.Limits), blob: b,
 		cells: make([]Cell, max(d.plan.slots, d.whole.slots)), outer: make([]Cell, d.plan.slots)}
 }
 
@@ -172,7 +175,9 @@ func (k *jsonWalk) ahead() error {
 	}
 	b := k.blob
 	b.Reader = io.NewSectionReader(k.blob.ReaderAt, 0, size)
-	second := k.d.reading(b)
+	on := k.d.shop.borrow()
+	second := k.d.reading(b, on)
+	defer k.d.shop.back(on, second.w)
 	if err := second.document(); err != nil {
 		return err
 	}

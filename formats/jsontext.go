@@ -268,7 +268,7 @@ func (a *arena[T]) reset() { a.free = a.all }
 // take returns n items with what they held before.
 func (a *arena[T]) take(n int) []T {
 	if n > len(a.free) {
-		a.all = make([]T, max(64, n, 2*len(a.all)))
+		a.all = make([]T, max(16, n, 2*len(a.all)))
 		a.free = a.all
 	}
 	s := a.free[:n:n]

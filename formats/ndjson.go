@@ -16,6 +16,7 @@ func ndjsonFormat() format {
 
 type ndjsonDecoder struct {
 	o        Options
+	shop     workshop
 	plan     *plan
 	declared bool
 }
@@ -31,8 +32,11 @@ func newNDJSON(o Options, wants []Want) (Decoder, []Problem) {
 // Decode reads the lines of a file.
 func (d *ndjsonDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		lines := newCSVScan(open(b, d.o), 0, 0, d.o.Limits)
-		p := newJSONParser(d.o.Limits)
+		on := d.shop.borrow()
+		w := open(b, d.o, on)
+		defer d.shop.back(on, w)
+		lines := newCSVScan(w, 0, 0, d.o.Limits)
+		p := on.json(d.o.Limits)
 		cells := make([]Cell, d.plan.slots)
 		rec := Record{}
 		for {

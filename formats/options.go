@@ -19,7 +19,7 @@ type Options struct {
 	Columns   Columns `yaml:"columns" doc:"csv, tsv: what happens when the columns are not those of the fields"`
 	Records   string  `yaml:"records" doc:"json: the path of the array whose elements are the records; left out: the document itself"`
 	Limits    Limits  `yaml:"limits" doc:"bounds that keep a hostile file from hurting others"`
-	Raw       bool    `yaml:"-"` // keep each record's text in Record.Raw
+	Raw       bool    // keep each record's text in Record.Raw
 }
 
 // Columns say what happens when the columns of a file are not those that the fields name.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -28,14 +29,49 @@ type window struct {
 	begun bool
 }
 
+// A workshop lends out what reading one file needs, so that ten thousand small files do not make ten
+// thousand buffers. Each decoder has its own.
+type workshop struct{ pool sync.Pool }
+
+// A bench is what is lent out.
+type bench struct {
+	buf    []byte
+	parser *jsonParser // nil until it is needed
+}
+
+func (s *workshop) borrow() *bench {
+	if b, ok := s.pool.Get().(*bench); ok {
+		return b
+	}
+	return &bench{}
+}
+
+// back returns what was borrowed, once no record is looked at any more.
+func (s *workshop) back(b *bench, w *window) {
+	if b.buf = w.buf; len(b.buf) > windowSize {
+		b.buf = nil // grown for one long record
+	}
+	s.pool.Put(b)
+}
+
+// json returns the parser on the bench.
+func (b *bench) json(l Limits) *jsonParser {
+	if b.parser == nil {
+		b.parser = newJSONParser(l)
+	}
+	return b.parser
+}
+
 // open starts reading a blob as text.
-func open(b Blob, o Options) *window {
-	w := &window{r: b.Reader}
+func open(b Blob, o Options, on *bench) *window {
+	w := &window{r: b.Reader, buf: on.buf}
 	size := windowSize
 	if b.Size >= 0 && b.Size < windowSize {
 		size = max(windowLeast, int(b.Size)+utf8.UTFMax)
 	}
-	w.buf = make([]byte, size)
+	if len(w.buf) < size {
+		w.buf = make([]byte, size)
+	}
 	if b.Reader == nil {
 		w.r = bytes.NewReader(nil)
 	}
