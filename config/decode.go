@@ -160,6 +160,7 @@ func (l *loader) structure(at place, v reflect.Value) {
 		l.fill(p, v, nil)
 		l.value(place{node: at.node, owner: at.owner, field: *p.scalar, stored: at.stored, keys: p.names()}, v.FieldByIndex(p.scalar.index))
 	case at.node.Kind != yaml.MappingNode:
+		l.hidden[at.node] = p.secrets
 		l.mismatch(at, "a mapping", suggest("", p.names(), "its keys"))
 		return
 	default:
@@ -179,7 +180,9 @@ func (l *loader) members(at place, p *plan, v reflect.Value) {
 			continue
 		}
 		given[key.Value] = true
-		meant[nearest(key.Value, p.names())] = true
+		if _, known := p.field(key.Value); !known && !l.full() {
+			meant[nearest(key.Value, p.names())] = true
+		}
 		l.member(at, p, v, key, value)
 	}
 	l.fill(p, v, given)
@@ -211,7 +214,7 @@ func (l *loader) member(at place, p *plan, v reflect.Value, key, value *yaml.Nod
 }
 
 func (l *loader) unknown(key *yaml.Node, known []string, what string) {
-	l.report(key, fmt.Sprintf("unknown key %q", key.Value), suggest(key.Value, known, what))
+	l.report(key, fmt.Sprintf("unknown key %q", key.Value), l.suggest(key.Value, known, what))
 }
 
 func (l *loader) notYet(key *yaml.Node) {

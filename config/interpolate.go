@@ -76,7 +76,6 @@ func (l *loader) text(at place) (text, bool) {
 		return text{}, false
 	}
 	var t text
-	ok := true
 	for _, p := range all {
 		value := p.plain
 		if p.kind != "" {
@@ -84,15 +83,16 @@ func (l *loader) text(at place) (text, bool) {
 			secret := p.kind == "file" || p.kind == "credential"
 			t.secret = t.secret || secret
 			var fine bool
-			value, fine = l.reference(at, p, secret)
-			ok = ok && fine
+			if value, fine = l.reference(at, p, secret); !fine {
+				return text{}, false
+			}
 		}
 		t.value += value
 	}
 	if written := at.node.Value; at.field.expressive() && !strings.HasPrefix(written, "=") && strings.HasPrefix(t.value, "=") {
 		t.value = "=" + t.value // what a reference yields is text, never an expression
 	}
-	return t, ok
+	return t, true
 }
 
 func isNull(s string) bool { return s == "null" || s == "Null" || s == "NULL" }
@@ -107,11 +107,11 @@ func (l *loader) rule(at place) bool {
 	switch {
 	case at.field.as == "expression" && !expression:
 		remedy := "an expression begins with ="
-		if path.MatchString(s) {
+		if plainPath.MatchString(s) {
 			remedy = "write =" + s
 		}
 		l.report(at.node, fmt.Sprintf("%q is a fixed text, where an expression belongs", s), remedy)
-	case at.field.expressive() && expression && plain(at.node) && !path.MatchString(s[1:]):
+	case at.field.expressive() && expression && plain(at.node) && !plainPath.MatchString(s[1:]):
 		l.report(at.node, fmt.Sprintf("the expression %q has no quotes", s), `only a path such as =order.no may stand without; put it in single quotes or a block`)
 	default:
 		return true
@@ -155,7 +155,7 @@ func (l *loader) lookup(at place, p piece) (string, error) {
 		value, ok := l.vars[p.name]
 		if !ok {
 			_, vars := get(l.tree, "vars")
-			return "", fmt.Errorf("no such var, %s", suggest(p.name, names(vars), "vars"))
+			return "", fmt.Errorf("no such var, %s", l.suggest(p.name, names(vars), "vars"))
 		}
 		return value, nil
 	case "env":

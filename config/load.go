@@ -15,6 +15,7 @@ type loader struct {
 	*origins
 	ctx      context.Context
 	tree     *yaml.Node // the effective one
+	main     string     // path of the main file
 	env      Environment
 	registry Registry
 	plans    plans
@@ -36,7 +37,7 @@ type mention struct {
 // Load reads path and what it includes, and decodes all of it. A configuration with mistakes is none: the error is then of
 // type Problems and has them all. The returned configuration is never changed again.
 func Load(ctx context.Context, path string, r Registry, env Environment) (*Config, error) {
-	l := &loader{ctx: ctx, env: env, registry: r, plans: plans{}, vars: map[string]string{}}
+	l := &loader{ctx: ctx, main: path, env: env, registry: r, plans: plans{}, vars: map[string]string{}}
 	l.bad, l.partial, l.aliases = map[*yaml.Node]bool{}, map[*yaml.Node]bool{}, map[string]bool{}
 	l.origins = newOrigins(l.plans.secretWords(r))
 	data, err := env.ReadFile(path)
@@ -54,6 +55,7 @@ func Load(ctx context.Context, path string, r Registry, env Environment) (*Confi
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("read configuration %s: %w", path, err)
 	}
+	l.seal()
 	if len(l.mistakes) > 0 {
 		return nil, l.all()
 	}
@@ -65,10 +67,20 @@ func (l *loader) report(n *yaml.Node, text, remedy string) {
 }
 
 func (l *loader) at(f *file, line, column int, text, remedy string) {
-	const most = 1000 // nobody reads on
-	if len(l.mistakes) < most {
+	if !l.full() {
 		l.mistakes = append(l.mistakes, mistake{f, line, column, text, remedy})
 	}
+}
+
+// full reports whether there are more mistakes than anyone reads.
+func (l *loader) full() bool { return len(l.mistakes) >= 1000 }
+
+// suggest is suggest, as long as someone reads it.
+func (l *loader) suggest(word string, known []string, what string) string {
+	if l.full() {
+		return ""
+	}
+	return suggest(word, known, what)
 }
 
 func (l *loader) all() Problems {
@@ -185,13 +197,14 @@ func (l *loader) mergeSection(root, key, value *yaml.Node) {
 	if all.Kind != yaml.MappingNode {
 		return // the decoder reports it
 	}
+	known := index(all)
 	for name, item := range pairs(value) {
-		if first, _ := get(all, name.Value); first != nil && !l.bad[name] {
+		if first := known[name.Value].key; first != nil && !l.bad[name] {
 			l.report(name, fmt.Sprintf("duplicate name %q in %s", name.Value, key.Value),
 				fmt.Sprintf("the first stands at %s:%d:%d", l.files[first].name, first.Line, first.Column))
 			continue
 		}
-		all.Content = append(all.Content, name, item)
+		all.Content = append(all.Content, name, item) // duplicates within the file itself are reported already
 	}
 }
 
@@ -206,26 +219,28 @@ func (l *loader) derive(n *yaml.Node) *yaml.Node {
 
 // resolve checks that every mention names an item, and what items say of their former names.
 func (l *loader) resolve(c *Config) {
-	for _, m := range l.mentions {
-		_, section := get(c.root, m.section)
-		if key, _ := get(section, m.name); key == nil {
-			l.report(m.node, fmt.Sprintf("%q is not one of the %s", m.node.Value, m.section), suggest(m.name, names(section), m.section))
-		}
-	}
+	known := map[string]map[string]entry{}
 	for _, name := range sections() {
 		_, section := get(c.root, name)
-		l.formerly(section)
+		known[name] = index(section)
+		l.formerly(section, known[name])
+	}
+	for _, m := range l.mentions {
+		if _, ok := known[m.section][m.name]; !ok {
+			_, section := get(c.root, m.section)
+			l.report(m.node, fmt.Sprintf("%q is not one of the %s", m.node.Value, m.section), l.suggest(m.name, names(section), m.section))
+		}
 	}
 }
 
-func (l *loader) formerly(section *yaml.Node) {
+func (l *loader) formerly(section *yaml.Node, known map[string]entry) {
 	heirs := map[string]*yaml.Node{}
 	for _, item := range pairs(section) {
 		_, old := get(item, "formerly")
 		if old == nil || old.Kind != yaml.ScalarNode || l.bad[old] {
 			continue
 		}
-		if key, _ := get(section, old.Value); key != nil {
+		if key := known[old.Value].key; key != nil {
 			l.report(old, fmt.Sprintf("formerly: %q still stands in line %d", old.Value, key.Line), "one of the two has to go")
 		}
 		if first := heirs[old.Value]; first != nil {

@@ -35,7 +35,8 @@ func (f *file) position(n *yaml.Node, offset int) (line, column int) {
 			return line, column
 		}
 		before = before[strings.LastIndexByte(before, '\n')+1:]
-		return below, indent(f.lines[line]) + utf8.RuneCountInString(before) + 1
+		margin := len(f.lines[line]) - len(strings.TrimLeft(f.lines[line], " "))
+		return below, margin + utf8.RuneCountInString(before) + 1
 	}
 	runes := []rune(f.lines[line-1])
 	start := column - 1
@@ -48,7 +49,8 @@ func (f *file) position(n *yaml.Node, offset int) (line, column int) {
 	return line, start + utf8.RuneCountInString(before) + 1
 }
 
-// find follows a path below n. Where it leads to nothing, it answers the key of the last node it found.
+// find follows a path below n: to a text, or to the key of a mapping or list. Where it leads to nothing, it answers the
+// key of the last node it found.
 func find(n, owner *yaml.Node, path string) *yaml.Node {
 	for path = strings.TrimPrefix(path, "."); path != ""; path = strings.TrimPrefix(path, ".") {
 		key, next, rest := step(n, path)
@@ -61,6 +63,9 @@ func find(n, owner *yaml.Node, path string) *yaml.Node {
 			owner = next
 		}
 		n, path = next, rest
+	}
+	if n.Kind != yaml.ScalarNode {
+		return owner // the key says more than where its first line begins
 	}
 	return n
 }

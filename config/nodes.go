@@ -59,6 +59,9 @@ func (l *loader) root(f *file, doc *yaml.Node) *yaml.Node {
 	root := doc.Content[0]
 	l.check(f, root)
 	if root.Kind != yaml.MappingNode {
+		if f.name != l.main {
+			f.lines = nil // who knows what a glob has caught: show nothing of it
+		}
 		if !l.bad[root] {
 			l.report(root, "the file is "+kindOf(root)+", not a mapping", `write sections such as "jobs:"`)
 		}
@@ -159,9 +162,8 @@ func (l *loader) syntax(f *file, err error) {
 	var rest string
 	if line <= len(f.lines) {
 		runes := []rune(f.lines[line-1])
-		lead := f.lines[line-1][:indent(f.lines[line-1])]
 		rest = string(runes[min(column-1, len(runes)):])
-		if i := strings.IndexByte(lead, '\t'); i >= 0 {
+		if i := strings.IndexByte(f.lines[line-1], '\t'); i >= 0 && strings.TrimSpace(f.lines[line-1][:i]) == "" {
 			l.at(f, line, i+1, "a tab in the indentation", "indent with blanks")
 			return
 		}
@@ -266,6 +268,20 @@ func get(n *yaml.Node, name string) (key, value *yaml.Node) {
 		}
 	}
 	return nil, nil
+}
+
+// An entry is a key of a mapping with its value.
+type entry struct{ key, value *yaml.Node }
+
+// index is for many calls of get.
+func index(n *yaml.Node) map[string]entry {
+	all := map[string]entry{}
+	for k, v := range pairs(n) {
+		if _, known := all[k.Value]; !known && k.Kind == yaml.ScalarNode {
+			all[k.Value] = entry{k, v}
+		}
+	}
+	return all
 }
 
 // plain reports whether a scalar stands without quotes and is no block.

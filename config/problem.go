@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,16 +72,25 @@ type mistake struct {
 	text, remedy string
 }
 
+// A spot is a place in a file.
+type spot struct {
+	file         *file
+	line, column int
+}
+
 // origins remembers where nodes come from and what must not be shown.
 type origins struct {
 	files  map[*yaml.Node]*file
-	hidden map[*yaml.Node]bool // texts that are secret, or may be
-	words  *regexp.Regexp      // keys typed as secret, with what follows them; nil: none
-	values []string            // resolved values of references
+	hidden map[*yaml.Node]bool   // texts that are secret, or may be
+	plain  map[spot]bool         // where texts begin that may be shown
+	words  *regexp.Regexp        // keys typed as secret, with what follows them; nil: none
+	values map[string]bool       // what references yield, and plain secrets
+	masker *strings.Replacer     // of values, once all are known
+	lines  map[spot][]*yaml.Node // hidden nodes by line, column 0
 }
 
 func newOrigins(words []string) *origins {
-	o := &origins{files: map[*yaml.Node]*file{}, hidden: map[*yaml.Node]bool{}}
+	o := &origins{files: map[*yaml.Node]*file{}, hidden: map[*yaml.Node]bool{}, plain: map[spot]bool{}, values: map[string]bool{}}
 	if len(words) > 0 {
 		for i := range words {
 			words[i] = regexp.QuoteMeta(words[i])
@@ -94,25 +104,57 @@ func newOrigins(words []string) *origins {
 // unrelated text, and tell nobody anything.
 func (o *origins) hide(value string) {
 	for line := range strings.Lines(value) {
-		if line = strings.TrimSpace(line); len(line) >= 4 && !slices.Contains(o.values, line) {
-			o.values = append(o.values, line)
+		if line = strings.TrimSpace(line); len(line) >= 4 {
+			o.values[line] = true
+		}
+	}
+}
+
+// seal prepares for showing: all that is to be hidden is known.
+func (o *origins) seal() {
+	values := slices.SortedFunc(maps.Keys(o.values), func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) }) // the longest first
+	var pairs []string
+	for _, v := range values {
+		pairs = append(pairs, v, "***")
+	}
+	o.masker = strings.NewReplacer(pairs...)
+	o.lines = map[spot][]*yaml.Node{}
+	var index func(n *yaml.Node, f *file)
+	index = func(n *yaml.Node, f *file) {
+		if n.Kind == yaml.ScalarNode {
+			at := spot{file: f, line: n.Line}
+			o.lines[at] = append(o.lines[at], n)
+		}
+		for _, c := range n.Content {
+			index(c, f)
+		}
+	}
+	for n, hidden := range o.hidden {
+		if hidden {
+			index(n, o.files[n])
 		}
 	}
 }
 
 // scrub takes secrets out of a text that is to be shown.
 func (o *origins) scrub(text string) string {
-	for _, v := range o.values {
-		text = strings.ReplaceAll(text, v, "***")
-	}
-	return maskURLs(text)
+	return maskURLs(o.masker.Replace(text))
 }
 
 func (o *origins) problem(m mistake) Problem {
 	return Problem{
-		File: m.file.name, Line: m.line, Column: m.column, Text: o.scrub(m.text), Remedy: o.scrub(m.remedy),
+		File: m.file.name, Line: m.line, Column: m.column, Text: shorten(o.scrub(m.text)), Remedy: shorten(o.scrub(m.remedy)),
 		Excerpt: o.excerpt(m.file, m.line, m.column),
 	}
+}
+
+// shorten keeps both ends of a text that nobody would read.
+func shorten(text string) string {
+	const longest = 1000
+	if runes := []rune(text); len(runes) > longest {
+		return string(runes[:longest/2]) + "…" + string(runes[len(runes)-longest/2:])
+	}
+	return text
 }
 
 // excerpt shows a line with a caret under the column.
@@ -175,46 +217,31 @@ func cover(text []rune, caret int, spans []span) ([]rune, int) {
 func (o *origins) spans(f *file, line int) []span {
 	text := f.lines[line-1]
 	var spans []span
-	for n := range o.hidden {
-		if o.files[n] == f {
-			spans = append(spans, f.spans(n, line)...)
+	for _, n := range o.lines[spot{file: f, line: line}] {
+		if runes := []rune(text); n.Column <= len(runes) {
+			from := n.Column - 1
+			spans = append(spans, span{from, from + extent(runes[from:], n)})
+		}
+	}
+	for above := f.parent(line); above > 0; above = f.parent(above) {
+		block := blockStart.FindString(f.lines[above-1])
+		if len(o.lines[spot{file: f, line: above}]) > 0 || block != "" && o.words != nil && o.words.MatchString(block) {
+			return append(spans, span{0, utf8.RuneCountInString(text)}) // the text of a secret goes on here
 		}
 	}
 	if o.words == nil {
 		return spans
 	}
 	for _, m := range o.words.FindAllStringSubmatchIndex(text, -1) {
-		if m[2] >= 0 && !onlyReferences(strings.Trim(text[m[2]:m[3]], `"'`)) {
-			spans = append(spans, span{utf8.RuneCountInString(text[:m[2]]), utf8.RuneCountInString(text[:m[3]])})
+		if m[2] < 0 || onlyReferences(strings.Trim(text[m[2]:m[3]], `"'`)) {
+			continue
 		}
-	}
-	if above := f.parent(line); above > 0 && o.words.MatchString(strings.TrimRight(f.lines[above-1], " |>+-0123456789")) {
-		spans = append(spans, span{0, utf8.RuneCountInString(text)})
+		s := span{utf8.RuneCountInString(text[:m[2]]), utf8.RuneCountInString(text[:m[3]])}
+		if !o.plain[spot{f, line, s.from + 1}] { // the same name may mean something else elsewhere
+			spans = append(spans, s)
+		}
 	}
 	return spans
-}
-
-// spans tells which characters of a line belong to a node.
-func (f *file) spans(n *yaml.Node, line int) []span {
-	if n.Kind != yaml.ScalarNode {
-		var all []span
-		for _, c := range n.Content {
-			all = append(all, f.spans(c, line)...)
-		}
-		return all
-	}
-	switch {
-	case line == n.Line:
-		text := []rune(f.lines[line-1])
-		from := n.Column - 1
-		if from >= len(text) {
-			return nil
-		}
-		return []span{{from, from + extent(text[from:], n)}}
-	case line > n.Line && f.within(line, n.Line):
-		return []span{{0, utf8.RuneCountInString(f.lines[line-1])}}
-	}
-	return nil
 }
 
 // extent is the length of a scalar in the line on which it begins; the rest of the line when in doubt.
@@ -241,6 +268,9 @@ func extent(rest []rune, n *yaml.Node) int {
 // parent is the nearest line above that is indented less; 0 when there is none.
 func (f *file) parent(line int) int {
 	own := indent(f.lines[line-1])
+	if own == 0 {
+		return 0
+	}
 	for above := line - 1; above > 0; above-- {
 		if text := f.lines[above-1]; strings.TrimSpace(text) != "" && indent(text) < own {
 			return above
@@ -249,14 +279,14 @@ func (f *file) parent(line int) int {
 	return 0
 }
 
-// within reports whether all lines after first, up to line, are indented more than first.
-func (f *file) within(line, first int) bool {
-	for i := first + 1; i <= line; i++ {
-		if text := f.lines[i-1]; strings.TrimSpace(text) != "" && indent(text) <= indent(f.lines[first-1]) {
-			return false
-		}
-	}
-	return true
-}
+// blockStart is a key whose text stands in the lines below.
+var blockStart = regexp.MustCompile(`^.*:\s*([|>][-+0-9]*\s*)?$`)
 
-func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }
+// indent measures how deep a line stands. One with a tab, which YAML refuses, stands below any other.
+func indent(line string) int {
+	lead := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+	if strings.Contains(lead, "\t") {
+		return len(lead) + 1<<16
+	}
+	return len(lead)
+}

@@ -38,7 +38,7 @@ var (
 	wholeInteger = regexp.MustCompile(integerPattern)
 	wholeNumber  = regexp.MustCompile(numberPattern)
 	digits       = regexp.MustCompile(`^[0-9]+$`)
-	path         = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*|\[[0-9]+\])*$`)
+	plainPath    = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*|\[[0-9]+\])*$`)
 )
 
 // unfit tells why a text is not what a field takes; what follows the text in a sentence, and what would be right.
@@ -55,6 +55,9 @@ func (l *loader) scalar(at place, v reflect.Value) {
 		}
 		l.mismatch(at, "a text", remedy)
 		return
+	}
+	if !l.hidden[at.node] {
+		l.plain[spot{l.files[at.node], at.node.Line, at.node.Column}] = true
 	}
 	text, ok := l.text(at)
 	if !ok {

@@ -171,7 +171,14 @@ func scalarText() schema { return schema{"type": []string{"string", "number", "b
 
 func scalarSchema(t reflect.Type, f field) schema {
 	if len(f.enum) > 0 {
-		return schema{"anyOf": []any{schema{"enum": f.enum}, schema{"type": "string", "pattern": `\$\{`}}}
+		words := []any{}
+		for _, word := range f.enum {
+			words = append(words, word)
+			if word == "null" {
+				words = append(words, nil) // as editors see it
+			}
+		}
+		return schema{"anyOf": []any{schema{"enum": words}, schema{"type": "string", "pattern": `\$\{`}}}
 	}
 	patterns := map[string]string{
 		"size": sizePattern, "rate": ratePattern, "share": sharePattern,

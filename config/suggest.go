@@ -10,8 +10,12 @@ func suggest(word string, known []string, what string) string {
 	if near := nearest(word, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
+	const shown = 30
 	if len(known) == 0 {
 		return "there are no " + what
+	}
+	if len(known) > shown {
+		return fmt.Sprintf("%s: %s and %d more", what, strings.Join(known[:shown], ", "), len(known)-shown)
 	}
 	return what + ": " + strings.Join(known, ", ")
 }
@@ -19,7 +23,7 @@ func suggest(word string, known []string, what string) string {
 // nearest finds the known word that differs least from word; "" when none is near.
 func nearest(word string, known []string) string {
 	best, limit := "", max(1, len([]rune(word))/3)+1
-	for _, k := range known {
+	for _, k := range known[:min(len(known), 1000)] { // bounds the time, not what anyone writes
 		if d := distance(fold(word), fold(k)); d < limit {
 			best, limit = k, d
 		}
@@ -34,8 +38,8 @@ func fold(word string) []rune {
 // distance counts the insertions, deletions, replacements and swaps of neighbours between two words.
 func distance(a, b []rune) int {
 	const longest = 64 // a longer word is nobody's typing mistake
-	if len(a) > longest || len(b) > longest {
-		return longest
+	if len(a) > longest || len(b) > longest || len(a) > 2*len(b)+1 || len(b) > 2*len(a)+1 {
+		return len(a) + len(b)
 	}
 	before, last := []int(nil), make([]int, len(b)+1)
 	for j := range last {

@@ -11,7 +11,8 @@ import (
 // uses expands jobs that take over others.
 type uses struct {
 	*loader
-	jobs *yaml.Node
+	jobs map[string]entry
+	all  []string // names of jobs, in order
 	done map[string]*yaml.Node
 	way  []string // the jobs being expanded, for circles
 }
@@ -22,7 +23,7 @@ func (l *loader) expand(root *yaml.Node) {
 	if jobs == nil || jobs.Kind != yaml.MappingNode {
 		return
 	}
-	u := uses{loader: l, jobs: jobs, done: map[string]*yaml.Node{}}
+	u := uses{loader: l, jobs: index(jobs), all: names(jobs), done: map[string]*yaml.Node{}}
 	expanded := make([]*yaml.Node, 0, len(jobs.Content))
 	for key, job := range pairs(jobs) {
 		expanded = append(expanded, key, u.job(key, job))
@@ -65,15 +66,15 @@ func (u *uses) base(key, job *yaml.Node) *yaml.Node {
 		u.spoil(use, "use goes in a circle: "+strings.Join(append(slices.Clone(u.way), use.Value), " → "), "")
 		return nil
 	}
-	baseKey, base := get(u.jobs, use.Value)
-	if base == nil {
-		u.spoil(use, fmt.Sprintf("use: there is no job %q", use.Value), suggest(use.Value, names(u.jobs), "jobs"))
+	base, known := u.jobs[use.Value]
+	if !known {
+		u.spoil(use, fmt.Sprintf("use: there is no job %q", use.Value), u.suggest(use.Value, u.all, "jobs"))
 		return nil
 	}
-	if base.Kind != yaml.MappingNode {
+	if base.value.Kind != yaml.MappingNode {
 		return nil // reported where it stands
 	}
-	return u.job(baseKey, base)
+	return u.job(base.key, base.value)
 }
 
 // overlay merges mappings, the upper over the lower; anything else the upper replaces.
