@@ -157,7 +157,11 @@ func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64) (string, error) {
 		return "", nil
 	}
 	if e.Kind == OfTick {
-		return l.free(tx, e, "tick:"+e.Name)
+		other, err := claimant(tx, e.Job, tickIdentity(e.Name))
+		if err == nil && other != 0 {
+			err = takenError(other)
+		}
+		return tickIdentity(e.Name), err
 	}
 	f, err := fileByID(tx, e.File)
 	if err != nil {
@@ -174,17 +178,19 @@ func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64) (string, error) {
 		}
 	}
 	plain := identityOf(kind, a, f.Digest)
-	if e.Verdict != Fresh || e.State == Duplicate { // it was never the holder of the plain one
-		return l.free(tx, e, numbered(plain, f.ID))
+	if e.Verdict == Empty {
+		return numbered(plain, f.ID), nil
 	}
-	return l.free(tx, e, plain)
+	other, err := claimant(tx, e.Job, plain)
+	if err != nil || other == 0 {
+		return plain, err
+	}
+	if e.Verdict == Redelivery || e.Verdict == Suspect || other == e.Twin {
+		return numbered(plain, f.ID), nil // it was known that the other has it, and this one is wanted all the same
+	}
+	return "", takenError(other)
 }
 
-// free returns identity unless an entry has it.
-func (l *Ledger) free(tx *store.Tx, e Entry, identity string) (string, error) {
-	other, err := claimant(tx, e.Job, identity)
-	if err == nil && other != 0 {
-		err = fmt.Errorf("the same was taken meanwhile as #%d: replay that one", other)
-	}
-	return identity, err
+func takenError(other int64) error {
+	return fmt.Errorf("the same was taken meanwhile as #%d: replay that one", other)
 }

@@ -6,10 +6,11 @@ import (
 	"waybill/store"
 )
 
-// entryColumns are what scanEntry reads, of entries AS e. A replay shows the identity of the entry it replays: that is
-// what the keys of its messages come from.
+// entryColumns are what scanEntry reads, of entries AS e. A replay shows the identity that another run of its entry has: that
+// is what the keys of its messages come from.
 const entryColumns = `e.id, e.kind, e.job, e.run, COALESCE(e.origin, 0), COALESCE(e.file, 0), e.source, e.name,
-	COALESCE(e.identity, (SELECT o.identity FROM entries o WHERE o.id = e.origin), ''),
+	COALESCE(e.identity, (SELECT o.identity FROM entries o WHERE o.id = e.origin AND o.identity IS NOT NULL
+		UNION ALL SELECT o.identity FROM entries o WHERE o.origin = e.origin AND o.identity IS NOT NULL LIMIT 1), ''),
 	e.verdict, COALESCE(e.twin, 0), e.state, e.reason, e.records, e.messages, e.rejects, e.dead, e.attempts, e.due, e.token,
 	e.since, e.till, e.config, e.received, e.accepted, e.finished`
 

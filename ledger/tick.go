@@ -17,7 +17,7 @@ const WindowMark = "window"
 // [since, till); the mark moves to till. A window of zero times leaves the mark alone.
 func (l *Ledger) Tick(ctx context.Context, job string, due time.Time, window func(mark time.Time) (since, till time.Time)) (e Entry, made bool, err error) {
 	name := due.UTC().Format(time.RFC3339)
-	identity := "tick:" + name
+	identity := tickIdentity(name)
 	err = l.db.Tx(ctx, func(tx *store.Tx) error {
 		made = false
 		old, err := claimant(tx, job, identity)
@@ -47,6 +47,8 @@ func (l *Ledger) Tick(ctx context.Context, job string, due time.Time, window fun
 	}
 	return e, made, nil
 }
+
+func tickIdentity(name string) string { return "tick:" + name }
 
 // claimant returns the entry that has an identity, 0 when it is free.
 func claimant(r store.Reader, job, identity string) (int64, error) {
