@@ -121,7 +121,7 @@ func (w *Watcher) closeOne(ctx context.Context, c ledger.Closable) (done ledger.
 	default:
 		wait, tries := w.originals.fail(f.Path, f.Version, err.Error())
 		if tries == 1 {
-			w.log.Warn("file cannot be closed yet", "file", Quote(f.Path), "error", err)
+			w.log.Warn("file cannot be closed yet", "file", ledger.Shown(f.Path), "error", err)
 		}
 		if tries < giveUp {
 			return done, wait, err

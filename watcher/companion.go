@@ -12,6 +12,8 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+
+	"waybill/ledger"
 )
 
 // A Companion is the file that a sender lays beside each file to say that it is complete, or what its digest is.
@@ -98,7 +100,7 @@ func (c Companion) sum(text []byte, base string) ([]byte, error) {
 		}
 	}
 	if found != 1 {
-		return nil, fmt.Errorf("holds no %s digest for %s", kind, Quote(base))
+		return nil, fmt.Errorf("holds no %s digest for %s", kind, ledger.Shown(base))
 	}
 	return only, nil
 }
@@ -120,7 +122,7 @@ func (w *Watcher) accompanied(ctx context.Context, f File, c Companion) (version
 	path := c.of(f.Path)
 	m, err := w.stater.Stat(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && m.Skip != "" {
-		return "", nil, "waits for its companion " + Quote(path), nil
+		return "", nil, "waits for its companion " + ledger.Shown(path), nil
 	}
 	if err != nil || c.hash() == nil {
 		return m.Version, nil, "", err
@@ -132,11 +134,11 @@ func (w *Watcher) accompanied(ctx context.Context, f File, c Companion) (version
 	defer r.Close() // only read from
 	text, err := io.ReadAll(io.LimitReader(r, companionLimit))
 	if err != nil {
-		return "", nil, "", fmt.Errorf("read its companion %s: %w", Quote(path), err)
+		return "", nil, "", fmt.Errorf("read its companion %s: %w", ledger.Shown(path), err)
 	}
 	digest, err = c.sum(text, base(f.Path))
 	if err != nil {
-		return m.Version, nil, fmt.Sprintf("its companion %s %s; waits for one that does", Quote(path), err), nil
+		return m.Version, nil, fmt.Sprintf("its companion %s %s; waits for one that does", ledger.Shown(path), err), nil
 	}
 	return m.Version, digest, "", nil
 }

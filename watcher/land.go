@@ -62,8 +62,8 @@ func (w *Watcher) take(ctx context.Context, l landing) {
 		failpoint.Hit("watcher/landed")
 		return
 	}
-	if ctx.Err() != nil {
-		return // being stopped is not failing
+	if ctx.Err() != nil || errors.Is(err, ErrAway) {
+		return // being stopped is not failing; and that the source went away is told by scanning
 	}
 	reason, wait, ok := w.fails(l, err)
 	if !ok {
@@ -71,7 +71,7 @@ func (w *Watcher) take(ctx context.Context, l landing) {
 	}
 	note := ledger.Waiting{Arrival: w.arrival(l.file), Reason: reason, Until: w.opts.Now().Add(wait)}
 	if err := w.intake.Waiting(ctx, w.name, []ledger.Waiting{note}); err != nil {
-		w.log.Warn("note a waiting file", "file", Quote(l.file.Path), "error", err)
+		w.log.Warn("note a waiting file", "file", ledger.Shown(l.file.Path), "error", err)
 	}
 	w.soon(wait)
 }
@@ -93,7 +93,7 @@ func (w *Watcher) tryTake(ctx context.Context, l landing) error {
 		return body.err // the file's fault, in its own words
 	case err != nil && ctx.Err() == nil:
 		w.refused.Add(1)
-		return fmt.Errorf("land %s: %w", Quote(l.file.Path), err)
+		return fmt.Errorf("land %s: %w", ledger.Shown(l.file.Path), err)
 	}
 	return err
 }
@@ -116,7 +116,7 @@ func (w *Watcher) fails(l landing, err error) (reason string, wait time.Duration
 		wait, _ = w.files.fail(f.Path, l.version, reason)
 		return reason, wait, true
 	case errors.Is(err, errMismatch):
-		reason = fmt.Sprintf("%s (%s): one of the two was not sent whole", errMismatch, Quote(l.companion.of(f.Path)))
+		reason = fmt.Sprintf("%s (%s): one of the two was not sent whole", errMismatch, ledger.Shown(l.companion.of(f.Path)))
 	case errors.Is(err, fs.ErrPermission):
 		reason = fmt.Sprintf("%s: let the user that waybill runs as read it", err)
 	default:
@@ -124,7 +124,7 @@ func (w *Watcher) fails(l landing, err error) (reason string, wait time.Duration
 	}
 	wait, tries := w.files.fail(f.Path, l.version, reason)
 	if tries == 1 {
-		w.log.Warn("file cannot be taken", "file", Quote(f.Path), "error", err)
+		w.log.Warn("file cannot be taken", "file", ledger.Shown(f.Path), "error", err)
 	}
 	return reason, wait, true
 }

@@ -137,8 +137,7 @@ func (s *scan) consider(ctx context.Context, f File) error {
 	if c, ok := w.companion(f.Path); ok {
 		version, digest, reason, err := w.accompanied(ctx, f, c)
 		if err != nil {
-			s.failed(l, err)
-			return ctx.Err()
+			return s.failed(ctx, l, err)
 		}
 		if reason != "" {
 			s.note(f, reason, 0)
@@ -153,8 +152,7 @@ func (s *scan) consider(ctx context.Context, f File) error {
 	ok, reason, wait, err := w.src.Ready(ctx, f)
 	switch {
 	case err != nil:
-		s.failed(l, err)
-		return ctx.Err()
+		return s.failed(ctx, l, err)
 	case !ok:
 		s.note(f, reason, wait)
 		return nil
@@ -165,11 +163,18 @@ func (s *scan) consider(ctx context.Context, f File) error {
 	return w.land(ctx, l)
 }
 
-// failed notes that a file could not be looked at.
-func (s *scan) failed(l landing, err error) {
+// failed notes that a file could not be looked at. The error is one that ends the scan.
+func (s *scan) failed(ctx context.Context, l landing, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, ErrAway) {
+		return err
+	}
 	if reason, wait, ok := s.w.fails(l, err); ok {
 		s.note(l.file, reason, wait)
 	}
+	return nil
 }
 
 // note remembers why f is not taken now. wait is until it is looked at again at the latest, 0 for the next rescan.
@@ -181,7 +186,7 @@ func (s *scan) note(f File, reason string, wait time.Duration) {
 	}
 	s.held++
 	if len(s.shown) < notesShown {
-		s.shown = append(s.shown, Note{Path: Quote(f.Path), Reason: reason, Until: n.Until})
+		s.shown = append(s.shown, Note{Path: ledger.Shown(f.Path), Reason: reason, Until: n.Until})
 	}
 	if s.w.noted.first(n) {
 		s.notes = append(s.notes, n)

@@ -49,6 +49,8 @@ func (s *Settle) Look(f File) (ok bool, reason string, wait time.Duration) {
 		return false, fmt.Sprintf("waits its turn: %d other files are being watched until they stop changing", watchedAtOnce), s.pause
 	case !known || l.version != f.Version:
 		l = look{version: f.Version, times: 1, last: now}
+	case now.Before(l.last): // a clock without its monotonic part was set back
+		l.last = now
 	case now.Sub(l.last) >= s.pause:
 		l.times, l.last = l.times+1, now
 	}

@@ -32,10 +32,10 @@ type Watcher struct {
 	noted     *noted             // what the ledger was told; scanning only
 	refused   atomic.Int32       // landings in a row that the ledger refused
 
-	mu      sync.Mutex
-	busy    map[string]struct{} // paths being landed
-	status  Status
-	trouble string // what was complained of last
+	mu     sync.Mutex
+	busy   map[string]struct{} // paths being landed
+	status Status
+	away   bool // the last look found the source away
 }
 
 // A Status is what a watcher is doing, for `waybill status`.
@@ -54,7 +54,7 @@ type Status struct {
 
 // A Note says why a file is not taken yet.
 type Note struct {
-	Path   string    `json:"path"` // as Quote shows it
+	Path   string    `json:"path"` // as ledger.Shown shows it
 	Reason string    `json:"reason"`
 	Until  time.Time `json:"until,omitzero"` // looked at again at the latest
 }
@@ -195,11 +195,11 @@ func (w *Watcher) complain(err error) {
 		text = err.Error()
 	}
 	w.mu.Lock()
-	before := w.trouble
-	w.trouble, w.status.Error = text, text
+	before, away := w.status.Error, w.away
+	w.status.Error, w.away = text, errors.Is(err, ErrAway)
 	w.mu.Unlock()
 	switch {
-	case text == before:
+	case text == before, away && errors.Is(err, ErrAway):
 	case text == "":
 		w.log.Info("source works again")
 	case errors.Is(err, ErrAway):

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"waybill/failpoint"
+	"waybill/ledger"
 	"waybill/watcher"
 )
 
@@ -38,7 +39,7 @@ func (s *Source) Close(_ context.Context, f watcher.File, how watcher.Closing) (
 		s.once("closed files are left where they are, for they may not be moved: let the user that waybill runs as write the folder, or write `"+string(how.Fate)+": leave`", "error", err)
 		return f.Path, nil
 	case err != nil:
-		return "", fmt.Errorf("close %s: %w", watcher.Quote(f.Path), err)
+		return "", fmt.Errorf("close %s: %w", ledger.Shown(f.Path), err)
 	}
 	return where, nil
 }
@@ -122,7 +123,7 @@ func (c *closing) putBack(at *os.File, as string, from *os.File, name string) er
 		return err
 	}
 	if _, err := renameNew(at, as, from, name); err != nil {
-		return fmt.Errorf("put back what was moved by mistake to %s: %w", watcher.Quote(as), err)
+		return fmt.Errorf("put back what was moved by mistake to %s: %w", ledger.Shown(as), err)
 	}
 	return watcher.ErrChanged
 }
@@ -212,7 +213,7 @@ func (c *closing) report(dir *os.File, as string) error {
 		}
 	}
 	if err := writeNew(dir, name, c.how.Report); err != nil {
-		return fmt.Errorf("lay the reject report %s beside it: %w", watcher.Quote(name), err)
+		return fmt.Errorf("lay the reject report %s beside it: %w", ledger.Shown(name), err)
 	}
 	failpoint.Hit("local/reported")
 	return nil
@@ -255,7 +256,7 @@ func (s *Source) Sync(context.Context) error {
 		err = unix.Fsync(int(dir.Fd()))
 		dir.Close()
 		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) { // a file system that cannot, and need not
-			return fmt.Errorf("sync folder %s: %w", watcher.Quote(name), err)
+			return fmt.Errorf("sync folder %s: %w", ledger.Shown(name), err)
 		}
 	}
 	return nil

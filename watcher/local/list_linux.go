@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"waybill/ledger"
 	"waybill/watcher"
 )
 
@@ -57,7 +58,7 @@ func (s *Source) listFolder(ctx context.Context, r *root, path string, yield fun
 		return nil, true
 	}
 	if err != nil {
-		return nil, away(fmt.Errorf("list folder %s: %w", watcher.Quote(path), err))
+		return nil, away(fmt.Errorf("list folder %s: %w", ledger.Shown(path), err))
 	}
 	defer dir.Close() // only read from
 	prefix := path
@@ -75,7 +76,7 @@ func (s *Source) listFolder(ctx context.Context, r *root, path string, yield fun
 			return below, true
 		}
 		if err != nil {
-			return below, away(fmt.Errorf("list folder %s: %w", watcher.Quote(path), err))
+			return below, away(fmt.Errorf("list folder %s: %w", ledger.Shown(path), err))
 		}
 	}
 	return below, true
@@ -102,7 +103,7 @@ func (s *Source) listEntry(dir *os.File, prefix string, d fs.DirEntry, below *[]
 		return true // gone since it was read
 	}
 	if err != nil {
-		return yield(watcher.File{}, fmt.Errorf("look at %s: %w", watcher.Quote(path), err))
+		return yield(watcher.File{}, fmt.Errorf("look at %s: %w", ledger.Shown(path), err))
 	}
 	return yield(m.file(path), nil)
 }

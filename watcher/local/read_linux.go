@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"waybill/failpoint"
+	"waybill/ledger"
 	"waybill/watcher"
 )
 
@@ -85,14 +86,14 @@ func (s *Source) backOff(path string) time.Duration {
 func (r *root) openVersion(f watcher.File) (*os.File, error) {
 	file, err := r.at(f.Path, unix.O_RDONLY)
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
-		return nil, fmt.Errorf("open %s: %w: it is no ordinary file any more", watcher.Quote(f.Path), watcher.ErrChanged)
+		return nil, fmt.Errorf("open %s: %w: it is no ordinary file any more", ledger.Shown(f.Path), watcher.ErrChanged)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", watcher.Quote(f.Path), errors.Unwrap(err))
+		return nil, fmt.Errorf("open %s: %w", ledger.Shown(f.Path), errors.Unwrap(err))
 	}
 	m, err := metaOf(file)
 	if err == nil && (m.version() != f.Version || m.skip() != "") {
-		err = fmt.Errorf("open %s: %w", watcher.Quote(f.Path), watcher.ErrChanged)
+		err = fmt.Errorf("open %s: %w", ledger.Shown(f.Path), watcher.ErrChanged)
 	}
 	if err != nil {
 		file.Close()
@@ -118,7 +119,7 @@ func (s *Source) Open(_ context.Context, f watcher.File) (io.ReadCloser, error) 
 	}
 	if errors.Is(err, watcher.ErrBusy) {
 		file.Close()
-		return nil, fmt.Errorf("open %s: %w", watcher.Quote(f.Path), err)
+		return nil, fmt.Errorf("open %s: %w", ledger.Shown(f.Path), err)
 	}
 	failpoint.Hit("local/opened")
 	return &reader{file: file, f: f, left: f.Size, leased: err == nil}, nil
@@ -138,7 +139,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	r.left -= int64(n)
 	switch {
 	case err != nil && err != io.EOF:
-		return n, fmt.Errorf("read %s: %w", watcher.Quote(r.f.Path), errors.Unwrap(err))
+		return n, fmt.Errorf("read %s: %w", ledger.Shown(r.f.Path), errors.Unwrap(err))
 	case r.left < 0:
 		return n, r.changed() // and it may grow for ever
 	case r.leased && !leased(r.file):
@@ -157,7 +158,7 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // changed returns the error for a file that is another version now.
 func (r *reader) changed() error {
-	return fmt.Errorf("read %s: %w", watcher.Quote(r.f.Path), watcher.ErrChanged)
+	return fmt.Errorf("read %s: %w", ledger.Shown(r.f.Path), watcher.ErrChanged)
 }
 
 // Close implements io.Closer.

@@ -1,0 +1,321 @@
+package watcher_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"waybill/ledger"
+	"waybill/watcher"
+	"waybill/watcher/local"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A book is a ledger in memory: what is landed is closable at once.
+type book struct {
+	mu      sync.Mutex
+	changed chan struct{} // closed and renewed at every change
+	files   []*bookFile
+	known   map[[2]string]*bookFile
+	notes   map[string]ledger.Waiting
+	noted   int
+	unknown int               // calls
+	refuse  error             // of Land
+	fails   func(string) bool // which files end failed; nil: none
+	wake    chan struct{}
+}
+
+type bookFile struct {
+	ledger.File
+	text   string
+	closed *ledger.ClosedFile
+}
+
+func newBook() *book {
+	return &book{changed: make(chan struct{}), known: map[[2]string]*bookFile{}, notes: map[string]ledger.Waiting{}, wake: make(chan struct{}, 1)}
+}
+
+// touch tells those who await a change; mu is held.
+func (b *book) touch() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *book) Land(_ context.Context, a ledger.Arrival, r io.Reader) (ledger.File, []ledger.Entry, error) {
+	text, err := io.ReadAll(r)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err = errors.Join(b.refuse, err); err != nil {
+		return ledger.File{}, nil, err
+	}
+	key := [2]string{a.Path, a.Version}
+	if f := b.known[key]; f != nil {
+		return f.File, nil, nil
+	}
+	sum := sha256.Sum256(text)
+	f := &bookFile{text: string(text), File: ledger.File{ID: int64(len(b.files) + 1), Source: a.Source, Path: a.Path, Version: a.Version, Size: a.Size, ModTime: a.ModTime, Digest: sum[:]}}
+	b.files = append(b.files, f)
+	b.known[key] = f
+	delete(b.notes, a.Path)
+	b.touch()
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+	return f.File, nil, nil
+}
+
+func (b *book) Unknown(_ context.Context, _ string, seen []ledger.Arrival) (list []ledger.Arrival, _ error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unknown++
+	for _, a := range seen {
+		if b.known[[2]string{a.Path, a.Version}] == nil {
+			list = append(list, a)
+		}
+	}
+	b.touch()
+	return list, nil
+}
+
+func (b *book) Waiting(_ context.Context, _ string, notes []ledger.Waiting) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range notes {
+		b.notes[n.Arrival.Path] = n
+		b.noted++
+	}
+	b.touch()
+	return nil
+}
+
+func (b *book) Closable(_ context.Context, _ string, n int) (list []ledger.Closable, _ error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range b.files {
+		if f.closed == nil && len(list) < n {
+			c := ledger.Closable{File: f.File, Failed: b.fails != nil && b.fails(f.Path), ReportName: filepath.Base(f.Path) + ".rejects.json"}
+			c.Report = func(context.Context) ([]byte, error) { return []byte("report on " + f.Path), nil }
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+func (b *book) Closed(_ context.Context, list []ledger.ClosedFile) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range list {
+		b.files[c.ID-1].closed = &c
+	}
+	b.touch()
+	return nil
+}
+
+// await returns when is holds, which is asked whenever the book changes.
+func (b *book) await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	end := time.NewTimer(30 * time.Second)
+	defer end.Stop()
+	for {
+		b.mu.Lock()
+		ok, changed := is(), b.changed
+		b.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-end.C:
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			t.Fatalf("waited in vain: %s; %d files, notes %v", what, len(b.files), b.notes)
+		}
+	}
+}
+
+// closed is how many files are closed; mu is held.
+func (b *book) closed() (n int) {
+	for _, f := range b.files {
+		if f.closed != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// texts are the contents landed under path, in order.
+func (b *book) texts(path string) (list []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range b.files {
+		if f.Path == path {
+			list = append(list, f.text)
+		}
+	}
+	return list
+}
+
+// reason is why path waits, "" when it does not.
+func (b *book) reason(path string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.notes[path].Reason
+}
+
+// A clock is moved by hand, where it is used.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// A hooked source is a folder whose steps a test can get at.
+type hooked struct {
+	*local.Source
+	open  func(f watcher.File) error
+	close func(f watcher.File) error
+	wrap  func(f watcher.File, r io.ReadCloser) io.ReadCloser
+}
+
+func (h *hooked) Open(ctx context.Context, f watcher.File) (io.ReadCloser, error) {
+	if h.open != nil {
+		if err := h.open(f); err != nil {
+			return nil, err
+		}
+	}
+	r, err := h.Source.Open(ctx, f)
+	if err == nil && h.wrap != nil {
+		r = h.wrap(f, r)
+	}
+	return r, err
+}
+
+func (h *hooked) Close(ctx context.Context, f watcher.File, how watcher.Closing) (string, error) {
+	if h.close != nil {
+		if err := h.close(f); err != nil {
+			return "", err
+		}
+	}
+	return h.Source.Close(ctx, f, how)
+}
+
+// A mute source has no hints.
+type mute struct{ watcher.Source }
+
+// A logbook keeps what is logged.
+type logbook struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logbook) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+// A yard is a folder, its source, a book and a watcher between them.
+type yard struct {
+	t     testing.TB
+	dir   string
+	src   *hooked
+	book  *book
+	clock *clock
+	log   *logbook
+	*watcher.Watcher
+}
+
+func newYard(t testing.TB, change ...func(*watcher.Options)) *yard {
+	t.Helper()
+	y := &yard{t: t, dir: t.TempDir(), book: newBook(), log: &logbook{}, clock: &clock{now: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)}}
+	log := slog.New(slog.NewTextHandler(y.log, nil))
+	src, err := local.New(local.Options{Path: y.dir}, watcher.Settings{}, y.clock.Now, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y.src = &hooked{Source: src}
+	o := watcher.Options{Now: y.clock.Now, Log: log, Closable: y.book.wake}
+	for _, c := range change {
+		c(&o)
+	}
+	y.Watcher = watcher.New("drop", y.src, y.book, y.book, o)
+	return y
+}
+
+// start runs the watcher until the returned function is called.
+func start(t *testing.T, w *watcher.Watcher) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func (y *yard) path(name string) string { return filepath.Join(y.dir, name) }
+
+func (y *yard) write(name, text string) {
+	y.t.Helper()
+	if err := os.WriteFile(y.path(name), []byte(text), 0o644); err != nil {
+		y.t.Fatal(err)
+	}
+}
+
+func (y *yard) scan() {
+	y.t.Helper()
+	if err := y.ScanOnce(context.Background()); err != nil {
+		y.t.Fatal(err)
+	}
+}
+
+func (y *yard) closeAll() {
+	y.t.Helper()
+	if err := y.CloseOnce(context.Background()); err != nil {
+		y.t.Fatal(err)
+	}
+}
+
+// has fails the test unless each of names is there.
+func (y *yard) has(names ...string) {
+	y.t.Helper()
+	for _, n := range names {
+		if _, err := os.Lstat(y.path(n)); err != nil {
+			y.t.Error(err)
+		}
+	}
+}
