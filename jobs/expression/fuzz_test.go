@@ -89,8 +89,8 @@ func FuzzTemplate(f *testing.F) {
 					t.Errorf("%q in mode %d with %q and %q gives %q", src, mode, a, b, text)
 				}
 			}
-			if slashes := strings.Count(src, "/") + strings.Count(src, "%")*2; mode == ModeURLPath && strings.Count(text, "/") > slashes && strings.Count(text, "/") > strings.Count(src, "/")+2*strings.Count(src, "%") {
-				t.Errorf("%q with %q and %q gives %q, with more slashes", src, a, b, text)
+			if mode == ModeURLPath && strings.Count(text, "/") > strings.Count(src, "/") {
+				t.Errorf("%q with %q and %q gives %q, with more segments", src, a, b, text)
 			}
 		}
 	})

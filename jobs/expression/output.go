@@ -72,7 +72,7 @@ const maxDepth = 200
 // AppendJSON appends v as JSON: decimals as they are written, dates as ISO text,
 // bytes in base64, objects in the order of their names, nil as null.
 func AppendJSON(dst []byte, v any) ([]byte, error) {
-	w := writer{dst: dst, end: len(dst) + maxRoom}
+	w := writer{dst: dst, end: len(dst) + maxRoom, left: maxSteps}
 	err := w.value(v, 0)
 	return w.dst, err
 }
@@ -80,12 +80,16 @@ func AppendJSON(dst []byte, v any) ([]byte, error) {
 // writer writes JSON. It has an end, as lists that hold the same list twice, and
 // so on, are small in memory and endless on paper.
 type writer struct {
-	dst []byte
-	end int
+	dst  []byte
+	end  int // of dst
+	left int // values
 }
 
 func (w *writer) value(v any, depth int) (err error) {
+	w.left--
 	switch {
+	case w.left < 0:
+		return fmt.Errorf("write JSON: more than %d values", maxSteps)
 	case depth > maxDepth:
 		return fmt.Errorf("write JSON: nested deeper than %d", maxDepth)
 	case len(w.dst) > w.end:

@@ -264,6 +264,46 @@ func TestARunLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// The expressions of the worked examples, on fields as those declare them.
+func TestTheWorkedExamplesCompile(t *testing.T) {
+	t.Parallel()
+	str, decimal, integer := Of(KindString), Of(KindDecimal), Of(KindInteger)
+	scope := NewScope([]Field{
+		{"id", str}, {"uuid", opt(str)}, {"kind", str}, {"day", Of(KindDate)}, {"time", Of(KindTime)}, {"name", str}, {"email", opt(str)},
+		{"payable", decimal}, {"quantity", integer}, {"unit_price", decimal}, {"amount", decimal}, {"urgent", Of(KindBoolean)}, {"at", Of(KindDateTime)},
+		{"lines", listOf(Field{"net", decimal}, Field{"amount", decimal}, Field{"quantity", integer})},
+		{"items", listOf(Field{"id", opt(str)}, Field{"sum", decimal})}, {"details", listOf(Field{"text", str})},
+	},
+		Field{"header", obj(Field{"at", Of(KindDateTime)}, Field{"opening", decimal})}, Field{"totals", obj(Field{"moved", decimal})},
+		Field{"trailer", obj(Field{"closing", decimal})}, Field{"file", obj(Field{"name", str})}, Field{"record", obj(Field{"number", integer}, Field{"line", integer})},
+		Field{"response", obj(Field{"status", integer}, Field{"body", Type{}})}, Field{"answer", Type{}}, Field{"outcome", obj(Field{"state", str})},
+		Field{"key", obj(Field{"uuid", str})}, Field{"step", Of(KindObject)}, Field{"failure", obj(Field{"step", str}, Field{"reason", str})})
+	inside := scope.Each([]Field{{"id", str}, {"quantity", decimal}})
+	for src, want := range map[string]string{
+		"=quantity * unit_price": "decimal", "=len(lines) <= 200": "boolean", `=urgent ? "HIGH" : "NORMAL"`: "string", "=sum(lines, .amount)": "decimal",
+		"=response.status == 201 && response.body.received == true": "boolean", "=response.body.id": "any", "=uuid ?? id": "string",
+		"=sum(lines, .net) == payable": "boolean", `=outcome.state == "delivered"`: "boolean", `=kind == "Заказ товара"`: "boolean",
+		`=datetime(day, time, "Europe/Moscow")`: "datetime", "=round(sum(items, .sum), 2)": "decimal", `=local(header.at, "Europe/Moscow")`: "datetime",
+		`="waybill: " + file.name + " #" + text(record.number)`: "string", "=slug(name)": "string", "=key.uuid": "string", "=step.hotel.id": "any",
+		"=email != nil": "boolean", "=failure.reason": "string", "=header.opening + totals.moved == trailer.closing": "boolean",
+		`=join(map(details, .text), " ")`: "string", `=answer.status in ["created", "exists"]`: "boolean", `=record.text("N° commande")`: "optional string",
+		"=any(lines, .quantity > 0)": "boolean",
+	} {
+		if p, err := scope.Expr(src); err != nil {
+			t.Error(err)
+		} else if got := p.Type().String(); got != want {
+			t.Errorf("%s is %s, want %s", src, got, want)
+		}
+	}
+	for src, want := range map[string]string{`=id != "ORDER_DELIVERY"`: "boolean", "=text(position)": "string", "=round(quantity, 3)": "decimal", "=up.id": "string"} {
+		if p, err := inside.Expr(src); err != nil {
+			t.Error(err)
+		} else if got := p.Type().String(); got != want {
+			t.Errorf("inside =each: %s is %s, want %s", src, got, want)
+		}
+	}
+}
+
 func TestReservedNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{"file": true, "up": true, "nil": true, "in": true, "lines": false, "": false, "ile": false, "file entry": false, "count": false} {
