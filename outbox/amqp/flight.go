@@ -134,7 +134,7 @@ func (f *flight) slot(ctx context.Context) error {
 			}
 		}
 		f.timer.Reset(f.t.timeout)
-		select {
+		select { // nothing of ours waits for a flush: all of it is settled
 		case f.s.slots <- struct{}{}:
 			return f.took(ctx)
 		case <-ctx.Done():
@@ -190,6 +190,7 @@ func (f *flight) settleHead(ctx context.Context) {
 		return
 	default:
 	}
+	f.s.wire.flush()
 	f.report(p, f.wait(ctx, p.confirm.Done()))
 }
 

@@ -214,12 +214,14 @@ func (s *session) close() {
 	<-s.ended
 }
 
-// publish sends p's message on the shared channel. An error means that it did not go out whole.
+// publish sends p's message on the shared channel, by the next flush at the latest. An error means that it did not go out whole.
 func (s *session) publish(p *parcel, l *letter) error {
 	s.order.Lock()
 	defer s.order.Unlock()
 	s.track(p) // before it goes out: its return may be seen before publish returns
+	s.wire.hold(true)
 	c, err := s.ch.PublishWithDeferredConfirm(l.exchange, l.routingKey, true, false, l.publishing)
+	s.wire.hold(false)
 	if err != nil {
 		s.settle(p)
 		return err

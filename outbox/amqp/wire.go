@@ -7,21 +7,72 @@ import (
 	"time"
 )
 
-// A wire is a connection whose writes cannot hang for ever: a broker that is blocked or
-// stopped leaves the socket full.
+// wireBuffer is how much of several messages goes out with one write.
+const wireBuffer = 32 << 10
+
+// A wire is a connection that sends messages published back to back with few writes (the client
+// writes each by itself), and whose writes cannot hang for ever: a broker that is blocked or stopped leaves the socket full.
 type wire struct {
 	net.Conn
 	timeout time.Duration
 	now     func() time.Time
 	once    sync.Once
+
+	mu   sync.Mutex
+	held bool   // what is written now may wait for flush
+	buf  []byte // waits
 }
 
 func newWire(c net.Conn, timeout time.Duration, now func() time.Time) *wire {
-	return &wire{Conn: c, timeout: timeout, now: now}
+	return &wire{Conn: c, timeout: timeout, now: now, buf: make([]byte, 0, wireBuffer)}
 }
 
-// Write sends b within the time-out.
+// hold says whether writes may wait. Whoever holds calls flush before it waits for an answer.
+func (w *wire) hold(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = on
+}
+
+// Write sends b within the time-out, or keeps it for flush.
 func (w *wire) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held && len(w.buf)+len(b) <= wireBuffer {
+		w.buf = append(w.buf, b...)
+		return len(b), nil
+	}
+	if err := w.drain(); err != nil {
+		return 0, err
+	}
+	if w.held && len(b) < wireBuffer/2 {
+		w.buf = append(w.buf, b...)
+		return len(b), nil
+	}
+	return w.send(b)
+}
+
+// flush sends what waits. An error ends the connection, as the client would.
+func (w *wire) flush() {
+	w.mu.Lock()
+	err := w.drain()
+	w.mu.Unlock()
+	if err != nil {
+		w.abort()
+	}
+}
+
+// drain sends what waits. w.mu is held.
+func (w *wire) drain() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	_, err := w.send(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+func (w *wire) send(b []byte) (int, error) {
 	if err := w.SetWriteDeadline(w.now().Add(w.timeout)); err != nil {
 		return 0, err
 	}
