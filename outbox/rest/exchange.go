@@ -47,7 +47,7 @@ func transport(config *tls.Config, concurrency int) *http.Transport {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true) // where a TLS server chooses it
 	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy: http.ProxyFromEnvironment, // as the service's environment says: HTTPS_PROXY, NO_PROXY
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
@@ -91,7 +91,8 @@ type line struct {
 	timer   *time.Timer
 	scratch []byte
 
-	conn   *counted // of the exchange in hand, nil until it got one
+	got    bool     // the exchange in hand has a connection
+	conn   *counted // that connection, nil when it is of a kind that does not count
 	begun  int64    // what conn had sent before
 	reused bool
 }
@@ -114,17 +115,17 @@ func (l *line) renew() {
 // gotConn is called by net/http on the goroutine of the exchange, when it has a connection and nothing of the request was written.
 func (l *line) gotConn(info httptrace.GotConnInfo) {
 	conn := info.Conn
-	if secured, ok := conn.(*tls.Conn); ok {
+	for secured, ok := conn.(*tls.Conn); ok; secured, ok = conn.(*tls.Conn) { // twice through an HTTPS proxy
 		conn = secured.NetConn()
 	}
-	l.reused = info.Reused
+	l.got, l.reused = true, info.Reused
 	if c, ok := conn.(*counted); ok {
 		l.conn, l.begun = c, c.out.Load()
 	}
 }
 
 // sent reports whether any byte of the request may have gone out.
-func (l *line) sent() bool { return l.conn != nil && l.conn.out.Load() > l.begun }
+func (l *line) sent() bool { return l.got && (l.conn == nil || l.conn.out.Load() > l.begun) }
 
 func (l *line) close() {
 	l.timer.Stop()
@@ -142,17 +143,17 @@ type answer struct {
 
 // exchange sends m once and returns the answer, or an error with its fault. A connection that proves dead before the first
 // byte of the request is replaced at once: the receiver saw nothing, so this is not a second attempt.
-func (l *line) exchange(m *outbox.Message, full bool) (a answer, err error) {
+func (l *line) exchange(m *outbox.Message, full bool) (answer, error) {
 	for try := 1; ; try++ {
 		r, err := l.t.request(m)
 		if err != nil {
-			return a, err
+			return answer{}, err
 		}
-		l.conn, l.begun, l.reused = nil, 0, false
+		l.got, l.conn, l.begun, l.reused = false, nil, 0, false
 		watch, done := l.watch(r, m)
 		response, err := l.t.transport.RoundTrip(r.WithContext(l.ctx))
 		if err == nil {
-			a = l.read(response, full)
+			a := l.read(response, full)
 			done()
 			return a, nil
 		}
@@ -161,7 +162,7 @@ func (l *line) exchange(m *outbox.Message, full bool) (a answer, err error) {
 		if ended == nil && l.reused && !l.sent() && try < hopeless {
 			continue
 		}
-		return a, l.fault(r, cmp.Or(ended, err), watch)
+		return answer{}, l.fault(r, cmp.Or(ended, err), watch)
 	}
 }
 

@@ -433,3 +433,14 @@ func TestUserinfoInTheURLIsBasicAuthentication(t *testing.T) {
 		t.Errorf("credentials: %s", v)
 	}
 }
+
+func TestConnectionOfAnotherKindCountsAsSent(t *testing.T) {
+	t.Parallel()
+	url, _ := raw(t, func(_ int, c net.Conn) { _ = takeRequest(bufio.NewReader(c)) })
+	target := start(t, Options{URL: url}, Limits{}, nil)
+	target.transport.DialContext = new(net.Dialer).DialContext
+	_, err := one(t, target, order(1))
+	if err == nil || outbox.FaultOf(err) != outbox.FaultUnknown {
+		t.Errorf("%v, want unknown: nobody counted what went out", err)
+	}
+}
