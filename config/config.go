@@ -17,7 +17,8 @@
 //
 //	yaml:"name"       the key; a field without it is none of the file's
 //	doc:"…"           what it is for, shown by editors
-//	as:"…"            literal (the default), value, expression, template, secret, node, size, rate, share, zone
+//	as:"…"            literal (the default), value, expression, template, secret, node, zone; numbers: size (bytes), rate (per
+//	                  second), share (of 1); duration and span only tell the schema what a type with UnmarshalText takes
 //	enum:"a,b"        the only texts allowed
 //	default:"…"       taken when the key is left out
 //	required:"true"   the key must be there

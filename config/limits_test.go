@@ -7,10 +7,8 @@ import (
 	"time"
 )
 
-// A file of any content is answered soon: nothing here may take more than linear time, or nearly.
-func TestLargeFilesAreAnsweredSoon(t *testing.T) {
-	t.Parallel()
-	const size = maxFile / 4
+// sizable makes files of about so many bytes that are large in one way each.
+func sizable(size int) map[string]string {
 	repeat := func(part string) string { return strings.Repeat(part, size/len(part)) }
 	numbered := func(head, format string) string {
 		var b strings.Builder
@@ -20,7 +18,7 @@ func TestLargeFilesAreAnsweredSoon(t *testing.T) {
 		}
 		return b.String()
 	}
-	for name, text := range map[string]string{
+	return map[string]string{
 		"brackets":        repeat("["),
 		"braces":          repeat("{a: "),
 		"dashes":          repeat("- "),
@@ -43,15 +41,44 @@ func TestLargeFilesAreAnsweredSoon(t *testing.T) {
 		"userinfo":        "zone: " + repeat("a://b:c@"),
 		"userinfo, wrong": "zone: " + repeat("a://b:c"),
 		"block scalar":    "zone: |\n" + repeat("  x\n"),
-	} {
+	}
+}
+
+// Four times the file may take about four times as long: a file of the largest size is answered soon, whatever it holds.
+// Quadratic time would take sixteen times as long; a busy machine gets three tries.
+func TestTimeGrowsWithTheFile(t *testing.T) {
+	t.Parallel()
+	const size = 16 << 10
+	small, large := sizable(size), sizable(4*size)
+	took := func(text string) time.Duration {
+		start := time.Now()
+		if _, problems, err := load(text, nil); err != nil && len(problems) == 0 {
+			t.Error(err)
+		}
+		return time.Since(start)
+	}
+	for name := range small {
 		t.Run(name, func(t *testing.T) {
-			start := time.Now()
-			_, problems, err := load(text, nil)
-			took := time.Since(start)
-			t.Logf("%s: %v, %d problems, %d bytes of text", name, took, len(problems), len(fmt.Sprint(err)))
-			if limit := 10 * time.Second; took > limit { // the machine may be busy; quadratic time takes minutes
-				t.Errorf("took %v", took)
+			for range 3 {
+				short, long := took(small[name]), took(large[name])
+				if long < time.Second || long < 12*short {
+					return
+				}
+				t.Logf("%v, then %v", short, long)
 			}
+			t.Error("time grows faster than the file")
 		})
+	}
+}
+
+// The largest file that is read at all, near its limit.
+func TestTheLargestFileLoads(t *testing.T) {
+	t.Parallel()
+	text := "zone: UTC\n" + strings.Repeat("# comment\n", (maxFile-10)/10)
+	if c := mustLoad(t, text, nil); c.Zone != "UTC" {
+		t.Error(c.Zone)
+	}
+	if _, problems, _ := load(text+"# a comment more\n", nil); len(problems) != 1 {
+		t.Errorf("one more line: %v", problems)
 	}
 }

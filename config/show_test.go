@@ -37,7 +37,7 @@ func TestProblemsAreShownWithTheirLine(t *testing.T) {
 	_, _, err := load(corpusFile(t, "secrets.yaml")+`
 sources:
   long: {folder: {path: /`+strings.Repeat("a", 300)+`, pth: x}}
-  Поле: {folder: {path: "é", pth: "‮"}}   # right to left
+  Поле: {folder: {path: "é", pth: "`+"\u202e"+`"}}   # right to left
   "tab	tab": {folder: {path: x}}
 `, nil)
 	golden(t, "problems.txt", []byte(err.Error()+"\n"))
