@@ -45,11 +45,13 @@ func (w *Watcher) scan(ctx context.Context) (next, took time.Duration, err error
 	start := w.opts.Now()
 	w.refused.Store(0)
 	s := &scan{w: w, next: w.opts.Poll}
+	w.known.begin()
 	err = s.list(ctx)
 	end := w.opts.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil {
+		w.known.end()
 		err = s.err
 		w.status.Scanned, w.status.Took = end, end.Sub(start)
 		w.status.Seen, w.status.Waiting, w.status.Notes = s.seen, s.held, s.shown
@@ -90,7 +92,7 @@ func (s *scan) see(ctx context.Context, f File) error {
 		s.note(f, "never taken: "+f.Skip, 0)
 	case !wanted:
 		s.note(f, "no job takes this name", 0)
-	default:
+	case !s.w.known.has(f.Path, f.Version):
 		s.set = append(s.set, s.w.arrival(f))
 	}
 	if len(s.set) >= SetSize || len(s.notes) >= SetSize {
@@ -106,7 +108,7 @@ func (s *scan) flush(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("compare the listing of %s with the ledger: %w", s.w.name, err)
 		}
-		s.set = s.set[:0]
+		s.remember(unknown)
 		// Listings have no order; within a set older files land first.
 		slices.SortFunc(unknown, func(a, b ledger.Arrival) int {
 			return cmp.Or(a.ModTime.Compare(b.ModTime), strings.Compare(a.Path, b.Path))
@@ -125,6 +127,20 @@ func (s *scan) flush(ctx context.Context) error {
 		s.notes = s.notes[:0]
 	}
 	return nil
+}
+
+// remember keeps of the set what is not unknown, and empties it.
+func (s *scan) remember(unknown []ledger.Arrival) {
+	paths := make(map[string]struct{}, len(unknown))
+	for _, a := range unknown {
+		paths[a.Path] = struct{}{}
+	}
+	for _, a := range s.set {
+		if _, yes := paths[a.Path]; !yes {
+			s.w.known.add(a.Path, a.Version)
+		}
+	}
+	s.set = s.set[:0]
 }
 
 // consider takes a file that the ledger does not know, if it is complete. The error ends the scan.

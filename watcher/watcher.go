@@ -29,6 +29,7 @@ type Watcher struct {
 	again     chan time.Duration // a lander asks for a look before the next rescan
 	files     *patience          // that could not be landed
 	originals *patience          // that could not be closed
+	known     *known             // what the ledger need not be asked again; scanning only
 	noted     *noted             // what the ledger was told; scanning only
 	refused   atomic.Int32       // landings in a row that the ledger refused
 
@@ -69,6 +70,7 @@ func New(name string, src Source, intake Intake, archive Archive, o Options) *Wa
 		again:     make(chan time.Duration, 1),
 		files:     newPatience(o.Now, 500*time.Millisecond, max(o.Poll, 5*time.Minute)),
 		originals: newPatience(o.Now, time.Second, 5*time.Minute),
+		known:     newKnown(o.Now),
 		noted:     &noted{now: o.Now, seed: maphash.MakeSeed(), sums: map[uint64]struct{}{}},
 		busy:      map[string]struct{}{},
 		status:    Status{Source: name},
@@ -116,6 +118,13 @@ func (w *Watcher) Status() Status {
 	s := w.status
 	s.Landing = len(w.busy)
 	return s
+}
+
+// Recheck has the next look ask the ledger about every file, for jobs have changed and may take files that none took before.
+// It may be called on any goroutine.
+func (w *Watcher) Recheck() {
+	w.known.recheck.Store(true)
+	w.soon(0)
 }
 
 // hints asks the source for hints; nil when there are none.

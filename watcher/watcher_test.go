@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -405,10 +406,13 @@ func BenchmarkRescanOfHundredThousandKnownFiles(b *testing.B) {
 	}
 	y.scan()
 	y.src.open = func(f watcher.File) error { b.Errorf("%s was opened", f.Path); return nil }
+	y.scan()
 	b.ReportAllocs()
+	before := cpu(b)
 	for b.Loop() {
 		y.scan()
 	}
+	b.ReportMetric(float64((cpu(b)-before).Milliseconds())/float64(b.N), "cpu-ms/op")
 	if len(y.book.files) != n {
 		b.Errorf("%d files", len(y.book.files))
 	}
@@ -428,4 +432,45 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestTheLedgerIsAskedOnceAboutFilesThatStay(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	for i := range 1200 {
+		y.write(fmt.Sprintf("%d.csv", i), "x")
+	}
+	y.scan()
+	y.scan() // now it is told that they are known
+	asked := y.book.unknown
+	ask := func(want int, why string) {
+		t.Helper()
+		y.scan()
+		if got := y.book.unknown - asked; got != want {
+			t.Errorf("%s: asked %d times, want %d", why, got, want)
+		}
+		asked = y.book.unknown
+	}
+	ask(0, "nothing has changed")
+	y.write("7.csv", "other")
+	must(t, os.Rename(y.path("8.csv"), y.path("new.csv")))
+	ask(1, "two are new")
+	if len(y.book.files) != 1202 {
+		t.Errorf("%d files", len(y.book.files))
+	}
+	must(t, os.Remove(y.path("9.csv")))
+	ask(1, "the two landed")
+	ask(0, "nothing has changed")
+	y.Recheck()
+	ask(3, "jobs have changed")
+	ask(0, "nothing has changed")
+	y.clock.pass(2 * time.Hour)
+	ask(3, "it is time to say that they are still there")
+}
+
+// cpu is the processor time this process has used: on a busy machine it tells more than the time that passed.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
