@@ -197,11 +197,12 @@ func (p *proxy) answers(c io.Writer, d io.Reader) {
 			return
 		}
 		p.gate.RLock() // waits while answers are kept back
-		p.gate.RUnlock()
 		if !p.deaf.Load() {
-			if _, err := c.Write(buf[:n]); err != nil {
-				return
-			}
+			_, err = c.Write(buf[:n])
+		}
+		p.gate.RUnlock()
+		if err != nil {
+			return
 		}
 	}
 }
