@@ -43,6 +43,7 @@ type Outbox struct {
 	decoder *zstd.Decoder
 
 	mu       sync.Mutex
+	only     []int64 // parents to deliver for; nil: all
 	couriers map[string]*courier
 	changed  chan struct{} // rings Run when the destinations were set anew
 }
@@ -89,6 +90,27 @@ func (o *Outbox) SetDestinations(ds []Destination) {
 	case o.changed <- struct{}{}:
 	default:
 	}
+}
+
+// Only restricts delivery to the lots of some parents (at most 200): a one-shot run delivers its own entries and
+// leaves the rest to the daemon. Call it before Run.
+func (o *Outbox) Only(parents ...int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.only = parents
+}
+
+// mine is the condition, with its arguments, on the batches that this outbox delivers.
+func (o *Outbox) mine() (condition string, args []any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.only == nil {
+		return "", nil
+	}
+	for _, id := range o.only {
+		args = append(args, id)
+	}
+	return " AND b.parent IN " + store.In(len(args)), args
 }
 
 // Run delivers until ctx ends; then it lets what is under way finish within grace and returns.

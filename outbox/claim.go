@@ -60,8 +60,10 @@ func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, ne
 	c.mu.Lock()
 	most := passBatches + len(c.busy)
 	c.mu.Unlock()
+	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
-		WHERE b.destination = ? AND b.state = 'ready' AND b.due <= ? ORDER BY b.id LIMIT ?`, c.name, store.Millis(now), most)
+		WHERE b.destination = ? AND b.state = 'ready' AND b.due <= ?`+mine+` ORDER BY b.id LIMIT ?`,
+		slices.Concat([]any{c.name, store.Millis(now)}, args, []any{most})...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim messages: %w", err)
 	}
@@ -94,8 +96,9 @@ func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, ne
 // nextDue is how long until the next waiting batch is due.
 func (c *courier) nextDue(ctx context.Context, now time.Time) time.Duration {
 	var due *int64
-	err := c.out.db.Reader(ctx).QueryRow(`SELECT min(due) FROM batches WHERE destination = ? AND state = 'ready' AND due > ?`,
-		c.name, store.Millis(now)).Scan(&due)
+	mine, args := c.out.mine()
+	err := c.out.db.Reader(ctx).QueryRow(`SELECT min(b.due) FROM batches b WHERE b.destination = ? AND b.state = 'ready' AND b.due > ?`+mine,
+		append([]any{c.name, store.Millis(now)}, args...)...).Scan(&due)
 	if err != nil || due == nil {
 		return idle
 	}
@@ -218,8 +221,10 @@ func (c *courier) nextTrial(ctx context.Context) (*leased, int, error) {
 
 // oneFrom leases the first ready batch with an id of at least from, due or not: nil when there is none.
 func (c *courier) oneFrom(ctx context.Context, from int64) (*leased, error) {
+	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
-		WHERE b.destination = ? AND b.state = 'ready' AND b.id >= ? ORDER BY b.id LIMIT 1`, c.name, from)
+		WHERE b.destination = ? AND b.state = 'ready' AND b.id >= ?`+mine+` ORDER BY b.id LIMIT 1`,
+		append([]any{c.name, from}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("choose a message to try: %w", err)
 	}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"waybill/config"
+	"waybill/jobs"
+	"waybill/jobs/query"
+	"waybill/outbox"
+	"waybill/outbox/amqp"
+	"waybill/outbox/file"
+	"waybill/outbox/rest"
+	"waybill/watcher"
+	"waybill/watcher/local"
+)
+
+// A landscape is what a configuration says, compiled: nothing of it runs yet.
+type landscape struct {
+	config       *config.Config
+	jobs         *jobs.Set
+	destinations []outbox.Destination
+	connections  map[string]*query.Connection
+}
+
+// builder compiles a configuration and gathers all mistakes.
+type builder struct {
+	c        *config.Config
+	now      func() time.Time
+	out      *landscape
+	mistakes config.Problems
+}
+
+func build(c *config.Config, now func() time.Time) (*landscape, config.Problems) {
+	b := &builder{c: c, now: now, out: &landscape{config: c, jobs: &jobs.Set{}, connections: map[string]*query.Connection{}}}
+	b.connections()
+	b.jobs()
+	b.destinations()
+	if len(b.mistakes) > 0 {
+		return nil, append(b.mistakes.Sort(), b.close()...)
+	}
+	return b.out, nil
+}
+
+// close ends what was opened before a mistake was found; nothing has used it.
+func (b *builder) close() config.Problems {
+	_ = b.out.close()
+	return nil
+}
+
+func (b *builder) mistake(path, text string) {
+	b.mistakes = append(b.mistakes, b.c.Locate(path, text))
+}
+
+func (b *builder) connections() {
+	for _, item := range b.c.Connections {
+		o := *item.Options.(*query.Options)
+		if isBroker(o.URL) {
+			continue // destinations of kind amqp read its URL
+		}
+		c, err := query.Open(o)
+		if err != nil {
+			b.mistake("connections."+item.Name+".url", err.Error())
+			continue
+		}
+		b.out.connections[item.Name] = c
+	}
+}
+
+func isBroker(url string) bool {
+	return len(url) >= 4 && url[:4] == "amqp"
+}
+
+func (b *builder) jobs() {
+	zone, err := time.LoadLocation(b.c.Zone)
+	if err != nil {
+		b.mistake("zone", fmt.Sprintf("%q is no zone: write for example Europe/Paris", b.c.Zone))
+		zone = time.UTC
+	}
+	kinds := map[string]string{}
+	for _, d := range b.c.Destinations {
+		kinds[d.Name] = d.Kind
+	}
+	for _, item := range b.c.Jobs {
+		plan, problems := jobs.Compile(item.Name, *item.Options.(*jobs.Options),
+			jobs.Environment{Zone: zone, Destinations: kinds, Config: item.Digest})
+		for _, p := range problems {
+			b.mistake("jobs."+item.Name+"."+p.Path, p.Text)
+		}
+		if plan != nil {
+			b.out.jobs.Plans = append(b.out.jobs.Plans, plan)
+		}
+	}
+}
+
+func (b *builder) destinations() {
+	for _, item := range b.c.Destinations {
+		o := item.Common.(*outbox.Options).WithDefaults()
+		target := b.target(item, o)
+		b.out.destinations = append(b.out.destinations, outbox.Destination{
+			Name: item.Name, Target: target, Options: o, Judge: b.out.jobs.Judge,
+		})
+	}
+}
+
+// target makes the target of a destination, by its kind.
+func (b *builder) target(item config.Item, o outbox.Options) outbox.Target {
+	at := "destinations." + item.Name + "."
+	if o.Unknown.Ask != nil && item.Kind != "http" {
+		b.mistake(at+"unknown.ask", "goes with http: "+item.Kind+" cannot be asked; write repeat or hold")
+		return nil
+	}
+	switch k := item.Options.(type) {
+	case *rest.Options:
+		question := b.question(at, o.Unknown.Ask)
+		t, problems := rest.New(*k, rest.Limits{Timeout: o.Timeout, Concurrency: o.Concurrency}, question, b.now)
+		for _, p := range problems {
+			b.mistake(at+p.Path, p.Text)
+		}
+		return t
+	case *amqp.Options:
+		options := *k
+		if options.Connection != "" {
+			options.URL = b.brokerURL(at, options.Connection)
+		}
+		t, problems := amqp.New(options, amqp.Limits{Timeout: o.Timeout}, b.now)
+		for _, p := range problems {
+			b.mistake(at+p.Path, p.Text)
+		}
+		return t
+	case *file.Options:
+		options := *k
+		if options.Folder != "" && !filepath.IsAbs(options.Folder) {
+			options.Folder = b.absolute(options.Folder)
+		}
+		t, problems := file.New(options, file.Limits{Concurrency: o.Concurrency}, b.now)
+		for _, p := range problems {
+			b.mistake(at+p.Path, p.Text)
+		}
+		return t
+	}
+	panic("waybill: a kind of destination in the registry has no case in build.go: " + item.Kind)
+}
+
+func (b *builder) brokerURL(at, connection string) string {
+	c := config.Find(b.c.Connections, connection)
+	if c == nil {
+		return "" // reported where the reference stands
+	}
+	url := c.Options.(*query.Options).URL
+	if !isBroker(url) {
+		b.mistake(at+"amqp.connection", "connection "+connection+" leads to no broker: its url begins with amqp:// or amqps://")
+	}
+	return url
+}
+
+func (b *builder) question(at string, ask *outbox.Ask) *rest.Question {
+	if ask == nil {
+		return nil
+	}
+	applied, err := jobs.CompileAnswer(ask.Applied)
+	if err != nil {
+		b.mistake(at+"unknown.ask.applied", err.Error())
+		return nil
+	}
+	return &rest.Question{Get: ask.Get, Applied: applied}
+}
+
+// absolute is a path of the configuration, which starts where the configuration lies.
+func (b *builder) absolute(path string) string { return absolute(b.c, path) }
+
+func absolute(c *config.Config, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	full, err := filepath.Abs(filepath.Join(c.Folder, path))
+	if err != nil {
+		return path
+	}
+	return full
+}
+
+// source makes the source of an item, by its kind.
+func (l *landscape) source(item config.Item, now func() time.Time, log *slog.Logger) (watcher.Source, error) {
+	switch k := item.Options.(type) {
+	case *local.Options:
+		o := *k
+		o.Path = absolute(l.config, o.Path)
+		return local.New(o, *item.Common.(*watcher.Settings), now, log.With("source", item.Name))
+	}
+	panic("waybill: a kind of source in the registry has no case in build.go: " + item.Kind)
+}
+
+// companions are the rules of the jobs that receive from a source.
+func (l *landscape) companions(source string) (list []watcher.Companion) {
+	for _, p := range l.jobs.Plans {
+		r := p.Options().Receive
+		if r == nil || r.Source != source || r.Companion == "" {
+			continue
+		}
+		list = append(list, watcher.Companion{Name: r.Companion, Files: func(path string) bool { return p.Takes(source, path) }})
+	}
+	return list
+}
+
+// ask runs the query of a job on one of the connections.
+func (l *landscape) ask(ctx context.Context, connection, text string, from, to time.Time) (*jobs.Rows, func() error, error) {
+	c := l.connections[connection]
+	if c == nil {
+		return nil, nil, fmt.Errorf("there is no connection %s", connection)
+	}
+	r, err := c.Rows(ctx, text, from, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &jobs.Rows{Columns: r.Columns, All: r.Rows}, r.Close, nil
+}
+
+// close ends connections and targets.
+func (l *landscape) close() error {
+	var errs []error
+	for _, c := range l.connections {
+		errs = append(errs, c.Close())
+	}
+	for _, d := range l.destinations {
+		if c, ok := d.Target.(io.Closer); ok {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// data is the folder of the ledger, absolute.
+func (l *landscape) data() string {
+	folder, err := filepath.Abs(l.config.Data)
+	if err != nil {
+		return l.config.Data
+	}
+	return cmp.Or(folder, l.config.Data)
+}

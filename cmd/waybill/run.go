@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"waybill/jobs"
+	"waybill/ledger"
+	"waybill/store"
+)
+
+func (p *program) runOnce() *cobra.Command {
+	o := runOptions{}
+	c := &cobra.Command{
+		Use:   "run JOB [FILE…]",
+		Short: "Run one job now, with files or for its next window, and wait for the last confirmation",
+		Long: `Runs one job now through the same ledger as the daemon: a file that was processed before is not processed again. It
+waits until every message is confirmed or set aside; --wait bounds that. It may run beside the daemon, which then does the work.
+Without FILE a scheduled job works the window that ends now.
+
+Exit codes: 0 all delivered, or nothing to do because it already was; 1 error; 2 wrong arguments or configuration;
+3 rejects or dead letters; 4 held; 5 accepted but not yet delivered.`,
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(c *cobra.Command, list []string) error { return p.run(c.Context(), list[0], list[1:], o) },
+	}
+	c.Flags().DurationVar(&o.wait, "wait", 0, "wait no longer than this for the last confirmation (0: as long as it takes)")
+	c.Flags().StringVar(&o.at, "at", "", "of a scheduled job: work the window that is due then (RFC 3339), instead of now")
+	return c
+}
+
+type runOptions struct {
+	wait time.Duration
+	at   string
+}
+
+func (p *program) run(ctx context.Context, job string, files []string, o runOptions) error {
+	l, err := p.load(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.close() }() // the process ends
+	plan := l.jobs.Plan(job)
+	if plan == nil {
+		return usage("there is no job %s in %s", job, p.file)
+	}
+	if (len(files) == 0) != (plan.Options().Schedule != nil) {
+		if len(files) == 0 {
+			return usage("job %s works files: name one, waybill run %s FILE", job, job)
+		}
+		return usage("job %s works windows of its query: run it without files", job)
+	}
+	log := p.logger(l.config.Log)
+	i, err := p.open(ctx, l.data(), log)
+	if err != nil {
+		return err
+	}
+	r := &runner{instance: i, land: &swap{cur: l}, plan: plan, options: o}
+	r.worker = i.worker(r.land)
+	err = r.do(ctx, files)
+	return errors.Join(err, i.close())
+}
+
+// A runner is one `waybill run`.
+type runner struct {
+	*instance
+	land    *swap
+	plan    *jobs.Plan
+	worker  *jobs.Worker
+	options runOptions
+	entries []int64
+}
+
+func (r *runner) do(ctx context.Context, files []string) error {
+	if len(files) == 0 {
+		if err := r.tick(ctx); err != nil {
+			return err
+		}
+	}
+	for _, name := range files {
+		if err := r.land1(ctx, name); err != nil {
+			return err
+		}
+	}
+	if r.options.wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.options.wait)
+		defer cancel()
+	}
+	err := r.follow(ctx)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return r.report(context.WithoutCancel(ctx))
+}
+
+// land1 puts one file into the ledger. The version tells this landing from others, so that what was
+// processed is recognised by its content, not by where it lies.
+func (r *runner) land1(ctx context.Context, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return exit{exitUsage, err}
+	}
+	defer func() { _ = f.Close() }() // only read
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return usage("%s is not a regular file", name)
+	}
+	_, entries, err := r.ledger.Land(ctx, ledger.Arrival{
+		Source: jobs.ManualSource + r.plan.Name(), Path: filepath.Base(name), Kind: ledger.Manual, Size: info.Size(), ModTime: info.ModTime(),
+		Version: fmt.Sprintf("run %d", r.p.now().UnixNano()),
+	}, f)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		r.entries = append(r.entries, e.ID)
+	}
+	return nil
+}
+
+func (r *runner) tick(ctx context.Context) error {
+	at := r.p.now()
+	if r.options.at != "" {
+		var err error
+		if at, err = time.Parse(time.RFC3339, r.options.at); err != nil {
+			return usage("--at %s is no instant: write for example 2026-11-21T15:00:00+01:00", r.options.at)
+		}
+	}
+	e, err := r.worker.Tick(ctx, r.plan, at.Truncate(time.Second))
+	r.entries = append(r.entries, e.ID)
+	return err
+}
+
+// follow returns when all entries have come to an end: it works and delivers them itself when no other process is at
+// work in the data folder, else it looks on, and takes over when that process ends.
+func (r *runner) follow(ctx context.Context) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	bar := r.progress()
+	defer bar.done()
+	for {
+		x, err := r.db.TryExecutor("waybill run " + r.plan.Name())
+		var held *store.HeldError
+		if err != nil && !errors.As(err, &held) {
+			return err
+		}
+		if x != nil {
+			defer x.Release()
+			return r.execute(ctx, bar)
+		}
+		over, err := r.over(ctx, bar)
+		if over || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// execute works and delivers the runner's own entries, and no others.
+func (r *runner) execute(ctx context.Context, bar *bar) error {
+	r.outbox.Only(r.entries...)
+	r.outbox.SetDestinations(r.land.now().destinations)
+	stages, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	failed := make(chan error, 1)
+	wg.Go(func() {
+		if err := r.outbox.Run(stages, grace); err != nil {
+			failed <- err
+		}
+	})
+	wg.Go(func() { r.watchProgress(stages, bar) })
+	for {
+		if err := r.worker.Work(ctx, r.entries...); err != nil {
+			return err
+		}
+		if _, err := r.worker.Settle(ctx); err != nil {
+			return err
+		}
+		over, err := r.over(ctx, bar)
+		if over || err != nil {
+			return err
+		}
+		if err := r.pause(ctx, failed); err != nil {
+			return err
+		}
+	}
+}
+
+// pause returns when there may be something to do.
+func (r *runner) pause(ctx context.Context, failed <-chan error) error {
+	settled, end := r.db.Watch("settled")
+	defer end()
+	timer := time.NewTimer(50 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-failed:
+		return err
+	case <-r.db.Failed():
+		return r.db.Err()
+	case <-settled:
+	case <-timer.C:
+	}
+	return nil
+}
+
+// over reports whether nothing more will happen to the entries by itself.
+func (r *runner) over(ctx context.Context, _ *bar) (bool, error) {
+	over := true
+	for _, id := range r.entries {
+		e, err := r.ledger.Entry(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		switch e.State {
+		case ledger.Received, ledger.Working, ledger.Accepted:
+			over = false
+		}
+	}
+	return over, nil
+}
+
+// report prints what became of the entries and returns the exit code.
+func (r *runner) report(ctx context.Context) error {
+	code := exitDone
+	var shown []ledger.Entry
+	for _, id := range r.entries {
+		e, err := r.ledger.Entry(ctx, id)
+		if err != nil {
+			return err
+		}
+		shown = append(shown, e)
+		code = max(code, codeOf(e))
+	}
+	if err := r.p.entries(shown); err != nil {
+		return err
+	}
+	if code == exitDone {
+		return nil
+	}
+	return exit{code: code}
+}
+
+func codeOf(e ledger.Entry) int {
+	switch e.State {
+	case ledger.Delivered, ledger.Duplicate:
+		if e.Rejects > 0 {
+			return exitRejects
+		}
+		return exitDone
+	case ledger.Held:
+		return exitHeld
+	case ledger.Rejected, ledger.Failed, ledger.Cancelled:
+		return exitRejects
+	}
+	return exitPending
+}

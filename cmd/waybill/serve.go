@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"waybill/jobs"
+	"waybill/ledger"
+	"waybill/outbox"
+	"waybill/store"
+	"waybill/watcher"
+)
+
+// grace is how long running work may take to finish once the daemon is told to stop.
+const grace = 20 * time.Second
+
+func (p *program) serve() *cobra.Command {
+	var wait bool
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon",
+		Long: `Runs the daemon until it is told to stop (SIGTERM or Ctrl-C): it watches, works and delivers. SIGHUP, or waybill reload, loads the
+configuration anew if it is valid. Under systemd it reports that it is ready, its status, and feeds the watchdog.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return p.runServe(c.Context(), wait) },
+	}
+	c.Flags().BoolVar(&wait, "wait", false, "when another process is at work in the data folder, wait for it to end")
+	return c
+}
+
+func (p *program) runServe(ctx context.Context, wait bool) error {
+	l, err := p.load(ctx)
+	if err != nil {
+		return err
+	}
+	log := p.logger(l.config.Log)
+	i, err := p.open(ctx, l.data(), log)
+	if err != nil {
+		return errors.Join(err, l.close())
+	}
+	d := &daemon{instance: i, land: &swap{cur: l}, watchers: map[string]*watching{}}
+	err = d.execute(ctx, wait)
+	return errors.Join(err, i.close(), d.land.now().close())
+}
+
+// A daemon is the running stages.
+type daemon struct {
+	*instance
+	land   *swap
+	worker *jobs.Worker
+
+	mu       sync.Mutex
+	watchers map[string]*watching // by source
+	wg       sync.WaitGroup       // of the watchers
+}
+
+// watching is one running watcher.
+type watching struct {
+	watcher *watcher.Watcher
+	stop    context.CancelFunc
+	digest  string // of the source's configuration
+}
+
+// execute takes the executor's lock and runs all stages until ctx ends or one fails.
+func (d *daemon) execute(ctx context.Context, wait bool) error {
+	x, err := d.acquire(ctx, wait)
+	if err != nil {
+		return err
+	}
+	defer x.Release()
+	d.worker = d.instance.worker(d.land)
+	d.outbox.SetDestinations(d.land.now().destinations)
+
+	// Intake stops first; what runs may finish; then the rest ends.
+	stages, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	stage := func(name string, run func(context.Context) error) {
+		wg.Go(func() {
+			if err := run(stages); err != nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	stage("work", d.worker.Run)
+	stage("deliver", func(ctx context.Context) error { return d.outbox.Run(ctx, grace) })
+	stage("follow other processes", d.db.FollowOthers)
+	stage("carry out commands", d.commands)
+	stage("keep house", d.housekeeping)
+	stage("tell status", d.tell)
+	intake, stopIntake := context.WithCancel(stages)
+	d.watch(intake)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	d.notify("READY=1\nSTATUS=ready")
+	d.log.Info("ready", "version", buildVersion(), "data", d.db.Folder(), "jobs", len(d.land.now().jobs.Plans))
+	d.until(ctx, stages, intake, hup)
+	d.notify("STOPPING=1")
+	stopIntake()
+	d.wg.Wait()
+	cancel(nil)
+	wg.Wait()
+	if err := d.db.Err(); err != nil {
+		return err
+	}
+	if err := context.Cause(stages); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	d.log.Info("stopped")
+	return nil
+}
+
+// until returns when ctx ends or a stage fails; meanwhile it reloads at SIGHUP.
+func (d *daemon) until(ctx, stages, intake context.Context, hup <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-stages.Done():
+			return
+		case <-d.db.Failed():
+			return
+		case <-hup:
+			if _, err := d.reload(intake); err != nil {
+				d.log.Error("the new configuration is not loaded, the old one stays in force", "error", err)
+			}
+		}
+	}
+}
+
+// acquire takes the executor's lock, waiting for it if told so.
+func (d *daemon) acquire(ctx context.Context, wait bool) (*store.Executor, error) {
+	told := false
+	for {
+		x, err := d.db.TryExecutor("waybill serve")
+		var held *store.HeldError
+		if !errors.As(err, &held) || !wait {
+			if err != nil {
+				return nil, fmt.Errorf("%w: stop it, or start with --wait", err)
+			}
+			return x, nil
+		}
+		if !told {
+			d.log.Info("waiting for another process to end", "holder", held.Error())
+			told = true
+		}
+		timer := time.NewTimer(200 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// watch starts a watcher for each source that has none yet, and stops those whose source is gone or changed.
+func (d *daemon) watch(ctx context.Context) {
+	l := d.land.now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	keep := map[string]string{}
+	for _, item := range l.config.Sources {
+		keep[item.Name] = item.Digest
+	}
+	for name, w := range d.watchers {
+		if keep[name] != w.digest {
+			w.stop()
+			delete(d.watchers, name)
+		}
+	}
+	for _, item := range l.config.Sources {
+		if d.watchers[item.Name] != nil {
+			continue
+		}
+		src, err := l.source(item, d.p.now, d.log)
+		if err != nil {
+			d.log.Error("cannot watch a source", "source", item.Name, "error", err)
+			continue
+		}
+		closable, end := d.db.Watch(ledger.TopicClosable)
+		w := watcher.New(item.Name, src, d.ledger, d.ledger, watcher.Options{
+			Poll: item.Common.(*watcher.Settings).Poll, Companions: l.companions(item.Name), Closable: closable,
+			Wanted: func(path string) bool { return d.wanted(item.Name, path) }, Now: d.p.now, Log: d.log,
+		})
+		child, stop := context.WithCancel(ctx)
+		d.watchers[item.Name] = &watching{watcher: w, stop: stop, digest: item.Digest}
+		d.wg.Go(func() {
+			defer end()
+			if err := w.Run(child); err != nil {
+				d.log.Error("a source is not watched", "source", item.Name, "error", err)
+			}
+		})
+	}
+}
+
+// wanted reports whether a job takes the name.
+func (d *daemon) wanted(source, path string) bool {
+	for _, p := range d.land.now().jobs.Plans {
+		if p.Takes(source, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// reload loads the configuration anew and puts it in force, if it is valid and takes nothing away that has work pending.
+func (d *daemon) reload(intake context.Context) (string, error) {
+	d.notify("RELOADING=1\nMONOTONIC_USEC=" + monotonic())
+	defer d.notify("READY=1")
+	l, err := d.p.load(intake)
+	if err != nil {
+		return "", err
+	}
+	if err := d.mayReplace(intake, l); err != nil {
+		return "", errors.Join(err, l.close())
+	}
+	changes := describe(d.land.now().config, l.config)
+	old := d.land.set(l)
+	d.worker.SetJobs(l.jobs)
+	d.outbox.SetDestinations(l.destinations)
+	d.watch(intake)
+	d.log.Info("the configuration was loaded anew", "changes", changes)
+	// Deliveries under way finish with the old targets, so these are closed a little later.
+	time.AfterFunc(2*grace, func() { _ = old.close() })
+	return changes, nil
+}
+
+// mayReplace refuses a configuration in which something with work pending is gone and does not say drain.
+func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
+	waiting, err := d.outbox.Waiting(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for name, w := range waiting {
+		if w.Batches > 0 && !l.has(name) && d.land.now().has(name) {
+			errs = append(errs, fmt.Errorf("destination %s is gone, but %d messages wait for it: keep it until they are delivered (drain: true)", name, w.Messages))
+		}
+	}
+	open, err := d.ledger.List(ctx, ledger.Filter{States: []ledger.State{ledger.Received, ledger.Working, ledger.Held}, Limit: 1000})
+	if err != nil {
+		return err
+	}
+	told := map[string]bool{}
+	for _, e := range open {
+		if l.jobs.Plan(e.Job) == nil && !told[e.Job] {
+			told[e.Job] = true
+			errs = append(errs, fmt.Errorf("job %s is gone, but #%d waits for it: keep it until that is done, or cancel it", e.Job, e.ID))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l *landscape) has(destination string) bool {
+	for _, d := range l.destinations {
+		if d.Name == destination {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"strings"
+
+	"waybill/config"
+)
+
+// warning says what a change would do to identities and keys: files that are known become new, orders that were sent
+// get new keys.
+func warning(c config.Change) string {
+	if c.Section != "jobs" && c.Section != "destinations" {
+		return ""
+	}
+	if c.What == config.Removed || c.What == config.Added {
+		return ""
+	}
+	for _, e := range c.Edits {
+		switch {
+		case strings.HasPrefix(e.Path, "identity.by"):
+			return "files that are known today would be new again"
+		case strings.HasPrefix(e.Path, "send") && (strings.Contains(e.Path, ".key") || strings.HasSuffix(e.Path, ".to")):
+			return "messages would get new keys: what is sent again would not be recognised by its receiver"
+		case strings.HasPrefix(e.Path, "send") && strings.Contains(e.Path, ".body"):
+			return "the key of a message depends on its body: changed bodies get new keys"
+		}
+	}
+	return ""
+}
