@@ -127,11 +127,18 @@ func (m *memory) only(ctx context.Context, ids []int64) ([]Entry, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	ids = ids[:min(len(ids), setSize)]
 	return m.claim(ctx, len(ids), func(r store.Reader, _ int) ([]Entry, error) {
-		places, args := set(ids)
-		return entries(r, `SELECT `+entryColumns+` FROM entries e WHERE e.id IN `+places+` AND e.state IN ('received', 'working') AND e.due <= ?
-			ORDER BY e.id`, append(args, store.Millis(m.now()))...)
+		var list []Entry
+		for chunk := range chunks(ids) {
+			places, args := set(chunk)
+			more, err := entries(r, `SELECT `+entryColumns+` FROM entries e WHERE e.id IN `+places+` AND e.state IN ('received', 'working')
+				AND e.due <= ? ORDER BY e.id`, append(args, store.Millis(m.now()))...)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, more...)
+		}
+		return list, nil
 	})
 }
 

@@ -29,6 +29,7 @@ func (l *Ledger) Land(ctx context.Context, a Arrival, r io.Reader) (File, []Entr
 	if err != nil {
 		return File{}, nil, fmt.Errorf("land %s from %s: %w", Shown(a.Path), a.Source, err)
 	}
+	a.Size = in.Size // what a source says beforehand may be a guess
 	failpoint.Hit("ledger/landing")
 	g := landing{ledger: l, arrival: a, incoming: in, blank: blank.blank}
 	err = l.db.Tx(ctx, g.run)
