@@ -10,7 +10,7 @@ import (
 //
 //	:method, :path, :query    rest: method, escaped path (appended to the URL), encoded query
 //	:routing_key, :exchange   amqp
-//	:name, :marker            file: name below the folder, marker's name
+//	:name, :marker, :exists   file: name below the folder, marker's name, what to do with a name that is taken
 //	:content-type             any: media type of the body
 //
 // Others are sent as HTTP or AMQP headers.

@@ -174,6 +174,9 @@ func (p *pass) report(ctx context.Context, i int, r Receipt, err error) {
 	if !errors.As(err, &e) {
 		e = &Error{Fault: FaultUnavailable, Err: err}
 	}
+	if e.Untried {
+		return
+	}
 	p.failed(id, at, e, now)
 }
 

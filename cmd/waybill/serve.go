@@ -14,7 +14,6 @@ import (
 
 	"waybill/jobs"
 	"waybill/ledger"
-	"waybill/outbox"
 	"waybill/store"
 	"waybill/watcher"
 )
