@@ -289,6 +289,7 @@ func (c *compiler) bounds(at string, o *Field, f *field) {
 		}
 		f.pattern = p
 	}
+	f.limited = f.low != nil || f.high != nil || f.length != nil || f.pattern != nil || f.oneOf != nil
 	if o.Default != "" {
 		if o.Required {
 			c.problem(at+".default", "does not go with required: a field with a default is never missing")
@@ -305,23 +306,23 @@ func (c *compiler) bounds(at string, o *Field, f *field) {
 func (f *field) literal(text string) (canon []byte, bad string) {
 	g := *f
 	g.number = number{point: '.'}
-	cell := formats.Cell{Kind: formats.Text, Bytes: []byte(text)}
+	kind, cell := formats.Text, []byte(text)
 	if f.tree {
-		cell.Kind = formats.Tree
-		if _, err := decodeJSON(cell.Bytes); err != nil {
+		kind = formats.Tree
+		if _, err := decodeJSON(cell); err != nil {
 			return nil, "is not JSON"
 		}
 	}
 	if f.kind == expression.KindBoolean && (text == "true" || text == "false") {
-		return cell.Bytes, ""
+		return cell, ""
 	}
 	var m maker
-	canon, bad = m.canonical(&g, cell)
+	canon, bad = m.canonical(&g, kind, cell)
 	if bad != "" && f.timely() {
 		l := *f.layout
 		l.format, l.steps = isoStrftime(f.kind), ""
 		g.layout = &l
-		if iso, failed := m.canonical(&g, cell); failed == "" {
+		if iso, failed := m.canonical(&g, kind, cell); failed == "" {
 			return iso, ""
 		}
 	}

@@ -2,11 +2,8 @@ package jobs
 
 import (
 	"crypto/sha256"
-	"errors"
-	"net/url"
 
 	"waybill/formats"
-	"waybill/jobs/expression"
 	"waybill/outbox"
 )
 
@@ -135,127 +132,6 @@ func (r *run) body(route *route, f *frame) (spot, error) {
 	return spot{from, len(p.bytes)}, err
 }
 
-// address makes the key and the headers of a message. All its text stands together, so that it costs one allocation.
-func (r *run) address(route *route, f *frame, d *draft) (err error) {
-	p := &r.pending
-	d.named = len(route.key) > 0
-	from := len(p.text)
-	r.hash.start(r.p.name, route.name)
-	r.text = r.text[:0]
-	if d.named {
-		if err = r.key(route.key, f); err != nil {
-			return err
-		}
-		sum := sha256.Sum256(p.bytes[d.body.from:d.body.to])
-		r.hash.bytes(sum[:])
-	} else {
-		r.hash.text(r.in.Entry.Identity)
-		r.hash.number(r.number)
-	}
-	if r.in.Anew {
-		r.hash.number(int64(r.in.Entry.Run))
-	}
-	p.text = r.hash.appendUUID(p.text)
-	d.key = spot{from, len(p.text)}
-	if d.named {
-		p.text = append(p.text, r.text...)
-		p.spots = append(p.spots, spot{d.key.to, len(p.text)})
-	}
-	err = r.address2(route, f)
-	d.end = len(p.text)
-	return err
-}
-
-// key adds the parts of a key to the hash, and its text, parts separated by /, to r.text.
-func (r *run) key(parts []*source, f *frame) (err error) {
-	var nested hasher
-	for i, s := range parts {
-		if i > 0 {
-			r.text = append(r.text, '/')
-		}
-		from := len(r.text)
-		there := false
-		if r.text, there, err = r.appendText(r.text, s, f); err != nil {
-			return err
-		}
-		if !there || len(r.text) == from {
-			return &fault{field: s.path, reason: "is empty: a key must say which message this is"}
-		}
-		if len(parts) == 1 {
-			r.hash.bytes(r.text)
-			return nil
-		}
-		nested.bytes(r.text[from:])
-	}
-	r.hash.bytes(nested.parts)
-	return nil
-}
-
-// address2 appends the headers that vary.
-func (r *run) address2(route *route, f *frame) (err error) {
-	p := &r.pending
-	for i := range route.headers {
-		h := &route.headers[i]
-		if h.constant {
-			if h.name == ":name" {
-				r.file = h.fixed
-			}
-			continue
-		}
-		from := len(p.text)
-		if p.text, err = r.header(p.text, h, f); err != nil {
-			return err
-		}
-		if h.name == ":name" && route.marked {
-			r.file = string(p.text[from:])
-		}
-		p.spots = append(p.spots, spot{from, len(p.text)})
-	}
-	if len(route.query) > 0 {
-		from := len(p.text)
-		if p.text, err = r.query(p.text, route.query, f); err != nil {
-			return err
-		}
-		p.spots = append(p.spots, spot{from, len(p.text)})
-	}
-	return nil
-}
-
-func (r *run) header(dst []byte, h *header, f *frame) ([]byte, error) {
-	if h.value != nil {
-		dst, _, err := r.appendText(dst, h.value, f)
-		return dst, err
-	}
-	if h.name == ":marker" {
-		r.beside["name"] = r.file
-		defer delete(r.beside, "name") // elsewhere it may be a field
-	}
-	env, err := r.env(h.needs, f)
-	if err != nil {
-		return dst, err
-	}
-	return h.template.Append(dst, env)
-}
-
-func (r *run) query(dst []byte, list []header, f *frame) ([]byte, error) {
-	for i := range list {
-		text, there, err := r.appendText(r.text[:0], list[i].value, f)
-		r.text = text[:0]
-		if err != nil {
-			return dst, err
-		}
-		if !there {
-			continue
-		}
-		if len(dst) > 0 && i > 0 {
-			dst = append(dst, '&')
-		}
-		dst = append(append(dst, list[i].name...), '=')
-		dst = append(dst, url.QueryEscape(string(text))...)
-	}
-	return dst, nil
-}
-
 func (r *run) uniqueKey(f *frame) error {
 	r.hash.start(r.p.name, "")
 	r.text = r.text[:0]
@@ -348,7 +224,7 @@ func (r *run) send(at *cursor, rec draftRecord, out bool) error {
 	route := r.p.routes[d.route]
 	body := p.bytes[d.body.from:d.body.to:d.body.to]
 	if route.each != "record" {
-		return r.row2(d.route, body, cells)
+		return r.writeRow(d.route, body, cells)
 	}
 	text := string(p.text[d.key.from:d.end])
 	m := outbox.Message{Key: text[:d.key.to-d.key.from], Headers: r.headers[:0], Body: body, Size: int64(len(body)), Record: rec.number, Judge: route.judge}
@@ -365,84 +241,4 @@ func (r *run) send(at *cursor, rec draftRecord, out bool) error {
 	r.messages++
 	r.rendered = Rendered{Route: d.route, Name: route.name, Message: m}
 	return r.emit(&r.rendered)
-}
-
-// fill appends the headers of a route; piece gives those that vary, in order.
-func (route *route) fill(list []outbox.Header, piece func() string) []outbox.Header {
-	for i := range route.headers {
-		h := &route.headers[i]
-		if h.constant {
-			list = append(list, outbox.Header{Name: h.name, Value: h.fixed})
-		} else {
-			list = append(list, outbox.Header{Name: h.name, Value: piece()})
-		}
-	}
-	if len(route.query) > 0 {
-		list = append(list, outbox.Header{Name: ":query", Value: piece()})
-	}
-	return list
-}
-
-var errAborted = errors.New("the file is given up")
-
-// cells renders the columns of one row.
-func (r *run) cells(route *route, f *frame) error {
-	p := &r.pending
-	for i := range route.columns {
-		c := &route.columns[i]
-		from := len(p.bytes)
-		kind, err := r.cell(c, f)
-		if err != nil {
-			return err
-		}
-		p.cells = append(p.cells, cell{kind, spot{from, len(p.bytes)}})
-	}
-	return nil
-}
-
-// cell appends the text of a column to the pending bytes and returns its kind.
-func (r *run) cell(c *column, f *frame) (kind formats.Kind, err error) {
-	p := &r.pending
-	if s := c.value; s.fixed || s.ref != nil && c.format == "" && !s.ref.field().nested() {
-		there := false
-		p.bytes, there, err = r.appendText(p.bytes, s, f)
-		switch {
-		case !there:
-			return formats.Absent, err
-		case s.fixed:
-			return formats.Text, err
-		}
-		return kindOfCell(s.ref.field().kind), err
-	}
-	v, err := r.eval(c.value, f)
-	if err != nil || v == nil {
-		return formats.Absent, err
-	}
-	if c.format != "" {
-		p.bytes, err = expression.Format(p.bytes, c.format, v)
-		return formats.Text, err
-	}
-	switch v.(type) {
-	case []any, map[string]any:
-		p.bytes, err = expression.AppendJSON(p.bytes, v)
-		return formats.Tree, err
-	case int64, float64, expression.Decimal:
-		kind = formats.Number
-	case bool:
-		kind = formats.Bool
-	default:
-		kind = formats.Text
-	}
-	p.bytes, err = expression.AppendText(p.bytes, v)
-	return kind, err
-}
-
-func kindOfCell(k expression.Kind) formats.Kind {
-	switch k {
-	case expression.KindInteger, expression.KindDecimal, expression.KindNumber:
-		return formats.Number
-	case expression.KindBoolean:
-		return formats.Bool
-	}
-	return formats.Text
 }

@@ -32,6 +32,7 @@ type field struct {
 	pattern   *regexp.Regexp
 	oneOf     [][]byte
 	yes, no   [][]byte
+	limited   bool // any of low, high, length, pattern, oneOf
 	layout    *layout
 	program   *expression.Program // computed
 	needs     needs
@@ -65,47 +66,54 @@ type fault struct {
 func (f *fault) Error() string { return "field " + f.field + ": " + f.reason }
 
 // absent reports whether the cell holds nothing for a field, whatever its type.
-func (f *field) absent(c formats.Cell) bool {
-	switch c.Kind {
+func (f *field) absent(k formats.Kind, text []byte) bool {
+	switch k {
 	case formats.Absent:
 		return true
 	case formats.Null:
 		return !f.tree || f.kind != expression.KindAny
 	case formats.Text:
-		return len(c.Bytes) == 0 && !f.keep
+		return len(text) == 0 && !f.keep
 	}
 	return false
 }
 
-// make checks one cell. On a fault the value is not set.
-func (m *maker) make(f *field, c formats.Cell) (value, *fault) {
+// make checks one cell and puts the value into v. On a fault v is not set.
+func (m *maker) make(f *field, c *formats.Cell, v *value) *fault {
+	text := c.Bytes
 	if c.Kind == formats.Text && f.trim {
-		c.Bytes = trimSpace(c.Bytes)
+		text = trimSpace(text)
 	}
-	if f.absent(c) {
+	v.set, v.rows = false, nil
+	if f.absent(c.Kind, text) {
 		if f.fallback != nil {
-			return *f.fallback, nil
+			*v = *f.fallback
+		} else if f.required {
+			return &fault{f.name, nil, "is missing"}
 		}
-		if f.required {
-			return value{}, &fault{f.name, nil, "is missing"}
-		}
-		return value{}, nil
+		return nil
 	}
-	if m.utf8 && !utf8.Valid(c.Bytes) {
-		return value{}, &fault{f.name, c.Bytes, "is not UTF-8"}
+	if m.utf8 && !utf8.Valid(text) {
+		return &fault{f.name, text, "is not UTF-8"}
 	}
 	if c.Kind == formats.Nested {
-		return m.nested(f, c)
+		return m.nested(f, c, v)
 	}
-	v := value{set: true}
-	var reason string
-	if v.text, reason = m.canonical(f, c); reason != "" {
-		return value{}, &fault{f.name, c.Bytes, reason}
+	if f.kind == expression.KindString && c.Kind == formats.Text {
+		v.text = text
+	} else {
+		var reason string
+		if v.text, reason = m.canonical(f, c.Kind, text); reason != "" {
+			return &fault{f.name, text, reason}
+		}
 	}
-	if reason = f.limits(c, v.text); reason != "" {
-		return value{}, &fault{f.name, c.Bytes, reason}
+	if f.limited {
+		if reason := f.limits(text, v.text); reason != "" {
+			return &fault{f.name, text, reason}
+		}
 	}
-	return v, nil
+	v.set = true
+	return nil
 }
 
 func trimSpace(b []byte) []byte {
@@ -116,68 +124,68 @@ func trimSpace(b []byte) []byte {
 }
 
 // canonical is the text of a cell as it goes on, and what is wrong with it.
-func (m *maker) canonical(f *field, c formats.Cell) (text []byte, reason string) {
+func (m *maker) canonical(f *field, k formats.Kind, cell []byte) (text []byte, reason string) {
 	if f.tree {
-		return m.treeText(f, c)
+		return m.treeText(f, k, cell)
 	}
-	if c.Kind == formats.Tree {
+	if k == formats.Tree {
 		return nil, "is a list or an object, not " + f.kind.Noun()
 	}
 	switch f.kind {
 	case expression.KindString:
-		if c.Kind == formats.Bool {
+		if k == formats.Bool {
 			return nil, "is true or false, not text"
 		}
-		return c.Bytes, ""
+		return cell, ""
 	case expression.KindInteger:
-		text, rest, ok := f.numberOf(c).integer(m.arena, c.Bytes)
+		text, rest, ok := f.numberOf(k).integer(m.arena, cell)
 		m.arena = rest
 		if !ok {
 			return nil, "is not an integer of at most 64 bits"
 		}
 		return text, ""
 	case expression.KindDecimal:
-		return m.decimal(f, c)
+		return m.decimal(f, k, cell)
 	case expression.KindNumber:
-		return m.float(f, c)
+		return m.float(f, k, cell)
 	case expression.KindBoolean:
-		return f.boolean(c)
+		return f.boolean(k, cell)
 	case expression.KindBytes:
-		return m.base64(c)
+		return m.base64(cell)
 	}
-	return m.time(f, c)
+	return m.time(f, k, cell)
 }
 
 // numberOf is how numbers are written in a cell: JSON's own have a point whatever the file says of its texts.
-func (f *field) numberOf(c formats.Cell) *number {
-	if c.Kind == formats.Number {
+func (f *field) numberOf(k formats.Kind) *number {
+	if k == formats.Number {
 		return &number{point: '.'}
 	}
 	return &f.number
 }
 
-func (m *maker) decimal(f *field, c formats.Cell) ([]byte, string) {
-	n := f.numberOf(c)
-	text, rest, ok := n.decimal(m.arena, c.Bytes)
+func (m *maker) decimal(f *field, k formats.Kind, cell []byte) ([]byte, string) {
+	n := f.numberOf(k)
+	text, rest, ok := n.decimal(m.arena, cell)
 	m.arena = rest
 	if ok {
 		return text, ""
 	}
-	if c.Kind == formats.Number { // an exponent
-		if d, err := expression.ParseDecimal(c.Bytes); err == nil {
+	if k == formats.Number { // an exponent
+		if d, err := expression.ParseDecimal(cell); err == nil {
 			return []byte(d.String()), ""
 		}
 	}
 	return nil, "is not a decimal number written with " + strconv.QuoteRune(rune(n.point))
 }
 
-func (m *maker) float(f *field, c formats.Cell) ([]byte, string) {
-	text, rest, ok := f.numberOf(c).decimal(m.arena, c.Bytes)
+func (m *maker) float(f *field, k formats.Kind, cell []byte) ([]byte, string) {
+	text, rest, ok := f.numberOf(k).decimal(m.arena, cell)
 	m.arena = rest
 	if ok {
 		return text, ""
 	}
-	v, err := strconv.ParseFloat(string(c.Bytes), 64)
+	v, err := strconv.ParseFloat(string(cell), 64)
 	if err != nil || v != v || v-v != 0 {
 		return nil, "is not a number"
 	}
@@ -186,14 +194,14 @@ func (m *maker) float(f *field, c formats.Cell) ([]byte, string) {
 	return m.arena[at:], ""
 }
 
-func (f *field) boolean(c formats.Cell) ([]byte, string) {
-	if c.Kind == formats.Bool {
-		return c.Bytes, ""
+func (f *field) boolean(k formats.Kind, cell []byte) ([]byte, string) {
+	if k == formats.Bool {
+		return cell, ""
 	}
-	if holds(f.yes, c.Bytes) {
+	if holds(f.yes, cell) {
 		return []byte("true"), ""
 	}
-	if holds(f.no, c.Bytes) {
+	if holds(f.no, cell) {
 		return []byte("false"), ""
 	}
 	return nil, fmt.Sprintf("is neither true (%s) nor false (%s)", bytes.Join(f.yes, []byte(", ")), bytes.Join(f.no, []byte(", ")))
@@ -203,20 +211,20 @@ func holds(list [][]byte, text []byte) bool {
 	return slices.ContainsFunc(list, func(b []byte) bool { return bytes.Equal(b, text) })
 }
 
-func (m *maker) base64(c formats.Cell) ([]byte, string) {
+func (m *maker) base64(cell []byte) ([]byte, string) {
 	at := len(m.arena)
-	m.arena = slices.Grow(m.arena, len(c.Bytes))
-	if _, err := base64.StdEncoding.Strict().Decode(m.arena[at:at+base64.StdEncoding.DecodedLen(len(c.Bytes))], c.Bytes); err != nil {
+	m.arena = slices.Grow(m.arena, len(cell))
+	if _, err := base64.StdEncoding.Strict().Decode(m.arena[at:at+base64.StdEncoding.DecodedLen(len(cell))], cell); err != nil {
 		return nil, "is not base64"
 	}
-	return c.Bytes, ""
+	return cell, ""
 }
 
-func (m *maker) time(f *field, c formats.Cell) ([]byte, string) {
-	if c.Kind != formats.Text {
+func (m *maker) time(f *field, k formats.Kind, cell []byte) ([]byte, string) {
+	if k != formats.Text {
 		return nil, "is not " + f.kind.Noun() + " written as text"
 	}
-	t, ok := f.layout.parse(c.Bytes)
+	t, ok := f.layout.parse(cell)
 	if !ok || t.Year() < 0 || t.Year() > 9999 {
 		return nil, "is not " + f.kind.Noun() + " written as " + f.layout.shown(f.kind)
 	}
@@ -243,14 +251,14 @@ func (l *layout) shown(k expression.Kind) string {
 }
 
 // treeText is the JSON text of whatever the cell holds.
-func (m *maker) treeText(f *field, c formats.Cell) ([]byte, string) {
-	text := c.Bytes
-	switch c.Kind {
+func (m *maker) treeText(f *field, k formats.Kind, cell []byte) ([]byte, string) {
+	text := cell
+	switch k {
 	case formats.Null:
 		text = []byte("null")
 	case formats.Text:
 		at := len(m.arena)
-		m.arena = appendString(m.arena, c.Bytes)
+		m.arena = appendString(m.arena, cell)
 		text = m.arena[at:]
 	}
 	switch {
@@ -263,7 +271,7 @@ func (m *maker) treeText(f *field, c formats.Cell) ([]byte, string) {
 }
 
 // limits checks min, max, length, pattern and one_of; text is canonical.
-func (f *field) limits(c formats.Cell, text []byte) string {
+func (f *field) limits(cell, text []byte) string {
 	if f.low != nil && f.order(text, f.low) < 0 {
 		return "is less than " + string(f.low)
 	}
@@ -275,7 +283,7 @@ func (f *field) limits(c formats.Cell, text []byte) string {
 			return fmt.Sprintf("has %d characters, not %s", n, f.length)
 		}
 	}
-	if f.pattern != nil && !f.pattern.Match(c.Bytes) {
+	if f.pattern != nil && !f.pattern.Match(cell) {
 		return "does not match " + f.pattern.String()
 	}
 	if f.oneOf != nil && !holds(f.oneOf, text) {
@@ -301,26 +309,28 @@ func (f *field) order(a, b []byte) int {
 }
 
 // nested checks the elements of a list, or the fields of an object.
-func (m *maker) nested(f *field, c formats.Cell) (value, *fault) {
+func (m *maker) nested(f *field, c *formats.Cell, v *value) *fault {
 	if f.length != nil && !f.length.holds(int64(len(c.Rows))) {
-		return value{}, &fault{f.name, nil, fmt.Sprintf("has %d elements, not %s", len(c.Rows), f.length)}
+		return &fault{f.name, nil, fmt.Sprintf("has %d elements, not %s", len(c.Rows), f.length)}
 	}
-	v := value{set: true, rows: m.newRows(len(c.Rows))}
+	v.text, v.rows = nil, m.newRows(len(c.Rows))
 	for i, cells := range c.Rows {
 		v.rows[i] = m.newRow(len(f.fields))
 		for j := range f.fields {
 			g := &f.fields[j]
-			var bad *fault
-			if v.rows[i][j], bad = m.make(g, cells[g.cell]); bad != nil {
-				bad.field = f.name + "." + bad.field
-				if f.kind == expression.KindList {
-					bad.field = fmt.Sprintf("%s[%d]%s", f.name, i+1, bad.field[len(f.name):])
-				}
-				return value{}, bad
+			bad := m.make(g, &cells[g.cell], &v.rows[i][j])
+			if bad == nil {
+				continue
 			}
+			bad.field = f.name + "." + bad.field
+			if f.kind == expression.KindList {
+				bad.field = fmt.Sprintf("%s[%d]%s", f.name, i+1, bad.field[len(f.name):])
+			}
+			return bad
 		}
 	}
-	return v, nil
+	v.set = true
+	return nil
 }
 
 func (m *maker) newRow(n int) []value {

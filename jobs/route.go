@@ -132,8 +132,8 @@ func (c *compiler) routes(list []Send) {
 
 func (c *compiler) route(path string, o *Send, r *route) {
 	if c.plan.reader.none {
-		if o.Each == "record" || o.Each == "window" {
-			c.problem(path+".each", "read: none has no records: leave it out")
+		if o.Each == "window" {
+			c.problem(path+".each", "window goes with query")
 		}
 		r.each = "file"
 	}
@@ -206,7 +206,7 @@ func (c *compiler) kind(path string, o *Send, r *route) {
 	if kind == "amqp" && o.RoutingKey == "" {
 		c.problem(path+".routing_key", "is missing: without one no queue gets the message")
 	}
-	if kind == "file" && r.each == "record" && !strings.Contains(o.Name, "{") {
+	if kind == "file" && r.each == "record" && o.Name != "" && !strings.Contains(o.Name, "{") {
 		c.problem(path+".name", "is the same for every record: write a field into it, or each: file")
 	}
 }

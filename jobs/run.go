@@ -194,15 +194,10 @@ func (r *run) read() error {
 // readAll works the records of one file.
 func (r *run) readAll(records iter.Seq2[*formats.Record, error]) error {
 	for rec, err := range records {
-		var bad *formats.RecordError
-		switch {
-		case err == nil:
+		if err == nil {
 			err = r.step(rec)
-		case errors.As(err, &bad):
-			r.records++
-			r.reject(bad.Record, bad.Line, fault{bad.Field, []byte(bad.Value), bad.Reason})
-			r.group.unreadable(r, bad.Line)
-			err = nil
+		} else {
+			err = r.badRecord(err)
 		}
 		if err == nil && r.rejects.enough() {
 			err = errEnough
@@ -214,6 +209,18 @@ func (r *run) readAll(records iter.Seq2[*formats.Record, error]) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// badRecord rejects a record that cannot be read; other errors it returns.
+func (r *run) badRecord(err error) error {
+	var bad *formats.RecordError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	r.records++
+	r.reject(bad.Record, bad.Line, fault{bad.Field, []byte(bad.Value), bad.Reason})
+	r.group.unreadable(r, bad.Line)
 	return nil
 }
 
@@ -302,9 +309,9 @@ func (r *run) fill(list []int) {
 		var bad *fault
 		switch {
 		case f.cell >= 0:
-			r.row[i], bad = r.make.make(f, r.source.Cells[f.cell])
+			bad = r.make.make(f, &r.source.Cells[f.cell], &r.row[i])
 		case len(r.faults) == 0:
-			r.row[i], bad = r.compute(f)
+			bad = r.compute(f, &r.row[i])
 		default:
 			r.row[i] = value{}
 		}
@@ -315,32 +322,33 @@ func (r *run) fill(list []int) {
 }
 
 // compute makes the value of a computed field.
-func (r *run) compute(f *field) (value, *fault) {
+func (r *run) compute(f *field, v *value) *fault {
 	env, err := r.env(f.needs, &r.base)
 	if err != nil {
-		return value{}, &fault{f.name, nil, err.Error()}
+		return &fault{f.name, nil, err.Error()}
 	}
-	v, err := f.program.Eval(env)
+	got, err := f.program.Eval(env)
 	switch {
 	case err != nil:
-		return value{}, &fault{f.name, nil, err.Error()}
-	case v == nil:
-		return r.make.make(f, formats.Cell{})
+		return &fault{f.name, nil, err.Error()}
+	case got == nil:
+		return r.make.make(f, &formats.Cell{}, v)
 	}
 	at := len(r.make.arena)
 	if f.tree {
-		r.make.arena, err = expression.AppendJSON(r.make.arena, v)
+		r.make.arena, err = expression.AppendJSON(r.make.arena, got)
 	} else {
-		r.make.arena, err = canonical(r.make.arena, v, f.kind)
+		r.make.arena, err = canonical(r.make.arena, got, f.kind)
 	}
-	text := r.make.arena[at:]
+	*v = value{text: r.make.arena[at:]}
 	if err != nil {
-		return value{}, &fault{f.name, nil, err.Error()}
+		return &fault{f.name, nil, err.Error()}
 	}
-	if reason := f.limits(formats.Cell{Bytes: text}, text); reason != "" {
-		return value{}, &fault{f.name, text, reason}
+	if reason := f.limits(v.text, v.text); reason != "" {
+		return &fault{f.name, v.text, reason}
 	}
-	return value{set: true, text: text}, nil
+	v.set = true
+	return nil
 }
 
 // beside are the names beside the fields.

@@ -10,6 +10,8 @@ import (
 	"waybill/outbox"
 )
 
+var errAborted = errors.New("the file is given up")
+
 // sink writes the file of one route with `each: file` or `window`. The encoder pulls rows while the run pushes them, so it runs
 // as a coroutine: resume lets it take one row.
 type sink struct {
@@ -65,8 +67,8 @@ func (r *run) sink(i int) (*sink, error) {
 	return r.sinks[i], nil
 }
 
-// row2 hands one record to the file of its route: its columns, or the whole of it as one JSON value.
-func (r *run) row2(route int, body []byte, cells []cell) error {
+// writeRow hands one record to the file of its route: its columns, or the whole of it as one JSON value.
+func (r *run) writeRow(route int, body []byte, cells []cell) error {
 	s, err := r.sink(route)
 	if err != nil {
 		return err

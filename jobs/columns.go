@@ -1,0 +1,68 @@
+package jobs
+
+import (
+	"waybill/formats"
+	"waybill/jobs/expression"
+)
+
+// cells renders the columns of one row.
+func (r *run) cells(route *route, f *frame) error {
+	p := &r.pending
+	for i := range route.columns {
+		c := &route.columns[i]
+		from := len(p.bytes)
+		kind, err := r.cell(c, f)
+		if err != nil {
+			return err
+		}
+		p.cells = append(p.cells, cell{kind, spot{from, len(p.bytes)}})
+	}
+	return nil
+}
+
+// cell appends the text of a column to the pending bytes and returns its kind.
+func (r *run) cell(c *column, f *frame) (kind formats.Kind, err error) {
+	p := &r.pending
+	if s := c.value; s.fixed || s.ref != nil && c.format == "" && !s.ref.field().nested() {
+		there := false
+		p.bytes, there, err = r.appendText(p.bytes, s, f)
+		switch {
+		case !there:
+			return formats.Absent, err
+		case s.fixed:
+			return formats.Text, err
+		}
+		return kindOfCell(s.ref.field().kind), err
+	}
+	v, err := r.eval(c.value, f)
+	if err != nil || v == nil {
+		return formats.Absent, err
+	}
+	if c.format != "" {
+		p.bytes, err = expression.Format(p.bytes, c.format, v)
+		return formats.Text, err
+	}
+	switch v.(type) {
+	case []any, map[string]any:
+		p.bytes, err = expression.AppendJSON(p.bytes, v)
+		return formats.Tree, err
+	case int64, float64, expression.Decimal:
+		kind = formats.Number
+	case bool:
+		kind = formats.Bool
+	default:
+		kind = formats.Text
+	}
+	p.bytes, err = expression.AppendText(p.bytes, v)
+	return kind, err
+}
+
+func kindOfCell(k expression.Kind) formats.Kind {
+	switch k {
+	case expression.KindInteger, expression.KindDecimal, expression.KindNumber:
+		return formats.Number
+	case expression.KindBoolean:
+		return formats.Bool
+	}
+	return formats.Text
+}
