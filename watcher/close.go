@@ -17,6 +17,7 @@ const (
 
 // closing closes files until ctx ends: when told that some may be, when one is due again, and every Poll.
 func (w *Watcher) closing(ctx context.Context) {
+	closable := w.opts.Closable
 	for {
 		next, err := w.closeAll(ctx)
 		if ctx.Err() != nil {
@@ -28,7 +29,10 @@ func (w *Watcher) closing(ctx context.Context) {
 		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
-		case <-w.opts.Closable:
+		case _, ok := <-closable:
+			if !ok {
+				closable = nil
+			}
 		case <-timer.C:
 		}
 		timer.Stop()

@@ -29,7 +29,7 @@ type scan struct {
 }
 
 // ScanOnce looks at everything the source holds, and returns when what it found complete has landed. Errors of single
-// files are in the ledger's notes and in Status.
+// files are in the ledger's notes and in Status. Not to be called while Run runs.
 func (w *Watcher) ScanOnce(ctx context.Context) error {
 	if err := w.check(); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (s *scan) see(ctx context.Context, f File) error {
 	case f.Skip != "" && !wanted:
 		return nil // neither readable nor asked for
 	case f.Skip != "":
-		s.note(f, "never taken: "+f.Skip, 0)
+		s.note(f, "not taken: "+f.Skip, 0)
 	case !wanted:
 		s.note(f, "no job takes this name", 0)
 	case !s.w.known.has(f.Path, f.Version):

@@ -239,7 +239,7 @@ func TestWhatNobodyWantsIsLeftAndNoted(t *testing.T) {
 	for path, n := range y.book.notes {
 		got[path] = n.Reason
 	}
-	want := map[string]string{"notes.txt": "no job takes this name", "link.csv": "never taken: symbolic link"}
+	want := map[string]string{"notes.txt": "no job takes this name", "link.csv": "not taken: symbolic link"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

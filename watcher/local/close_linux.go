@@ -172,22 +172,30 @@ func (c *closing) remove() error {
 	}
 	defer dir.Close()
 	hidden := ".waybill-" + strings.ReplaceAll(content(c.f.Version), " ", "-") + ".tmp"
-	err = c.check(dir, name)
-	switch {
-	case err == nil:
-		failpoint.Hit("local/moving")
-		if err := rename(dir, name, dir, hidden); err != nil {
-			return err
-		}
-		failpoint.Hit("local/moved")
-		if err := c.putBack(dir, hidden, dir, name); err != nil {
-			return err
-		}
-	case !errors.Is(err, fs.ErrNotExist):
+	// One that was left by a crash comes first: it may even be another version, caught and not put back any more.
+	if err := c.unlink(dir, hidden, name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := c.check(dir, name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	failpoint.Hit("local/moving")
+	if err := rename(dir, name, dir, hidden); err != nil {
+		return err
+	}
+	failpoint.Hit("local/moved")
+	return c.unlink(dir, hidden, name)
+}
+
+// unlink deletes hidden if it is the version to close, and puts it back under name if it is not.
+func (c *closing) unlink(dir *os.File, hidden, name string) error {
+	if err := c.putBack(dir, hidden, dir, name); err != nil {
 		return err
 	}
 	c.s.changed(path.Dir(c.f.Path))
-	if err := unix.Unlinkat(int(dir.Fd()), hidden, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := unix.Unlinkat(int(dir.Fd()), hidden, 0); err != nil {
 		return &os.PathError{Op: "delete", Path: name, Err: err}
 	}
 	return nil

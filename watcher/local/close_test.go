@@ -205,9 +205,26 @@ func TestADeletedFileIsGoneAndLeavesNoTrace(t *testing.T) {
 		}
 	}
 	b.write("b.csv", "x")
-	b.close(b.listed("b.csv"), done)
+	f = b.listed("b.csv")
+	b.close(f, done)
 	if left, err := os.ReadDir(b.dir); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+func TestAVersionThatWasCaughtByMistakeIsPutBackAfterACrash(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, deleting)
+	b.write("a.csv", "read")
+	f := b.listed("a.csv")
+	hidden := ".waybill-" + strings.ReplaceAll(content(f.Version), " ", "-") + ".tmp"
+	b.write("b.csv", "unread")
+	must(t, os.Rename(b.path("b.csv"), b.path(hidden)))
+	if _, err := b.Close(context.Background(), f, done); !errors.Is(err, watcher.ErrChanged) {
+		t.Errorf("got %v", err)
+	}
+	if b.read("a.csv") != "read" || b.read("a.1.csv") != "unread" {
+		t.Error("deleted what nobody read")
 	}
 }
 

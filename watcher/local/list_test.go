@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
@@ -140,6 +141,22 @@ func TestEveryNewFileHintsAtALook(t *testing.T) {
 	<-hints
 	cancel()
 	for range hints {
+	}
+}
+
+func TestAnOverflowOfEventsHintsAtALook(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	hints, err := b.Hints(ctx)
+	must(t, err)
+	b.hints.Errors <- fsnotify.ErrEventOverflow
+	<-hints
+	cancel()
+	for range hints {
+	}
+	if n := b.log.count("WARN"); n != 0 {
+		t.Errorf("warned %d times", n)
 	}
 }
 

@@ -145,7 +145,7 @@ type meta struct {
 
 func newMeta(st *unix.Stat_t) meta {
 	return meta{
-		dev: st.Dev, ino: st.Ino, nlink: uint64(st.Nlink), mode: st.Mode, size: st.Size, //nolint // Nlink's type differs by architecture
+		dev: st.Dev, ino: st.Ino, nlink: uint64(st.Nlink), mode: st.Mode, size: st.Size,
 		mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
 	}
 }
