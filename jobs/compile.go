@@ -13,7 +13,7 @@ import (
 // Environment is what a job refers to outside itself.
 type Environment struct {
 	Zone         *time.Location    // of dates that name none; nil: UTC
-	Destinations map[string]string // kind by name (rest, amqp, file); nil: not checked
+	Destinations map[string]string // kind by name (http, amqp, file); nil: not checked
 	Config       string            // digest of the job's configuration, kept with its entries
 }
 

@@ -104,7 +104,7 @@ send:
 		"send[0].to: there is no destination nowhere; there are bus, erp, folder",
 		"send[1].when: *",
 		"send[1].key: *",
-		"send[1].routing_key: does not go with erp, which is a destination of kind rest",
+		"send[1].routing_key: does not go with erp, which is a destination of kind http",
 		"send[1].path: *",
 		"send[1].body.=what: is no directive: there are =each and =when; a key that starts with = cannot be written",
 		"send[1].body.a: *",
@@ -133,7 +133,7 @@ send: [{to: erp}, {to: folder, each: window, name: x.csv, columns: [{title: A, v
 
 func TestCompileReportsEveryMistakeWithItsPath(t *testing.T) {
 	t.Parallel()
-	kinds := map[string]string{"erp": "rest", "bus": "amqp", "folder": "file"}
+	kinds := map[string]string{"erp": "http", "bus": "amqp", "folder": "file"}
 	for _, c := range wrong {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

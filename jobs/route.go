@@ -193,10 +193,10 @@ func (c *compiler) kind(path string, o *Send, r *route) {
 		return
 	}
 	for _, k := range []struct{ key, kinds, value string }{
-		{"method", "rest", o.Method}, {"path", "rest", o.Path}, {"query", "rest", strings.Repeat("x", len(o.Query))},
-		{"success", "rest", o.Success}, {"capture", "rest", strings.Repeat("x", len(o.Capture))},
+		{"method", "http", o.Method}, {"path", "http", o.Path}, {"query", "http", strings.Repeat("x", len(o.Query))},
+		{"success", "http", o.Success}, {"capture", "http", strings.Repeat("x", len(o.Capture))},
 		{"routing_key", "amqp", o.RoutingKey}, {"exchange", "amqp", o.Exchange},
-		{"headers", "rest amqp", strings.Repeat("x", len(o.Headers))},
+		{"headers", "http amqp", strings.Repeat("x", len(o.Headers))},
 		{"name", "file", o.Name}, {"exists", "file", o.Exists}, {"marker", "file", o.Marker},
 	} {
 		if k.value != "" && !slices.Contains(strings.Fields(k.kinds), kind) {
