@@ -30,7 +30,7 @@ func checkEncoding(path, name string) []Problem {
 	case name == "" || slices.Contains(known, lower):
 		return nil
 	case slices.Contains(laterEncodings, lower):
-		return []Problem{{path, fmt.Sprintf("%s is not read yet: today there are %s", name, strings.Join(known, " and "))}}
+		return []Problem{{path, fmt.Sprintf("%s is not there yet: today there are %s", name, strings.Join(known, " and "))}}
 	}
 	return []Problem{{path, fmt.Sprintf("unknown encoding %q%s: there are %s", name, meant(lower, append(known, laterEncodings...)), strings.Join(known, " and "))}}
 }

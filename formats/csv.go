@@ -157,7 +157,8 @@ func (r *csvReading) next() (bool, error) {
 	}
 	for i, at := range r.at {
 		if at >= 0 {
-			r.rec.Cells[i] = Cell{Kind: Text, Bytes: s.row[at]}
+			c := &r.rec.Cells[i]
+			c.Kind, c.Bytes = Text, s.row[at]
 		}
 	}
 	return true, nil

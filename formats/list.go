@@ -70,7 +70,7 @@ func find(name string) (*format, []Problem) {
 	case name == "":
 		return nil, []Problem{{"format", "missing: write one of " + strings.Join(names, ", ")}}
 	case slices.Contains(later, name):
-		return nil, []Problem{{"format", fmt.Sprintf("%s is not read yet: today there are %s", name, strings.Join(names, ", "))}}
+		return nil, []Problem{{"format", fmt.Sprintf("%s is not there yet: today there are %s", name, strings.Join(names, ", "))}}
 	}
 	return nil, []Problem{{"format", fmt.Sprintf("unknown format %q%s: there are %s", name, meant(name, names), strings.Join(names, ", "))}}
 }

@@ -18,8 +18,8 @@ func TestProblemsOfOptions(t *testing.T) {
 	}{
 		"no format":            {Options{}, nil, []string{"format: missing: write one of csv, tsv, json, ndjson"}},
 		"unknown format":       {Options{Format: "cvs"}, nil, []string{`format: unknown format "cvs", did you mean "csv"?`}},
-		"later format":         {Options{Format: "xlsx"}, nil, []string{"format: xlsx is not read yet"}},
-		"later encoding":       {Options{Format: "csv", Encoding: "Windows-1251"}, nil, []string{"encoding: Windows-1251 is not read yet"}},
+		"later format":         {Options{Format: "xlsx"}, nil, []string{"format: xlsx is not there yet"}},
+		"later encoding":       {Options{Format: "csv", Encoding: "Windows-1251"}, nil, []string{"encoding: Windows-1251 is not there yet"}},
 		"unknown encoding":     {Options{Format: "csv", Encoding: "utf8"}, nil, []string{`encoding: unknown encoding "utf8", did you mean "utf-8"?`}},
 		"keys of others":       {Options{Format: "json", Delimiter: ";", Titles: ptr(1)}, nil, []string{"delimiter: does not go with format json, only with csv", "titles: does not go with format json, only with csv, tsv"}},
 		"records of csv":       {Options{Format: "csv", Records: "$.x"}, nil, []string{"records: does not go with format csv, only with json"}},
