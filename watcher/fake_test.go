@@ -124,7 +124,7 @@ func (b *book) Closed(_ context.Context, list []ledger.ClosedFile) error {
 }
 
 // await returns when is holds, which is asked whenever the book changes.
-func (b *book) await(t *testing.T, what string, is func() bool) {
+func (b *book) await(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	end := time.NewTimer(30 * time.Second)
 	defer end.Stop()

@@ -474,3 +474,24 @@ func cpu(b *testing.B) time.Duration {
 	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+func BenchmarkLatencyFromRenameToLanded(b *testing.B) {
+	y := newYard(b, func(o *watcher.Options) { o.Now = time.Now })
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- y.Run(ctx) }()
+	var took []time.Duration
+	for b.Loop() {
+		name := fmt.Sprint(len(took))
+		y.write(name+".part", "x")
+		from := time.Now()
+		must(b, os.Rename(y.path(name+".part"), y.path(name+".csv")))
+		y.book.await(b, "it landed", func() bool { return len(y.book.files) == len(took)+1 })
+		took = append(took, time.Since(from))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+	cancel()
+	must(b, <-ended)
+}
