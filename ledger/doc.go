@@ -6,22 +6,23 @@
 //
 // # States of an entry
 //
-//	   Land, Tick, Replay
-//	    │            │
-//	    │            ▼  Approve
-//	    │          held ────────┐
-//	    │            ▲          │
-//	    ▼            │ Accept   ▼
-//	duplicate        ├────── received ◄──┐ Retry, or the process was killed
-//	 rejected        │          │        │
-//	                 │          ▼ Working│ (big entries only)
-//	                 └─────── working ───┘
-//	                            │ Accept
-//	 rejected ◄─────────────────┼────────────► duplicate
-//	                            ▼
-//	                        accepted ──Finish──► failed (dead letters are open)
-//	                            │                   │ Finish, once they were resent or discarded
-//	                            └──────Finish───────┴───► delivered
+//	Land, Tick, Replay
+//	  │
+//	  ├──► duplicate, rejected (as the verdict's action says)
+//	  │
+//	  ├──► held ──Approve──┐      ┌── Retry, or the process was killed ──┐
+//	  │                    ▼      ▼                                      │
+//	  └──────────────────► received ──Working (big entries only)──► working
+//	                          │                                       │
+//	                          └────────────────┬──────────────────────┘
+//	                                         Accept
+//	                                           ├──► delivered (nothing to send), held, rejected, duplicate
+//	                                           ▼
+//	                                       accepted ──Finish──► delivered
+//	                                           │                    ▲
+//	                                        Finish               Finish (none is open any more)
+//	                                           └──► failed ─────────┘
+//	                                          (dead letters are open)
 //
 // Cancel leads from held, received and working to cancelled. Delivered, rejected, duplicate and cancelled are final; together
 // with failed they are terminal: nothing more happens by itself. A replay is a new entry, run n+1 of the first.
@@ -30,7 +31,7 @@
 //
 //	seen ──Land──► landed ──when all its entries are terminal──► closable ──Closed──► closed
 //
-// A file that no job takes stays landed.
+// A file that no job takes stays landed; when a job takes it later, it lands once more.
 //
 // # Killed after step N: what a restart does
 //
