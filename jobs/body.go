@@ -91,7 +91,7 @@ func (r *run) each(dst []byte, in *instruction, f *frame, null bool) (_ []byte, 
 	defer r.leave()
 	if in.elem != nil {
 		v := in.elem.value(f)
-		if !v.set {
+		if v == nil || !v.set {
 			return dst, false, nil
 		}
 		for _, row := range v.rows {

@@ -63,7 +63,8 @@ func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
 	if env.Zone == nil {
 		env.Zone = time.UTC
 	}
-	c := &compiler{env: env, plan: &Plan{name: name, options: o, config: env.Config, zone: env.Zone}}
+	problems := overlap(&o)
+	c := &compiler{problems: problems, env: env, plan: &Plan{name: name, options: o, config: env.Config, zone: env.Zone}}
 	c.start(o)
 	c.beside(o)
 	if o.Read != nil {
@@ -82,6 +83,24 @@ func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
 		return nil, c.problems
 	}
 	return c.plan, nil
+}
+
+// overlap makes a check.unique of query.window.key: rows of windows that overlap are sent once, and again when they changed.
+func overlap(o *Options) []Problem {
+	if o.Query == nil || o.Query.Window == nil {
+		return nil
+	}
+	w := o.Query.Window
+	switch {
+	case w.Key == "" && w.Back > 0:
+		return []Problem{{"query.window.key", "is missing: windows overlap, so say what tells their rows apart"}}
+	case w.Key == "":
+		return nil
+	case o.Check.Unique != nil:
+		return []Problem{{"query.window.key", "does not go with check.unique, which does the same"}}
+	}
+	o.Check.Unique = &Unique{Key: []string{w.Key}, For: max(30*24*time.Hour, 2*w.Back), Same: "skip", Other: "process"}
+	return nil
 }
 
 type compiler struct {

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -283,7 +282,7 @@ func (c *compiler) bounds(at string, o *Field, f *field) {
 		f.length = &s
 	}
 	if o.Pattern != "" {
-		p, err := regexp.Compile(o.Pattern)
+		p, err := newMatcher(o.Pattern)
 		if err != nil {
 			c.problem(at+".pattern", "%s", err)
 		}

@@ -93,6 +93,7 @@ send:
   - {to: folder, name: x.json}
   - {to: erp, each: file, key: =no, as: csv}
   - {to: erp, each: window, as: xlsx}
+  - {to: folder, each: file, name: x.csv, when: '=n > 1'}
   - {to: erp, success: '=response.statis == 1', capture: {id: response.body.id}}
 `, []string{
 		`receive.files[0]: "/x" is no pattern: write a name such as orders_*.csv, relative to the source's folder`,
@@ -118,14 +119,16 @@ send:
 		"send[5].columns: are missing: csv needs them",
 		"send[6].each: window goes with query; write file for what a file holds",
 		"send[6].as: *",
-		"send[7].success: *",
-		"send[7].capture.id: *",
+		"send[7].when: does not go with the file's original bytes: leave it out, or say what is written with columns, body or as",
+		"send[8].success: *",
+		"send[8].capture.id: *",
 	}},
 	{"a query's rows need a key", `
 schedule: {cron: "0 * * * *"}
-query: {connection: shop, sql: select 1}
+query: {connection: shop, sql: select 1, window: {back: 10m}}
 send: [{to: erp}, {to: folder, each: window, name: x.csv, columns: [{title: A, value: =a +}]}]
 `, []string{
+		"query.window.key: is missing: windows overlap, so say what tells their rows apart",
 		"send[0].key: is missing: rows of a query have no place of their own, so say what identifies one",
 		"send[1].columns[0].value: *",
 	}},

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -29,7 +28,7 @@ type field struct {
 	number    number
 	low, high []byte // canonical, nil: open
 	length    *span
-	pattern   *regexp.Regexp
+	pattern   *matcher
 	oneOf     [][]byte
 	yes, no   [][]byte
 	limited   bool // any of low, high, length, pattern, oneOf
@@ -283,7 +282,7 @@ func (f *field) limits(cell, text []byte) string {
 			return fmt.Sprintf("has %d characters, not %s", n, f.length)
 		}
 	}
-	if f.pattern != nil && !f.pattern.Match(cell) {
+	if f.pattern != nil && !f.pattern.matches(cell) {
 		return "does not match " + f.pattern.String()
 	}
 	if f.oneOf != nil && !holds(f.oneOf, text) {

@@ -12,6 +12,7 @@ import (
 // Bounds of grouping, which holds one group, and eight bytes for every group that was.
 const (
 	mostGroup  = 8 << 20 // bytes of one group
+	mostTaken  = 200_000 // values of one group
 	mostGroups = 1 << 20 // whose keys are remembered for apart: reject
 )
 
@@ -86,8 +87,8 @@ func (g *grouping) add(r *run) error {
 		line[j] = g.make.copy(r.row[i])
 	}
 	g.rows = append(g.rows, line)
-	if len(g.make.arena)+64*len(g.make.values) > 16*mostGroup || len(g.make.arena) > mostGroup {
-		return &formats.FileError{Line: g.at[0].line, Offset: -1, Reason: fmt.Sprintf("the group that starts here is larger than %d MiB", mostGroup>>20)}
+	if len(g.make.arena) > mostGroup || len(g.make.values) > mostTaken {
+		return &formats.FileError{Line: g.at[0].line, Offset: -1, Reason: fmt.Sprintf("the group that starts here has more than %d values or %d MiB", mostTaken, mostGroup>>20)}
 	}
 	return nil
 }

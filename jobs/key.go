@@ -9,12 +9,12 @@ import (
 
 // Keys of messages are UUIDs made from a SHA-256 over parts, each preceded by its length as eight bytes, big-endian.
 //
-//	with key:     "1", job, route, the parts of the key, SHA-256 of the body
+//	with key:     "1", job, route, key, SHA-256 of the body
 //	without:      "1", job, route, identity of the entry, number of the record
 //	one for all:  "1", job, route, identity of the entry, "0"
 //
-// and at the end, for what is rendered anew (a re-render, a corrected resend), the run's number. The parts of a key are
-// preceded by their count, so that no two lists give the same bytes. A route is its destination's name, and for the second
+// and at the end, for what is rendered anew (a re-render, a corrected resend), the run's number. A key of several parts is one
+// part, in which each of its own is preceded by its length too. A route is its destination's name, and for the second
 // route of a job to one destination name#2. The first 16 bytes of the sum carry version 8 and the variant of RFC 9562.
 
 // keyVersion is the first part: another derivation would be another version.
@@ -60,4 +60,16 @@ func (h *hasher) appendUUID(dst []byte) []byte {
 	hex.Encode(b[24:36], sum[10:16])
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
 	return append(dst, b[:]...)
+}
+
+// CorrectedKey is the key of a message whose body a person corrected, in the given run of its entry. It differs from that of
+// the message as it was, and the same correction gives the same key again.
+func CorrectedKey(key string, run int, body []byte) string {
+	var h hasher
+	h.text(keyVersion)
+	h.text(key)
+	sum := sha256.Sum256(body)
+	h.bytes(sum[:])
+	h.number(int64(run))
+	return string(h.appendUUID(nil))
 }

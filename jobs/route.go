@@ -75,9 +75,13 @@ func (c *compiler) check(o Check) {
 	}
 	if o.Unique != nil {
 		u := &unique{same: first(o.Unique.Same, "skip"), other: first(o.Unique.Other, "reject")}
-		u.key = c.keys("check.unique.key", o.Unique.Key)
-		if len(u.key) == 0 && len(o.Unique.Key) == 0 {
-			c.problem("check.unique.key", "is missing")
+		path := "check.unique.key"
+		if q := c.plan.options.Query; q != nil && q.Window != nil && q.Window.Key != "" {
+			path = "query.window.key"
+		}
+		u.key = c.keys(path, o.Unique.Key)
+		if len(o.Unique.Key) == 0 {
+			c.problem(path, "is missing")
 		}
 		c.plan.unique = u
 	}
@@ -156,6 +160,9 @@ func (c *compiler) route(path string, o *Send, r *route) {
 	c.kind(path, o, r)
 	c.headers(path, o, r, scope)
 	c.content(path, o, r)
+	if o.When != "" && r.each != "record" && r.encoder == nil && !c.plan.reader.none {
+		c.problem(path+".when", "does not go with the file's original bytes: leave it out, or say what is written with columns, body or as")
+	}
 	r.judge = c.judge(path, o)
 }
 

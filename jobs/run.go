@@ -355,7 +355,7 @@ func (r *run) compute(f *field, v *value) *fault {
 func (p *Plan) beside(in *Input) map[string]any {
 	e, f := &in.Entry, &in.File
 	b := map[string]any{
-		"entry": map[string]any{"number": e.ID, "run": int64(e.Run), "job": e.Job, "received": e.Received},
+		"entry": map[string]any{"number": e.ID, "run": int64(e.Run), "job": e.Job, "received": p.zoned(e.Received)},
 	}
 	if p.options.Schedule != nil {
 		b["window"] = map[string]any{"from": p.zoned(e.Since), "to": p.zoned(e.Till)}

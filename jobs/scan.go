@@ -180,8 +180,8 @@ func compare(a, b []byte) int {
 }
 
 func compareDigits(a, b []byte) int {
-	wholeA, fracA, _ := bytes.Cut(a, []byte{'.'})
-	wholeB, fracB, _ := bytes.Cut(b, []byte{'.'})
+	wholeA, fracA := cutPoint(a)
+	wholeB, fracB := cutPoint(b)
 	if len(wholeA) != len(wholeB) {
 		return len(wholeA) - len(wholeB)
 	}
@@ -189,4 +189,13 @@ func compareDigits(a, b []byte) int {
 		return c
 	}
 	return bytes.Compare(bytes.TrimRight(fracA, "0"), bytes.TrimRight(fracB, "0"))
+}
+
+func cutPoint(a []byte) (whole, fraction []byte) {
+	for i, c := range a {
+		if c == '.' {
+			return a[:i], a[i+1:]
+		}
+	}
+	return a, nil
 }

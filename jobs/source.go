@@ -26,16 +26,17 @@ type ref struct {
 
 func (r *ref) field() *field { return r.fields[len(r.fields)-1] }
 
-func (r *ref) value(f *frame) value {
+// value is the field's value at a frame; nil when an object on the way is absent.
+func (r *ref) value(f *frame) *value {
 	for range r.up {
 		f = f.up
 	}
-	v := f.row[r.path[0]]
+	v := &f.row[r.path[0]]
 	for _, i := range r.path[1:] {
 		if !v.set {
-			return value{}
+			return nil
 		}
-		v = v.rows[0][i]
+		v = &v.rows[0][i]
 	}
 	return v
 }
@@ -63,7 +64,7 @@ func (r *run) eval(s *source, f *frame) (any, error) {
 func (r *run) truth(s *source, f *frame) (bool, error) {
 	if s.ref != nil && s.ref.field().kind == expression.KindBoolean {
 		v := s.ref.value(f)
-		return v.set && len(v.text) == 4, nil
+		return v != nil && v.set && len(v.text) == 4, nil
 	}
 	env, err := r.env(s.needs, f)
 	if err == nil {
@@ -99,7 +100,7 @@ func (r *run) appendJSON(dst []byte, s *source, f *frame, null bool) (out []byte
 		return appendString(dst, s.literal), true, nil
 	case s.ref != nil:
 		v := s.ref.value(f)
-		if !v.set {
+		if v == nil || !v.set {
 			return dst, false, nil
 		}
 		return appendValue(dst, s.ref.field(), v, null), true, nil
@@ -127,7 +128,10 @@ func (r *run) appendText(dst []byte, s *source, f *frame) (out []byte, there boo
 		return append(dst, s.literal...), true, nil
 	case s.ref != nil && !s.ref.field().nested():
 		v := s.ref.value(f)
-		return append(dst, v.text...), v.set, nil
+		if v == nil || !v.set {
+			return dst, false, nil
+		}
+		return append(dst, v.text...), true, nil
 	}
 	v, err := r.eval(s, f)
 	if err != nil || v == nil {
@@ -144,7 +148,7 @@ func (f *field) nested() bool {
 }
 
 // appendValue appends a declared field as JSON, every digit as it was written.
-func appendValue(dst []byte, f *field, v value, null bool) []byte {
+func appendValue(dst []byte, f *field, v *value, null bool) []byte {
 	if f.tree {
 		return append(dst, v.text...)
 	}
@@ -183,7 +187,7 @@ func appendRow(dst []byte, fields []field, row []value, null bool) []byte {
 		first = false
 		dst = append(appendString(dst, []byte(fields[i].name)), ':')
 		if row[i].set {
-			dst = appendValue(dst, &fields[i], row[i], null)
+			dst = appendValue(dst, &fields[i], &row[i], null)
 		} else {
 			dst = append(dst, "null"...)
 		}
