@@ -88,11 +88,6 @@ func (r *runner) do(ctx context.Context, files []string) error {
 			return err
 		}
 	}
-	if r.options.wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, r.options.wait)
-		defer cancel()
-	}
 	err := r.follow(ctx)
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
@@ -146,6 +141,7 @@ func (r *runner) tick(ctx context.Context) error {
 func (r *runner) follow(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	patience := r.patience()
 	bar := r.progress()
 	defer bar.done()
 	for {
@@ -165,9 +161,19 @@ func (r *runner) follow(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-patience:
+			return context.DeadlineExceeded
 		case <-tick.C:
 		}
 	}
+}
+
+// patience ends when --wait does; without it, never.
+func (r *runner) patience() <-chan time.Time {
+	if r.options.wait <= 0 {
+		return nil
+	}
+	return time.After(r.options.wait)
 }
 
 // execute works and delivers the runner's own entries, and no others.
@@ -185,9 +191,13 @@ func (r *runner) execute(ctx context.Context, bar *bar) error {
 		}
 	})
 	wg.Go(func() { r.watchProgress(stages, bar) })
+	var patience <-chan time.Time
 	for {
 		if err := r.worker.Work(ctx, r.entries...); err != nil {
 			return err
+		}
+		if patience == nil { // --wait bounds the wait for confirmations, not the work
+			patience = r.patience()
 		}
 		if _, err := r.worker.Settle(ctx); err != nil {
 			return err
@@ -196,14 +206,14 @@ func (r *runner) execute(ctx context.Context, bar *bar) error {
 		if over || err != nil {
 			return err
 		}
-		if err := r.pause(ctx, failed); err != nil {
+		if err := r.pause(ctx, patience, failed); err != nil {
 			return err
 		}
 	}
 }
 
 // pause returns when there may be something to do.
-func (r *runner) pause(ctx context.Context, failed <-chan error) error {
+func (r *runner) pause(ctx context.Context, patience <-chan time.Time, failed <-chan error) error {
 	settled, end := r.db.Watch("settled")
 	defer end()
 	timer := time.NewTimer(50 * time.Millisecond)
@@ -211,6 +221,8 @@ func (r *runner) pause(ctx context.Context, failed <-chan error) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-patience:
+		return context.DeadlineExceeded
 	case err := <-failed:
 		return err
 	case <-r.db.Failed():

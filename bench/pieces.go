@@ -1,0 +1,45 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// piece does one piece of work and prints its measurement.
+func piece(name, folder string, scale float64) error {
+	if name == "sink" {
+		return serveSink()
+	}
+	rows := func(n float64) int64 { return max(10, int64(n*scale)) }
+	var m measurement
+	var err error
+	switch name {
+	case "encode":
+		m, err = encodeFloor(folder, rows(1e6))
+	case "accept":
+		m, err = accept(folder, rows(1e6))
+	case "accept-large":
+		m, err = accept(folder, rows(30e6))
+	case "accept-small":
+		m, err = accept(folder, rows(3e5))
+	case "file":
+		m, err = toFile(folder, rows(1e6))
+	case "http":
+		m, err = toHTTP(folder, rows(1e5))
+	case "http-floor":
+		m, err = httpFloor(folder, rows(1e5))
+	case "drop":
+		m, err = drop(folder, rows(1e4))
+	case "drop-floor":
+		m, err = httpFloor(folder, rows(1e4))
+	case "latency":
+		m, err = latency(folder, int(rows(200)))
+	default:
+		err = fmt.Errorf("there is no piece %q", name)
+	}
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(m)
+}
