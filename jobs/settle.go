@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"waybill/failpoint"
 	"waybill/ledger"
 	"waybill/outbox"
 	"waybill/store"
@@ -45,11 +46,13 @@ func (w *Worker) Settle(ctx context.Context) (int, error) {
 	for i, l := range lots {
 		results[i] = ledger.Finish{Entry: l.Parent, Dead: l.Dead}
 	}
+	failpoint.Hit("jobs/settling")
 	err = w.DB.Tx(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		if err := w.Ledger.Finish(tx, results); err != nil {
 			return err
 		}
 		return w.Outbox.Finished(tx, lots)
 	})
+	failpoint.Hit("jobs/settled")
 	return len(lots), err
 }

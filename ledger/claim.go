@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"waybill/failpoint"
 	"waybill/store"
 )
 
@@ -78,6 +79,7 @@ func (l *Ledger) Working(tx *store.Tx, e Entry) error {
 	if _, err := tx.Exec(`UPDATE entries SET state = 'working', token = ? WHERE id = ?`, e.Token, e.ID); err != nil {
 		return fmt.Errorf("work #%d: %w", e.ID, err)
 	}
+	failpoint.Hit("ledger/working")
 	return nil
 }
 

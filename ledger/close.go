@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"waybill/failpoint"
 	"waybill/store"
 )
 
@@ -244,6 +245,7 @@ func (l *Ledger) Closed(ctx context.Context, list []ClosedFile) error {
 					return err
 				}
 			}
+			failpoint.Hit("ledger/closing")
 			return nil
 		})
 		if err != nil {

@@ -48,6 +48,7 @@ func (l *Ledger) Finish(tx *store.Tx, results []Finish) error {
 	if err := l.settle(tx, now, files); err != nil {
 		return fmt.Errorf("finish %d entries: %w", len(results), err)
 	}
+	failpoint.Hit("ledger/finished")
 	return nil
 }
 

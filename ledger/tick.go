@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"waybill/failpoint"
 	"waybill/store"
 )
 
@@ -42,6 +43,7 @@ func (l *Ledger) Tick(ctx context.Context, job string, due time.Time, window fun
 		}
 		return l.SetMark(tx, job, WindowMark, Mark{At: e.Till})
 	})
+	failpoint.Hit("ledger/ticked")
 	if err != nil {
 		return Entry{}, false, fmt.Errorf("tick of %s at %s: %w", job, name, err)
 	}

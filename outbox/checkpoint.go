@@ -172,6 +172,7 @@ func (p *pass) write(tx *store.Tx, touched map[int]bool, frame, keys []byte, dea
 			return err
 		}
 	}
+	failpoint.Hit("outbox/stored")
 	return nil
 }
 
@@ -229,6 +230,7 @@ func (p *pass) markSending(from, till int) error {
 				return err
 			}
 		}
+		failpoint.Hit("outbox/marked")
 		return nil
 	})
 }

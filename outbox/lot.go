@@ -127,6 +127,7 @@ func (l *Lot) stager(ctx context.Context) {
 	for b := range l.full {
 		if l.failure() == nil {
 			b.pack(l.out)
+			failpoint.Hit("outbox/staging")
 			err := l.out.db.Tx(ctx, func(tx *store.Tx) error {
 				if err := l.guard(tx); err != nil {
 					return err
@@ -203,6 +204,7 @@ func (l *Lot) Release(tx *store.Tx) error {
 			return err
 		}
 	}
+	failpoint.Hit("outbox/released")
 	tx.Notify(Topic)
 	return nil
 }
@@ -231,6 +233,7 @@ func (o *Outbox) DiscardStaged(ctx context.Context, parent, keep int64) error {
 				WHERE parent = ? AND token <> ? AND state = 'staged' ORDER BY id LIMIT 100)`, parent, keep)
 			return err
 		})
+		failpoint.Hit("outbox/discarded")
 		if err != nil || n == 0 {
 			return err
 		}

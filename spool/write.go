@@ -148,6 +148,7 @@ func (w *Writer) spill() error {
 	}
 	w.file, w.hash = f, sha256.New()
 	w.out = bufio.NewWriterSize(io.MultiWriter(w.hash, f), Inline)
+	failpoint.Hit("spool/begun")
 	_, err = w.out.Write(w.small.Bytes())
 	w.small = bytes.Buffer{}
 	return err

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"waybill/failpoint"
 )
 
 //go:embed migrations/*.sql
@@ -71,10 +73,12 @@ func apply(ctx context.Context, conn *sql.Conn, name string, version int) error 
 		"BEGIN IMMEDIATE", string(text),
 		fmt.Sprintf("PRAGMA application_id = %d", applicationID), fmt.Sprintf("PRAGMA user_version = %d", version), "COMMIT",
 	} {
+		failpoint.Hit("store/migrating")
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			_, back := conn.ExecContext(ctx, "ROLLBACK")
 			return errors.Join(translate(err), translate(back))
 		}
 	}
+	failpoint.Hit("store/migrated")
 	return nil
 }

@@ -86,6 +86,7 @@ func (w *writer) deliver(ctx context.Context, pieces []piece) {
 	if !marked {
 		return
 	}
+	failpoint.Hit("file/marking")
 	w.each(context.WithoutCancel(ctx), pieces, func(p *piece) { // the files are there: finish
 		if p.err == nil && p.marker != "" {
 			p.err = w.mark(p)

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"waybill/failpoint"
 	"waybill/outbox"
 )
 
@@ -151,10 +152,12 @@ func (l *line) exchange(m *outbox.Message, full bool) (answer, error) {
 		}
 		l.got, l.conn, l.begun, l.reused = false, nil, 0, false
 		watch, done := l.watch(r, m)
+		failpoint.Hit("rest/sending")
 		response, err := l.t.transport.RoundTrip(r.WithContext(l.ctx))
 		if err == nil {
 			a := l.read(response, full)
 			done()
+			failpoint.Hit("rest/answered")
 			return a, nil
 		}
 		ended := context.Cause(l.ctx) // before done, which may begin another context
