@@ -106,12 +106,13 @@ func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, in *Input) (
 	if err != nil {
 		return nil, err
 	}
-	in.Blob, err = unpack(formats.Blob{Name: in.File.Path, Reader: r, ReaderAt: r, Size: r.Size()}, p.options)
+	in.Blob, err = p.Unpack(formats.Blob{Name: in.File.Path, Reader: r, ReaderAt: r, Size: r.Size()})
 	return r.Close, err
 }
 
-// unpack undoes the job's packings. What is wrong with the packed bytes shows when they are read, as what is wrong with the file.
-func unpack(b formats.Blob, o Options) (formats.Blob, error) {
+// Unpack undoes the job's packings. What is wrong with the packed bytes shows when they are read, as what is wrong with the file.
+func (p *Plan) Unpack(b formats.Blob) (formats.Blob, error) {
+	o := p.options
 	if len(o.Unpack) == 0 {
 		return b, nil
 	}

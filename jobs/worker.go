@@ -106,7 +106,7 @@ func (w *Worker) loop(claiming, ctx context.Context, p *Plan) {
 		most = 1
 	}
 	for claiming.Err() == nil {
-		entries, err := w.Ledger.Claim(claiming, p.name, most)
+		entries, err := w.claim(claiming, p, most)
 		switch {
 		case err != nil && claiming.Err() == nil:
 			w.Log.Error("cannot claim entries", "job", p.name, "error", err)
@@ -118,6 +118,15 @@ func (w *Worker) loop(claiming, ctx context.Context, p *Plan) {
 			return
 		}
 	}
+}
+
+// claim claims entries of a job, none while it is paused.
+func (w *Worker) claim(ctx context.Context, p *Plan, most int) ([]ledger.Entry, error) {
+	paused, err := w.Ledger.IsPaused(ctx, "job/"+p.name)
+	if paused || err != nil {
+		return nil, err
+	}
+	return w.Ledger.Claim(ctx, p.name, most)
 }
 
 // wait returns when there may be work, false when ctx has ended.
