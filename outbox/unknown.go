@@ -3,6 +3,8 @@ package outbox
 import (
 	"context"
 	"errors"
+
+	"waybill/failpoint"
 )
 
 // settleUnknown sees to the messages that were handed over before a crash or an unanswered try: they are asked about
@@ -37,6 +39,7 @@ func (p *pass) ask(ctx context.Context, at place) {
 		p.add(result{place: at, at: now, err: &Error{Fault: FaultRefused, Err: errors.New("its outcome is unknown and this kind of destination cannot be asked")}})
 		return
 	}
+	failpoint.Hit("outbox/asking")
 	applied, receipt, err := asker.Ask(ctx, b.messages[at.index])
 	switch {
 	case err != nil:
