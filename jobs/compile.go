@@ -93,11 +93,11 @@ func overlap(o *Options) []Problem {
 	w := o.Query.Window
 	switch {
 	case w.Key == "" && w.Back > 0:
-		return []Problem{{"query.window.key", "is missing: windows overlap, so say what tells their rows apart"}}
+		return []Problem{{Path: "query.window.key", Text: "is missing: windows overlap, so say what tells their rows apart"}}
 	case w.Key == "":
 		return nil
 	case o.Check.Unique != nil:
-		return []Problem{{"query.window.key", "does not go with check.unique, which does the same"}}
+		return []Problem{{Path: "query.window.key", Text: "does not go with check.unique, which does the same"}}
 	}
 	o.Check.Unique = &Unique{Key: []string{w.Key}, For: max(30*24*time.Hour, 2*w.Back), Same: "skip", Other: "process"}
 	return nil
@@ -113,7 +113,7 @@ type compiler struct {
 }
 
 func (c *compiler) problem(path, format string, args ...any) {
-	c.problems = append(c.problems, Problem{path, fmt.Sprintf(format, args...)})
+	c.problems = append(c.problems, Problem{Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
 // start checks what starts the job.
@@ -263,12 +263,11 @@ func (c *compiler) condition(s *scope, path, src string) *source {
 	return c.source(s, path, p)
 }
 
+// fail reports what the language says of an expression or a template; the place in it becomes the offset.
 func (c *compiler) fail(path string, err error) {
-	var several interface{ Unwrap() []error }
-	if errors.As(err, &several) {
-		for _, e := range several.Unwrap() {
-			c.problem(path, "%s", e)
-		}
+	var e *expression.Error
+	if errors.As(err, &e) {
+		c.problems = append(c.problems, Problem{path, e.Text, e.Offset})
 		return
 	}
 	c.problem(path, "%s", err)

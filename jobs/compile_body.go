@@ -165,7 +165,9 @@ func (c *compiler) mapping(s *scope, path string, n *yaml.Node, null bool) []ins
 		key, value := n.Content[i].Value, n.Content[i+1]
 		at := path + "." + key
 		if key == "=when" {
+			before := len(c.problems)
 			in.when = c.condition(inner, at, directive(value.Value))
+			c.unshift(before, value.Value)
 			continue
 		}
 		if strings.HasPrefix(key, "=") {
@@ -179,6 +181,16 @@ func (c *compiler) mapping(s *scope, path string, n *yaml.Node, null bool) []ins
 
 // directive is an expression whose = may be left out, since nothing else can stand there.
 func directive(src string) string { return "=" + strings.TrimPrefix(src, "=") }
+
+// unshift takes the = that directive put in front out of the offsets of the problems from there on.
+func (c *compiler) unshift(from int, src string) {
+	if strings.HasPrefix(src, "=") {
+		return
+	}
+	for i := range c.problems[from:] {
+		c.problems[from+i].Offset = max(0, c.problems[from+i].Offset-1)
+	}
+}
 
 // prefix puts text before the first instruction.
 func prefix(text []byte, program []instruction) []instruction {
@@ -206,9 +218,11 @@ func merge(program []instruction) []instruction {
 
 // each compiles the list that =each names and returns the scope of its elements.
 func (c *compiler) each(s *scope, path, src string, in *instruction) *scope {
+	before := len(c.problems)
 	p, err := s.expression.Expr(directive(src))
 	if err != nil {
 		c.fail(path, err)
+		c.unshift(before, src)
 		return nil
 	}
 	t := p.Type()

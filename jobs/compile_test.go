@@ -165,3 +165,11 @@ func TestCompileReportsEveryMistakeWithItsPath(t *testing.T) {
 		})
 	}
 }
+
+func TestAMistakeInAnExpressionHasItsOffset(t *testing.T) {
+	t.Parallel()
+	_, problems := Compile("j", parseOptions(t, "receive: {source: s}\nread: {format: csv, fields: {n: {required: true}}}\nsend: [{to: a, body: {x: '=n + nothing'}}]"), Environment{})
+	if len(problems) != 1 || problems[0].Path != "send[0].body.x" || problems[0].Offset != strings.Index("=n + nothing", "nothing") {
+		t.Errorf("got %+v", problems)
+	}
+}

@@ -8,8 +8,9 @@ import (
 
 // A Problem is one mistake of a configuration. Path leads to it from the job: "send[0].body.total".
 type Problem struct {
-	Path string
-	Text string
+	Path   string
+	Text   string
+	Offset int // of the mistake in the text that stands at Path, bytes; 0 where it is the whole
 }
 
 func (p Problem) String() string { return p.Path + ": " + p.Text }

@@ -43,7 +43,7 @@ func NewPattern(files, ignore []string) (*Pattern, []Problem) {
 		for i, text := range list {
 			g, err := newGlob(text)
 			if err != nil {
-				problems = append(problems, Problem{fmt.Sprintf("%s[%d]", path, i), err.Error()})
+				problems = append(problems, Problem{Path: fmt.Sprintf("%s[%d]", path, i), Text: err.Error()})
 				continue
 			}
 			globs = append(globs, g)
