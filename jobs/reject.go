@@ -105,13 +105,13 @@ func (r *run) empty(o *ledger.Outcome) {
 		return
 	}
 	o.Verdict = ledger.Empty
-	switch ledger.Action(r.p.options.Identity.Empty) {
-	case ledger.ToHold:
+	switch action := ledger.Action(r.p.options.Identity.Empty); {
+	case action == ledger.ToHold && !r.in.Entry.Approved():
 		o.State, o.Reason = ledger.Held, "no records"
-	case ledger.ToReject:
+	case action == ledger.ToReject:
 		o.State, o.Reason = ledger.Rejected, "no records"
 		o.Rejected, o.Rejects = 1, []ledger.Reject{{Reason: "the file has no records"}}
-	case ledger.ToSkip:
+	case action == ledger.ToSkip:
 		o.State, o.Reason, o.Messages = ledger.Delivered, "no records, skipped", 0
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -57,9 +58,12 @@ const leasedColumns = `b.id, b.parent, b.route, b.count, b.attempts, b.dead, b.r
 
 // claim leases the oldest batches that are due, up to the bounds of a pass. next is how long until another becomes due when there are none.
 func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, next time.Duration, err error) {
+	// A batch given back while we read may have been stored as done after our snapshot was taken, so who was busy
+	// before counts, not who is now. Only this goroutine leases.
 	c.mu.Lock()
-	most := passBatches + len(c.busy)
+	before := maps.Clone(c.busy)
 	c.mu.Unlock()
+	most := passBatches + len(before)
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
 		WHERE b.destination = ? AND b.state = 'ready' AND b.due <= ?`+mine+` ORDER BY b.id LIMIT ?`,
@@ -70,7 +74,7 @@ func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, ne
 	defer func() { _ = rows.Close() }()
 	total := 0
 	for total < passMessages && len(found) < passBatches && rows.Next() {
-		b, err := c.lease(ctx, rows)
+		b, err := c.lease(ctx, rows, before)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -105,8 +109,8 @@ func (c *courier) nextDue(ctx context.Context, now time.Time) time.Duration {
 	return min(idle, max(time.Millisecond, store.Time(*due).Sub(now)))
 }
 
-// lease reads one row and marks its batch as under way; nil when it already is.
-func (c *courier) lease(ctx context.Context, rows *store.Rows) (*leased, error) {
+// lease reads one row and marks its batch as under way; nil when it was so before the rows were read.
+func (c *courier) lease(ctx context.Context, rows *store.Rows, before map[int64]bool) (*leased, error) {
 	b := &leased{}
 	var done, sending, frames []byte
 	var made int64
@@ -114,11 +118,10 @@ func (c *courier) lease(ctx context.Context, rows *store.Rows) (*leased, error) 
 	if err := rows.Scan(&b.id, &b.parent, &b.route, &b.count, &b.attempts, &b.dead, &b.repeats, &made, &done, &sending, &failed, &b.answers, &frames); err != nil {
 		return nil, fmt.Errorf("claim messages: %w", err)
 	}
-	c.mu.Lock()
-	if c.busy[b.id] {
-		c.mu.Unlock()
+	if before[b.id] {
 		return nil, nil
 	}
+	c.mu.Lock()
 	c.busy[b.id] = true
 	c.mu.Unlock()
 	b.made = store.Time(made)
@@ -232,5 +235,5 @@ func (c *courier) oneFrom(ctx context.Context, from int64) (*leased, error) {
 	if !rows.Next() {
 		return nil, rows.Err()
 	}
-	return c.lease(ctx, rows)
+	return c.lease(ctx, rows, nil) // a trial begins when no pass is under way
 }
