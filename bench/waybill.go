@@ -41,7 +41,7 @@ func once(config, file string, wantCode int, more ...string) (float64, error) {
 		return 0, err
 	}
 	args := append([]string{"run", "orders", file, "--config", config, "--accept-data-loss", "--json"}, more...)
-	cmd := exec.Command(bin, args...)
+	cmd := exec.Command(bin, append(args, profile()...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
@@ -50,6 +50,14 @@ func once(config, file string, wantCode int, more ...string) (float64, error) {
 		return 0, fmt.Errorf("waybill run ended with %d, not %d (%w): %s", code, wantCode, err, out)
 	}
 	return took, nil
+}
+
+// profile asks waybill for a CPU profile when WAYBILL_PROFILE names a file.
+func profile() []string {
+	if path := os.Getenv("WAYBILL_PROFILE"); path != "" {
+		return []string{"--profile", path}
+	}
+	return nil
 }
 
 // accept runs a CSV up to the outbox; its destination is not there.
@@ -149,7 +157,7 @@ func serve(folder string) (*served, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	s.cmd = exec.Command(bin, "serve", "--config", config, "--accept-data-loss")
+	s.cmd = exec.Command(bin, append([]string{"serve", "--config", config, "--accept-data-loss"}, profile()...)...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := s.cmd.StderrPipe()
 	if err != nil {

@@ -3,7 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"os"
+	"os/user"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +34,25 @@ func examineFolder(o Options) error {
 		return nil
 	}
 	return fmt.Errorf("data folder %s is on %s, which may lose what has been confirmed: choose a local disk (`data:`), or say --accept-data-loss", o.Folder, name)
+}
+
+// examineOwner refuses a ledger of another user: what this process would write beside it, that user could not open.
+func examineOwner(path string) error {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at %s: %w", path, err)
+	case int(st.Uid) == os.Geteuid():
+		return nil
+	}
+	name := fmt.Sprintf("user %d", st.Uid)
+	if u, err := user.LookupId(strconv.Itoa(int(st.Uid))); err == nil {
+		name = u.Username
+	}
+	return fmt.Errorf("it belongs to %s: run waybill as that user (sudo -u %s waybill …)", name, name)
 }
 
 // examineSettings reads the settings back from a connection, for a wrong name in a data source is silently ignored.

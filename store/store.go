@@ -92,6 +92,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 func (db *DB) path() string { return filepath.Join(db.folder, "ledger.db") }
 
 func (db *DB) open(ctx context.Context, o Options) error {
+	if err := examineOwner(db.path()); err != nil {
+		return err
+	}
 	pool, err := sql.Open("sqlite", dataSource(db.path(), false))
 	if err != nil {
 		return err

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -169,4 +172,22 @@ func BenchmarkTx(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestALedgerOfAnotherUserIsRefused(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("TestALedgerOfAnotherUserIsRefused: only root can give a file away")
+	}
+	folder := t.TempDir()
+	if err := open(t, folder).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(filepath.Join(folder, "ledger.db"), 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), Options{Folder: folder, AcceptDataLoss: true})
+	if err == nil || !strings.Contains(err.Error(), "belongs to nobody") {
+		t.Fatalf("got %v", err)
+	}
 }

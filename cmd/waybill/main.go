@@ -11,8 +11,10 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"runtime/pprof"
 	"syscall"
 	"time"
+	_ "time/tzdata" // zones, where the machine has none
 
 	"github.com/spf13/cobra"
 
@@ -48,6 +50,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, diag io.Writer) 
 	root.SetOut(out)
 	root.SetErr(diag)
 	err := root.ExecuteContext(ctx)
+	pprof.StopCPUProfile()
 	var status exit
 	switch {
 	case err == nil:
@@ -82,6 +85,7 @@ type program struct {
 	data       string // --data
 	json       bool   // --json
 	acceptLoss bool   // --accept-data-loss
+	profile    string // --profile
 }
 
 func (p *program) root() *cobra.Command {
@@ -106,10 +110,25 @@ Exit codes: 0 done, 1 error, 2 wrong arguments or configuration, 3 rejects or de
 	flags.StringVar(&p.data, "data", "", "data folder, instead of the configuration's")
 	flags.BoolVar(&p.json, "json", false, "print JSON, for scripts")
 	flags.BoolVar(&p.acceptLoss, "accept-data-loss", false, "go on although the data folder may lose what was confirmed (tests, trials)")
+	flags.StringVar(&p.profile, "profile", "", "write a CPU profile to this file, for the developers")
+	_ = flags.MarkHidden("profile") // the flag is there
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return p.startProfile() }
 	for _, add := range p.commands() {
 		root.AddCommand(add)
 	}
 	return root
+}
+
+// startProfile begins the CPU profile that --profile asks for.
+func (p *program) startProfile() error {
+	if p.profile == "" {
+		return nil
+	}
+	f, err := os.Create(p.profile)
+	if err != nil {
+		return err
+	}
+	return pprof.StartCPUProfile(f)
 }
 
 // args wraps a check of arguments so that its failure is a usage error.
