@@ -26,7 +26,7 @@ type courier struct {
 	mu      sync.Mutex
 	dest    Destination
 	limiter *rate.Limiter
-	active  int            // passes under way
+	active  map[*pass]bool // passes under way
 	busy    map[int64]bool // batches under way
 	after   messageID      // where the last trial was
 	ended   chan struct{}  // rings when a pass has ended
@@ -36,7 +36,7 @@ type courier struct {
 func newCourier(o *Outbox, d Destination) *courier {
 	return &courier{
 		out: o, name: d.Name, log: o.log.With("destination", d.Name),
-		busy: map[int64]bool{}, ended: make(chan struct{}, 1),
+		busy: map[int64]bool{}, active: map[*pass]bool{}, ended: make(chan struct{}, 1),
 	}
 }
 
@@ -126,19 +126,30 @@ func (c *courier) turn(ctx context.Context) (time.Duration, error) {
 func (c *courier) running() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.active
+	return len(c.active)
+}
+
+// stopPasses cancels what is under way: the messages that were not tried yet go back.
+func (c *courier) stopPasses() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := range c.active {
+		p.stop(errSuspect)
+	}
 }
 
 // start delivers the batches in a pass of its own: all that is open, or as a trial the message only of the only batch.
 func (c *courier) start(ctx context.Context, batches []*leased, only int) {
-	c.mu.Lock()
-	c.active++
-	c.mu.Unlock()
 	p := newPass(c, batches, only)
+	ctx, p.stop = context.WithCancelCause(ctx)
+	c.mu.Lock()
+	c.active[p] = true
+	c.mu.Unlock()
 	c.wg.Go(func() {
+		defer p.stop(nil)
 		p.run(ctx)
 		c.mu.Lock()
-		c.active--
+		delete(c.active, p)
 		for _, b := range batches {
 			delete(c.busy, b.id)
 		}

@@ -338,3 +338,28 @@ func TestADiscardedLotLeavesNothing(t *testing.T) {
 		t.Fatalf("%d rows are left (%v)", n, err)
 	}
 }
+
+func TestAShortOutageIsOverSoonHoweverManyMessagesWereUnderWay(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	failures := 0
+	r := newReceiver(func(Message, int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if failures < 60 {
+			failures++
+			return Unavailable(errors.New("connection reset"))
+		}
+		return nil
+	})
+	// Were each failure to double the wait, it would be an hour.
+	b := openBox(t, r, Options{Retry: Retry{Pause: time.Millisecond, Longest: time.Hour}, Concurrency: 64})
+	for i := range int64(20) {
+		b.put(i+1, 100)
+	}
+	for i := range int64(20) {
+		if dead := b.settled(i + 1); dead != 0 {
+			t.Fatalf("#%d: %d dead letters", i+1, dead)
+		}
+	}
+}

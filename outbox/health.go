@@ -60,7 +60,7 @@ func (h *health) success(id messageID, now time.Time) (recovered bool) {
 
 // failure notes a failed try. counts says whether it counts against the message: the destination has confirmed another
 // since this one first failed. suspect says whether the destination has become suspect just now.
-func (h *health) failure(id messageID, now time.Time, err *Error) (counts, suspect bool) {
+func (h *health) failure(id messageID, now time.Time, err *Error, trial bool) (counts, suspect bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reason = err.Error()
@@ -78,8 +78,11 @@ func (h *health) failure(id messageID, now time.Time, err *Error) (counts, suspe
 		h.first[id] = now
 	}
 	if h.suspect {
-		h.trials++
-		h.next = later(h.next, now.Add(h.retry.wait(h.trials+1)))
+		// What was under way when it became suspect says nothing new: only a trial makes the wait longer.
+		if trial {
+			h.trials++
+			h.next = later(h.next, now.Add(h.retry.wait(h.trials+1)))
+		}
 		return false, false
 	}
 	if h.streak++; h.streak < h.limit {

@@ -55,9 +55,6 @@ func newPass(c *courier, batches []*leased, only int) *pass {
 }
 
 func (p *pass) run(ctx context.Context) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	p.stop = stop
 	p.settleUnknown(ctx)
 	ms := p.choose()
 	var storing sync.WaitGroup
@@ -191,16 +188,16 @@ func (p *pass) failed(id messageID, at place, e *Error, now time.Time) {
 		if err := p.c.out.Pause(context.Background(), p.c.name, e.Error()); err != nil {
 			p.c.log.Error("cannot pause the destination", "error", err)
 		}
-		p.stop(errSuspect)
+		p.c.stopPasses()
 		return
 	case e.Fault == FaultUnknown && p.dest.Options.Unknown.Mode != "repeat":
 		p.add(result{place: at, err: e, at: now})
 		return
 	}
-	counts, suspect := p.c.health.failure(id, now, e)
+	counts, suspect := p.c.health.failure(id, now, e, p.only != all)
 	if suspect {
 		p.c.log.Warn("the destination is suspect: its messages wait, one at a time is tried", "error", e)
-		p.stop(errSuspect)
+		p.c.stopPasses()
 	}
 	waits := *e
 	if waits.Fault = faultWaits; counts {
