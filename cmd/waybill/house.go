@@ -46,8 +46,8 @@ func describe(old, new *config.Config) string {
 	return strings.Join(parts, ", ")
 }
 
-// commands carries out what other processes ask of this one.
-func (d *daemon) commands(ctx context.Context) error {
+// commands carries out what other processes ask of this one, and starts and stops watchers as their sources are resumed and paused.
+func (d *daemon) commands(ctx, intake context.Context) error {
 	woken, end := d.db.Watch(ledger.TopicControls)
 	defer end()
 	for {
@@ -56,11 +56,12 @@ func (d *daemon) commands(ctx context.Context) error {
 			d.log.Error("cannot look for commands", "error", err)
 		}
 		for _, c := range list {
-			result, err := d.reload(ctx)
+			result, err := d.reload(intake)
 			if err := d.ledger.Done(context.WithoutCancel(ctx), c.ID, result, err); err != nil {
 				d.log.Error("cannot answer a command", "error", err)
 			}
 		}
+		d.watch(intake)
 		select {
 		case <-ctx.Done():
 			return nil

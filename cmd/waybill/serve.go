@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +18,9 @@ import (
 	"waybill/store"
 	"waybill/watcher"
 )
+
+// serveCommand is how the daemon calls itself to other processes.
+const serveCommand = "waybill serve"
 
 // grace is how long running work may take to finish once the daemon is told to stop.
 const grace = 20 * time.Second
@@ -89,13 +93,13 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 			}
 		})
 	}
+	intake, stopIntake := context.WithCancel(stages)
 	stage("work", d.worker.Run)
 	stage("deliver", func(ctx context.Context) error { return d.outbox.Run(ctx, grace) })
 	stage("follow other processes", d.db.FollowOthers)
-	stage("carry out commands", d.commands)
+	stage("carry out commands", func(ctx context.Context) error { return d.commands(ctx, intake) })
 	stage("keep house", d.housekeeping)
 	stage("tell status", d.tell)
-	intake, stopIntake := context.WithCancel(stages)
 	d.watch(intake)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -104,7 +108,9 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 	d.log.Info("ready", "version", buildVersion(), "data", d.db.Folder(), "jobs", len(d.land.now().jobs.Plans))
 	d.until(ctx, stages, intake, hup)
 	d.notify("STOPPING=1")
-	stopIntake()
+	d.mu.Lock()
+	stopIntake() // from here on watch starts nothing
+	d.mu.Unlock()
 	d.wg.Wait()
 	cancel(nil)
 	wg.Wait()
@@ -140,7 +146,7 @@ func (d *daemon) until(ctx, stages, intake context.Context, hup <-chan os.Signal
 func (d *daemon) acquire(ctx context.Context, wait bool) (*store.Executor, error) {
 	told := false
 	for {
-		x, err := d.db.TryExecutor("waybill serve")
+		x, err := d.db.TryExecutor(serveCommand)
 		var held *store.HeldError
 		if !errors.As(err, &held) || !wait {
 			if err != nil {
@@ -162,14 +168,26 @@ func (d *daemon) acquire(ctx context.Context, wait bool) (*store.Executor, error
 	}
 }
 
-// watch starts a watcher for each source that has none yet, and stops those whose source is gone or changed.
+// watch starts a watcher for each source that has none yet, and stops those whose source is gone, changed or paused.
 func (d *daemon) watch(ctx context.Context) {
+	paused, err := d.pausedSources(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.Error("cannot tell which sources are paused, what is watched stays as it is", "error", err)
+		}
+		return
+	}
 	l := d.land.now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	keep := map[string]string{}
 	for _, item := range l.config.Sources {
-		keep[item.Name] = item.Digest
+		if !paused[item.Name] {
+			keep[item.Name] = item.Digest
+		}
 	}
 	for name, w := range d.watchers {
 		if keep[name] != w.digest {
@@ -178,7 +196,7 @@ func (d *daemon) watch(ctx context.Context) {
 		}
 	}
 	for _, item := range l.config.Sources {
-		if d.watchers[item.Name] != nil {
+		if d.watchers[item.Name] != nil || paused[item.Name] {
 			continue
 		}
 		src, err := l.source(item, d.p.now, d.log)
@@ -200,6 +218,18 @@ func (d *daemon) watch(ctx context.Context) {
 			}
 		})
 	}
+}
+
+// pausedSources are the names of the sources from which nothing is to be taken now.
+func (d *daemon) pausedSources(ctx context.Context) (map[string]bool, error) {
+	all, err := d.ledger.AllPaused(ctx)
+	names := map[string]bool{}
+	for _, p := range all {
+		if name, ok := strings.CutPrefix(p.Subject, "source/"); ok {
+			names[name] = true
+		}
+	}
+	return names, err
 }
 
 // wanted reports whether a job takes the name.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -15,18 +16,23 @@ import (
 func (p *program) table(rows [][]string) error {
 	w := tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0)
 	for _, r := range rows {
-		if _, err := fmt.Fprintln(w, strings.Join(r, "\t")); err != nil {
+		if _, err := fmt.Fprintln(w, safe(strings.Join(r, "\t"))); err != nil {
 			return err
 		}
 	}
 	return w.Flush()
 }
 
-// print writes v as one line of JSON.
+// print writes v as one line of JSON, in which nothing can steer a terminal either.
 func (p *program) print(v any) error {
-	enc := json.NewEncoder(p.out)
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(p.out, safe(b.String()))
+	return err
 }
 
 // An entryView is an entry as --json shows it.

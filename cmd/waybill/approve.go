@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) approve() *cobra.Command {
+	return &cobra.Command{
+		Use:     "approve N…",
+		Short:   "Let held entries go on",
+		Long:    "Lets held entries go on: what they were held for does not hold them again. waybill list --state held shows them.",
+		Example: "  waybill approve 12 13",
+		Args:    args(cobra.MinimumNArgs(1)),
+		RunE: func(c *cobra.Command, list []string) error {
+			ids, err := numbers(list)
+			if err != nil {
+				return err
+			}
+			i, err := p.reading(c.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = i.close() }() // what was done is durable
+			err = p.each(ids, func(id int64) (string, error) {
+				return fmt.Sprintf("#%d goes on", id), stateHint(i.ledger.Approve(c.Context(), id, by()), id)
+			})
+			if err == nil {
+				i.idle("it is worked")
+			}
+			return err
+		},
+	}
+}
