@@ -64,37 +64,51 @@ const (
 	retryMost  = 5 * time.Minute
 )
 
-// Run works until ctx ends and returns when nothing is under way any more. An entry that is interrupted is worked anew later; that counts no attempt.
+// Run works until ctx ends and returns when nothing is under way any more. An entry that is interrupted is worked anew
+// later; that counts no attempt. When the jobs change, the loops of the old ones claim nothing more and end
+// with what they have under way, while those of the new ones begin.
 func (w *Worker) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	serial := map[string]*sync.Mutex{}
 	for ctx.Err() == nil {
-		set := w.Jobs()
 		claiming, stop := context.WithCancel(ctx)
-		var wg sync.WaitGroup
-		for _, p := range set.Plans {
-			loops := perJob
-			if p.one() {
-				loops = 1
+		for _, p := range w.Jobs().Plans {
+			if serial[p.name] == nil {
+				serial[p.name] = new(sync.Mutex)
 			}
-			for range loops {
-				wg.Go(func() { w.loop(claiming, ctx, p) })
-			}
-			if p.options.Schedule != nil {
-				wg.Go(func() { w.schedule(claiming, p) })
-			}
+			w.start(&wg, claiming, ctx, p, serial[p.name])
 		}
 		wg.Go(func() { w.settle(claiming) })
 		select {
 		case <-ctx.Done():
 		case <-w.changed:
 		case <-w.DB.Failed():
+			stop()
+			return w.DB.Err()
 		}
 		stop()
-		wg.Wait()
-		if err := w.DB.Err(); err != nil {
-			return err
-		}
 	}
 	return nil
+}
+
+// start begins the loops of one job. serial keeps an old and a new configuration of a job whose entries
+// are worked one at a time from working at once.
+func (w *Worker) start(wg *sync.WaitGroup, claiming, ctx context.Context, p *Plan, serial *sync.Mutex) {
+	if p.one() {
+		wg.Go(func() {
+			serial.Lock()
+			defer serial.Unlock()
+			w.loop(claiming, ctx, p)
+		})
+	} else {
+		for range perJob {
+			wg.Go(func() { w.loop(claiming, ctx, p) })
+		}
+	}
+	if p.options.Schedule != nil {
+		wg.Go(func() { w.schedule(claiming, p) })
+	}
 }
 
 // loop claims and works the entries of one job until claiming ends; work under way goes on until ctx does.
