@@ -15,6 +15,7 @@ import (
 	"waybill/config"
 	"waybill/ledger"
 	"waybill/outbox"
+	"waybill/store"
 	"waybill/watcher"
 )
 
@@ -113,6 +114,9 @@ type destinationStatus struct {
 	Paused  string    `json:"paused,omitempty"`
 }
 
+// statusShare bounds what telling the status may cost: with a long backlog counting takes its time.
+const statusShare = 20
+
 // tell keeps the status rows that `waybill status` reads, systemd's status line, and the watchdog fed.
 func (d *daemon) tell(ctx context.Context) error {
 	every := time.Second
@@ -121,19 +125,23 @@ func (d *daemon) tell(ctx context.Context) error {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	line := ""
+	line, next := "", time.Time{}
 	for {
-		now, err := d.statuses(ctx)
-		if err != nil && ctx.Err() == nil {
-			d.log.Error("cannot tell the status", "error", err)
-		}
-		// The watchdog is fed only while the ledger answers: a daemon that cannot write must be restarted.
-		if err == nil {
+		// The watchdog is fed only while the ledger's writer answers: a daemon that cannot write must be restarted.
+		if err := d.db.Tx(ctx, func(*store.Tx) error { return nil }); err == nil {
 			d.notify("WATCHDOG=1")
-			if now != line {
+		}
+		if start := d.p.now(); !start.Before(next) {
+			now, err := d.statuses(ctx)
+			if err != nil && ctx.Err() == nil {
+				d.log.Error("cannot tell the status", "error", err)
+			}
+			if err == nil && now != line {
 				line = now
 				d.notify("STATUS=" + line)
 			}
+			end := d.p.now()
+			next = end.Add(min(time.Minute, max(every/2, statusShare*end.Sub(start))))
 		}
 		select {
 		case <-ctx.Done():
