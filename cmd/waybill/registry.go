@@ -39,6 +39,9 @@ func registry() config.Registry {
 // commands lists the commands in the order of the help.
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
-		p.serve(), p.runOnce(), p.check(), p.schema(), p.list(), p.version(),
+		p.serve(), p.runOnce(), p.try(), p.check(), p.schema(),
+		p.status(), p.list(), p.show(), p.why(), p.trace(), p.dead(),
+		p.replay(), p.approve(), p.cancel(), p.resolve(), p.pause(), p.resume(), p.reload(), p.version(),
+		p.demo(), p.demoReceiver(),
 	}
 }
