@@ -1,0 +1,60 @@
+package crash_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestKilledAtAnyMoment kills the daemon again and again while files keep coming and the receiver turns a request in
+// a hundred away.
+func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	chance := seeded(t)
+	l := newLandscape(t)
+	l.out.fail = func(n int) bool { return n%97 == 0 }
+	l.out.Start()
+	l.due()
+	l.usual()
+	files := 0
+	drop := func() { // what comes in one go
+		for range 1 + chance.IntN(3) {
+			name := fmt.Sprintf("more%d", files)
+			switch files++; chance.IntN(12) {
+			case 0:
+				l.event(name, 1+chance.IntN(5), 1+chance.IntN(9000))
+			case 1:
+				l.wrong(name)
+			case 2:
+				l.order(name, 200+chance.IntN(1000), chance.IntN(80))
+			default:
+				l.order(name, 1+chance.IntN(30), chance.IntN(80))
+			}
+		}
+		l.partner()
+	}
+	for range dose(t, 20) {
+		p := l.serve("")
+		death := time.NewTimer(time.Duration(20+chance.IntN(400)) * time.Millisecond)
+		for alive := true; alive; {
+			drop()
+			next := time.NewTimer(time.Duration(20+chance.IntN(150)) * time.Millisecond)
+			select {
+			case <-death.C:
+				alive = false
+			case <-next.C:
+			case <-p.exited:
+				t.Fatalf("the daemon ended by itself:\n%s", p.tail())
+			}
+			next.Stop()
+		}
+		p.kill()
+		l.kills++
+		if !eventually(patience, l.out.quiet) {
+			t.Fatal("the receiver still talks to a dead process")
+		}
+	}
+	l.round()
+	_, repeats := l.check()
+	t.Logf("%d kills, %d files, %d messages, %d of them repeated", l.kills, files, len(l.want), repeats)
+}
