@@ -185,7 +185,9 @@ func (w *Worker) tick(ctx context.Context, p *Plan, due time.Time) error {
 
 // Window returns the half-open window of the tick that is due at an instant, when no tick went before it. It is for trials: the
 // window of a real tick begins where the one before ended.
-func (p *Plan) Window(due time.Time) (since, till time.Time) { return p.table.windowOf(due, time.Time{}) }
+func (p *Plan) Window(due time.Time) (since, till time.Time) {
+	return p.table.windowOf(due, time.Time{})
+}
 
 // Tick makes one tick by hand, for the instant at: what `waybill run` does with a scheduled job.
 func (w *Worker) Tick(ctx context.Context, p *Plan, at time.Time) (ledger.Entry, error) {

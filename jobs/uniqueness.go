@@ -36,30 +36,65 @@ func (w *Worker) uniqueness(p *Plan, e ledger.Entry) Uniqueness {
 	}
 }
 
+// knownKey finds the newest content of a key that counts. A replay meets the keys of the run it repeats, and those are its own. An entry that
+// is gone was accepted, and removed by retention, which took the keys of all others with it.
+const knownKey = `SELECT k.digest, k.entry FROM keys k LEFT JOIN entries e ON e.id = k.entry
+	WHERE k.job = ? AND k.key = ? AND (k.until IS NULL OR k.until > ?) AND (e.id IS NULL OR e.id = ? AND k.token = ?
+		OR e.id <> ? AND k.token = e.token AND e.state IN ('accepted', 'delivered', 'failed') AND e.id <> ? AND COALESCE(e.origin, 0) <> ?)
+	ORDER BY k.token DESC LIMIT 1`
+
 func (w *Worker) lookUp(tx *store.Tx, p *Plan, e ledger.Entry, k *UniqueKey) error {
 	now := w.Now()
+	origin := first(e.Origin, -1)
 	var digest []byte
-	// A replay meets the keys of the run it repeats, and those are its own.
-	err := tx.QueryRow(`SELECT k.digest, k.entry FROM keys k JOIN entries e ON e.id = k.entry
-		WHERE k.job = ? AND k.key = ? AND (k.until IS NULL OR k.until > ?) AND k.token = CASE WHEN e.id = ? THEN ? ELSE e.token END
-		AND (e.id = ? OR e.state IN ('accepted', 'delivered', 'failed')) AND e.id <> ? AND (e.origin IS NULL OR e.origin <> ?) LIMIT 1`,
-		p.name, k.Key[:], store.Millis(now), e.ID, e.Token, e.ID, e.Origin, first(e.Origin, -1)).Scan(&digest, &k.Entry)
+	err := tx.QueryRow(knownKey, p.name, k.Key[:], store.Millis(now), e.ID, e.Token, e.ID, origin, origin).Scan(&digest, &k.Entry)
 	switch {
 	case err == nil && bytes.Equal(digest, k.Digest[:]):
 		k.Found = FoundSame
 		return nil
 	case err == nil:
 		k.Found = FoundOther
-		return nil
-	case !errors.Is(err, store.ErrNotFound):
+		if p.unique.other != "process" {
+			return nil
+		}
+	case errors.Is(err, store.ErrNotFound):
+		k.Found = NotFound
+	default:
 		return err
 	}
-	k.Found = NotFound
+	// The new content stands beside the old, under a later token, so that it is gone again if this entry comes to nothing.
 	var until any
 	if d := p.options.Check.Unique.For; d > 0 {
 		until = store.Millis(now.Add(d))
 	}
 	_, err = tx.Exec(`INSERT INTO keys (job, key, digest, entry, record, token, until) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (job, key, token) DO NOTHING`, p.name, k.Key[:], k.Digest[:], e.ID, k.Record, e.Token, until)
+		ON CONFLICT (job, key, token) DO UPDATE SET digest = excluded.digest, record = excluded.record`,
+		p.name, k.Key[:], k.Digest[:], e.ID, k.Record, e.Token, until)
 	return err
+}
+
+// dropKeys removes the keys that an entry has kept under any claim: it was not accepted.
+func (w *Worker) dropKeys(ctx context.Context, e ledger.Entry) error {
+	return w.DB.Tx(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM keys WHERE entry = ?`, e.ID)
+		return err
+	})
+}
+
+// expireMost is how many keys one transaction of Expire removes.
+const expireMost = 1000
+
+// Expire removes the keys of check.unique whose time is over, and returns how many.
+func (w *Worker) Expire(ctx context.Context) (removed int64, err error) {
+	for n := int64(expireMost); n == expireMost; removed += n {
+		err = w.DB.Tx(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.Exec(`DELETE FROM keys WHERE (job, key, token) IN (SELECT job, key, token FROM keys WHERE until <= ? ORDER BY until LIMIT ?)`,
+				store.Millis(w.Now()), expireMost)
+			return err
+		})
+		if err != nil {
+			return removed, fmt.Errorf("remove keys whose time is over: %w", err)
+		}
+	}
+	return removed, nil
 }

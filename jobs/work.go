@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime/debug"
 
 	"waybill/failpoint"
@@ -20,16 +19,17 @@ type piece struct {
 	entry   ledger.Entry
 	lot     *outbox.Lot
 	outcome ledger.Outcome
-	files   *outputs
+	keyed   bool // it may have kept keys of check.unique
 }
 
 // work runs the plan of one entry. A panic of a plan is an error of that entry.
 func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry) (done *piece, err error) {
 	guard := func(tx *store.Tx) error { return w.Ledger.Working(tx, e) }
-	done = &piece{entry: e, lot: w.Outbox.Lot(e.ID, e.Token, guard), files: &outputs{w: w}}
+	done = &piece{entry: e, lot: w.Outbox.Lot(e.ID, e.Token, guard), keyed: p.unique != nil}
+	end := func() error { return nil }
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("the job panicked: %v\n%s", v, debug.Stack())
+			err = errors.Join(fmt.Errorf("the job panicked: %v\n%s", v, debug.Stack()), end())
 		}
 		if err != nil || done.outcome.State == ledger.Rejected || done.outcome.State == ledger.Held {
 			err = errors.Join(err, w.discard(ctx, done))
@@ -38,7 +38,7 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry) (done *piece
 	failpoint.Hit("jobs/working")
 	if e.State == ledger.Working {
 		// A process was killed while it staged: what it left cannot be claimed, and goes.
-		if err := w.Outbox.DiscardStaged(ctx, e.ID, e.Token); err != nil {
+		if err := errors.Join(w.Outbox.DiscardStaged(ctx, e.ID, e.Token), w.dropKeys(ctx, e)); err != nil {
 			return done, err
 		}
 	}
@@ -47,9 +47,8 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry) (done *piece
 			return done, err
 		}
 	}
-	in := Input{Entry: e, Files: done.files, Unique: w.uniqueness(p, e), Anew: e.Rerender()}
-	end, err := w.open(ctx, p, e, &in)
-	if err != nil {
+	in := Input{Entry: e, Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Anew: e.Rerender()}
+	if end, err = w.open(ctx, p, e, &in); err != nil {
 		return done, err
 	}
 	routes := make([]string, len(p.routes))
@@ -70,23 +69,30 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry) (done *piece
 }
 
 // repeat is the work on a replay: the messages of its origin once more, with their keys and bytes. The outcome is
-// empty when there are none to be repeated, so that the file is read again.
+// empty when they are not all there any more, so that the file is read again.
 func (w *Worker) repeat(ctx context.Context, p *Plan, done *piece) (ledger.Outcome, error) {
-	n, err := done.lot.Copy(ctx, done.entry.Origin)
-	if err != nil || n == 0 {
-		return ledger.Outcome{}, err
-	}
 	origin, err := w.Ledger.Entry(ctx, done.entry.Origin)
 	if err != nil {
 		return ledger.Outcome{}, err
 	}
-	o := ledger.Outcome{State: ledger.Accepted, Records: origin.Records, Messages: n, Config: p.config}
+	all, err := done.lot.Copy(ctx, origin.ID, origin.Messages)
+	if errors.Is(err, outbox.ErrNoBytes) {
+		return ledger.Outcome{State: ledger.Rejected, Reason: fmt.Sprintf("what #%d sent cannot be sent again: %v", origin.ID, err)}, nil
+	}
+	if err != nil || !all {
+		return ledger.Outcome{}, err
+	}
+	o := ledger.Outcome{State: ledger.Accepted, Records: origin.Records, Messages: origin.Messages, Config: p.config}
 	return o, done.lot.Seal()
 }
 
-// discard throws away what an entry that is not accepted has staged.
+// discard throws away what an entry that is not accepted has staged and kept.
 func (w *Worker) discard(ctx context.Context, done *piece) error {
-	return errors.Join(done.lot.Discard(ctx), done.files.remove(context.WithoutCancel(ctx)))
+	err := done.lot.Discard(ctx)
+	if done.keyed {
+		err = errors.Join(err, w.dropKeys(context.WithoutCancel(ctx), done.entry))
+	}
+	return err
 }
 
 // open gives in what the entry is about: the rows of its window, or the bytes of its file.
@@ -187,52 +193,44 @@ func (w *Worker) accept(ctx context.Context, done []*piece) {
 	}
 }
 
-// outputs are the files an entry's routes write, kept in the spool until they are delivered.
+// outputs are the files an entry's routes write, kept in the spool until they are delivered and retention lets them go.
 type outputs struct {
-	w       *Worker
-	objects []int64
+	w   *Worker
+	lot *outbox.Lot
 }
 
 // Create begins a file.
 func (o *outputs) Create(ctx context.Context) (Output, error) {
-	return &output{all: o, w: o.w.Spool.Create(ctx)}, nil
-}
-
-// remove drops the files of an entry that is not accepted. Those of a killed process are found by retention.
-func (o *outputs) remove(ctx context.Context) error {
-	if len(o.objects) == 0 {
-		return nil
-	}
-	return o.w.DB.Tx(ctx, func(tx *store.Tx) error { return o.w.Spool.Remove(tx, o.objects...) })
+	return &output{all: o, Writer: o.w.Spool.Create(ctx)}, nil
 }
 
 type output struct {
 	all *outputs
-	w   *spool.Writer
+	*spool.Writer
 }
 
-var _ io.Writer = (*output)(nil)
-
-func (o *output) Write(p []byte) (int, error) { return o.w.Write(p) }
-
+// Finish keeps the file, and in the same transaction that this entry refers to it.
 func (o *output) Finish(ctx context.Context) (object, size int64, err error) {
-	in, err := o.w.Finish()
+	in, err := o.Writer.Finish()
 	if err != nil {
 		return 0, 0, err
 	}
 	var kept spool.Object
 	err = o.all.w.DB.Tx(ctx, func(tx *store.Tx) (err error) {
-		kept, err = in.Commit(tx)
-		return err
+		if kept, err = in.Commit(tx); err != nil {
+			return err
+		}
+		return o.all.lot.Keep(tx, kept.ID)
 	})
 	if err != nil {
+		in.Abandon() // does nothing when the commit may have happened
 		return 0, 0, err
 	}
-	o.all.objects = append(o.all.objects, kept.ID)
 	return kept.ID, kept.Size, nil
 }
 
+// Abort gives the file up.
 func (o *output) Abort() error {
-	o.w.Abandon()
+	o.Abandon()
 	return nil
 }

@@ -21,9 +21,10 @@ const Topic = "outbox"
 // SettledTopic is notified when the last message of a lot is confirmed or set aside.
 const SettledTopic = "settled"
 
-// A Bodies opens spooled objects (whole files to be delivered).
+// A Bodies opens spooled objects (whole files to be delivered), and removes those that no message refers to any more.
 type Bodies interface {
 	Open(ctx context.Context, object int64) (io.ReadCloser, error)
+	Remove(tx *store.Tx, objects ...int64) error
 }
 
 // Config is what New needs.

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"waybill/failpoint"
@@ -21,15 +22,16 @@ const (
 //
 // Add, Seal, Release and Discard are called by one goroutine.
 type Lot struct {
-	out    *Outbox
-	parent int64
-	token  int64
-	guard  func(*store.Tx) error
-	open   map[lane]*batch
-	order  []lane
-	seq    int
-	staged int
-	count  int64
+	out     *Outbox
+	parent  int64
+	token   int64
+	guard   func(*store.Tx) error
+	open    map[lane]*batch
+	order   []lane
+	seq     int
+	staged  int
+	outputs int // kept for it, see Keep
+	count   int64
 
 	full  chan *batch // nil until the first batch is full
 	wg    sync.WaitGroup
@@ -209,17 +211,17 @@ func (l *Lot) Release(tx *store.Tx) error {
 	return nil
 }
 
-// Discard ends a lot that is not to be released and deletes what it staged. It works without a live context.
+// Discard ends a lot that is not to be released and deletes what it staged and kept. It works without a live context.
 func (l *Lot) Discard(ctx context.Context) error {
 	l.join()
-	if l.staged == 0 {
+	if l.staged == 0 && l.outputs == 0 {
 		return nil
 	}
 	return l.out.DiscardStaged(context.WithoutCancel(ctx), l.parent, 0)
 }
 
-// DiscardStaged deletes, in chunks, the batches that are staged for parent under another token than keep: what
-// a killed process left behind.
+// DiscardStaged deletes, in chunks, the batches that are staged for parent under another token than keep, and the files
+// written for them: what a killed process left behind.
 func (o *Outbox) DiscardStaged(ctx context.Context, parent, keep int64) error {
 	for {
 		var n int64
@@ -231,7 +233,10 @@ func (o *Outbox) DiscardStaged(ctx context.Context, parent, keep int64) error {
 			}
 			n, err = tx.Exec(`DELETE FROM batches WHERE id IN (SELECT id FROM batches
 				WHERE parent = ? AND token <> ? AND state = 'staged' ORDER BY id LIMIT 100)`, parent, keep)
-			return err
+			if err != nil || n > 0 {
+				return err
+			}
+			return o.dropOutputs(tx, parent, keep)
 		})
 		failpoint.Hit("outbox/discarded")
 		if err != nil || n == 0 {
@@ -240,28 +245,35 @@ func (o *Outbox) DiscardStaged(ctx context.Context, parent, keep int64) error {
 	}
 }
 
-// Copy adds all messages of another parent's lots, with their keys and bytes: a replay sends what was sent. It returns
-// how many there were; 0 when retention has removed them.
-func (l *Lot) Copy(ctx context.Context, from int64) (int64, error) {
+// Copy adds all messages of another parent's lots, with their keys and bytes: a replay sends what was sent. count is how many
+// there were; it returns false when they are not all there any more, and is ErrNoBytes when the file that is one of them is not.
+func (l *Lot) Copy(ctx context.Context, from, count int64) (bool, error) {
 	batches, err := l.out.Batches(ctx, from)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	var n int64
+	batches = slices.DeleteFunc(batches, func(b BatchInfo) bool { return b.Resent })
 	for _, b := range batches {
-		if b.Resent {
-			continue
-		}
+		count -= int64(b.Count)
+	}
+	if count != 0 || len(batches) == 0 {
+		return false, nil
+	}
+	for _, b := range batches {
 		ms, err := l.out.batchMessages(ctx, b.ID)
 		if err != nil {
-			return n, err
+			return false, err
 		}
 		for i := range ms {
-			if err := l.Add(ctx, b.Destination, b.Route, &ms[i]); err != nil {
-				return n, err
+			if ms[i].Object != 0 {
+				if err := l.share(ctx, ms[i].Object, from); err != nil {
+					return false, err
+				}
 			}
-			n++
+			if err := l.Add(ctx, b.Destination, b.Route, &ms[i]); err != nil {
+				return false, err
+			}
 		}
 	}
-	return n, nil
+	return true, nil
 }

@@ -12,11 +12,18 @@ import (
 const pruneMost = 100
 
 // Prune removes batches that were done longer than keep ago, with their payloads and answers; 0 keeps all. Those with open
-// dead letters stay, for these are to be mended and sent again. It returns how many batches it removed.
+// dead letters stay, for these are to be mended and sent again. Files that jobs wrote go with the messages of their entry, and what
+// killed processes left of entries that came to nothing goes whatever keep is. It returns how many batches it removed.
 func (o *Outbox) Prune(ctx context.Context, keep time.Duration) (removed int64, err error) {
-	if keep <= 0 {
-		return 0, nil
+	if keep > 0 {
+		if removed, err = o.prune(ctx, keep); err != nil {
+			return removed, err
+		}
 	}
+	return removed, o.tidy(ctx)
+}
+
+func (o *Outbox) prune(ctx context.Context, keep time.Duration) (removed int64, err error) {
 	before := store.Millis(o.now().Add(-keep))
 	for ctx.Err() == nil {
 		var n int64

@@ -92,6 +92,11 @@ func (d *daemon) housekeeping(ctx context.Context) error {
 		} else if n > 0 {
 			d.log.Info("retention", "batches", n)
 		}
+		if n, err := d.worker.Expire(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error("cannot remove keys whose time is over", "error", err)
+		} else if n > 0 {
+			d.log.Info("retention", "keys", n)
+		}
 		if n, err := d.spool.Sweep(ctx); err != nil && ctx.Err() == nil {
 			d.log.Error("cannot sweep the spool", "error", err)
 		} else if n > 0 {

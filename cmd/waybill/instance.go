@@ -31,11 +31,11 @@ type instance struct {
 	outbox *outbox.Outbox
 }
 
-// bodies opens spooled objects for the outbox.
-type bodies struct{ s *spool.Spool }
+// bodies is the spool as the outbox sees it.
+type bodies struct{ *spool.Spool }
 
 func (b bodies) Open(ctx context.Context, object int64) (io.ReadCloser, error) {
-	return b.s.Reader(ctx, object)
+	return b.Reader(ctx, object)
 }
 
 // open opens the data folder. Commands that only look need no configuration beside it.

@@ -93,10 +93,12 @@ CREATE TABLE keys (                    -- of jobs with check.unique
   digest BLOB    NOT NULL,             -- SHA-256 of the content, 16 bytes
   entry  INTEGER NOT NULL,
   record INTEGER NOT NULL,
-  token  INTEGER NOT NULL,             -- 0: flipped; else staged under this claim
+  token  INTEGER NOT NULL,             -- of the claim it was kept under; it counts when that is the one the entry was accepted under
   until  INTEGER,                      -- NULL: for ever
   PRIMARY KEY (job, key, token)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX keys_entry ON keys (entry);
+CREATE INDEX keys_until ON keys (until) WHERE until IS NOT NULL; -- for retention
 
 CREATE TABLE events (
   id      INTEGER PRIMARY KEY,
@@ -170,6 +172,14 @@ CREATE TABLE payloads (
   keys   BLOB NOT NULL,                -- sorted 64-bit hashes of keys and captures; before frames, so that trace never reads those
   frames BLOB NOT NULL                 -- zstd: key, headers, body of each message
 ) STRICT;
+
+CREATE TABLE outputs (                 -- files that a job wrote for its messages: who refers to which object
+  object INTEGER NOT NULL,
+  parent INTEGER NOT NULL,             -- the entry
+  token  INTEGER NOT NULL,             -- the claim it was written under
+  PRIMARY KEY (object, parent)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outputs_parent ON outputs (parent);
 
 CREATE TABLE answers (
   id          INTEGER PRIMARY KEY,
