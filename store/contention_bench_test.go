@@ -16,6 +16,13 @@ func BenchmarkWriterBesideBusyExecutor(b *testing.B) {
 	if _, err := out.ReadString('\n'); err != nil {
 		b.Fatal(err)
 	}
+	done := func() (n int64) {
+		if err := db.Reader(b.Context()).QueryRow("SELECT sum(at) FROM marks WHERE job = 'busy'").Scan(&n); err != nil {
+			b.Fatal(err)
+		}
+		return n
+	}
+	before, start := done(), time.Now()
 	took := make([]time.Duration, 0, b.N)
 	for b.Loop() {
 		begun := time.Now()
@@ -25,6 +32,7 @@ func BenchmarkWriterBesideBusyExecutor(b *testing.B) {
 		}
 		took = append(took, time.Since(begun))
 	}
+	b.ReportMetric(float64(done()-before)/time.Since(start).Seconds(), "busy-tx/s")
 	slices.Sort(took)
 	at := func(share float64) float64 {
 		return took[min(len(took)-1, int(share*float64(len(took))))].Seconds() * 1000

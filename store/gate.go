@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,33 +12,45 @@ import (
 
 // A gate lets the executor, which commits group after group, see that another process wants to write: the other holds a
 // shared lock on the gate's file while it tries. The kernel drops the lock with the process, so a killed one blocks nobody.
-type gate struct{ f *os.File }
+//
+// The executor steps aside for gapMost. If others are still at the gate then, they would go on for ever, one after the other, so
+// it closes the turnstile before the gate until its own turn has come.
+type gate struct{ f, turnstile *os.File }
 
 // gapMost bounds how long the executor steps aside between two groups.
 const gapMost = 20 * time.Millisecond
 
-func openGate(path string) (*gate, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+func openGate(folder string) (*gate, error) {
+	f, err := os.OpenFile(filepath.Join(folder, "writers.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the writers' gate: %w", err)
 	}
-	return &gate{f: f}, nil
+	turnstile, err := os.OpenFile(filepath.Join(folder, "turnstile.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the writers' gate: %w", err), f.Close())
+	}
+	return &gate{f, turnstile}, nil
 }
 
-func (g *gate) Close() error { return g.f.Close() }
+func (g *gate) Close() error { return errors.Join(g.f.Close(), g.turnstile.Close()) }
 
 // queue shows that this process wants to write; leave ends that.
 func (g *gate) queue() (leave func(), err error) {
-	if err := flock(g.f, unix.LOCK_SH); err != nil {
+	if err = flock(g.turnstile, unix.LOCK_SH); err == nil {
+		err = flock(g.f, unix.LOCK_SH)
+		_ = flock(g.turnstile, unix.LOCK_UN)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("queue at the writers' gate: %w", err)
 	}
 	return func() { _ = flock(g.f, unix.LOCK_UN) }, nil
 }
 
-// stepAside returns when no other process is at the gate, or after gapMost.
-func (g *gate) stepAside() {
+// stepAside returns when no other process is at the gate, or after gapMost, when no other may come to it until open is called.
+func (g *gate) stepAside() (open func()) {
+	open = func() {}
 	if g.clear() {
-		return
+		return open
 	}
 	tick := time.NewTicker(200 * time.Microsecond)
 	defer tick.Stop()
@@ -47,10 +60,13 @@ func (g *gate) stepAside() {
 		select {
 		case <-tick.C:
 			if g.clear() {
-				return
+				return open
 			}
 		case <-patience.C:
-			return
+			if err := flock(g.turnstile, unix.LOCK_EX); err != nil {
+				return open // it is only a matter of fairness
+			}
+			return func() { _ = flock(g.turnstile, unix.LOCK_UN) }
 		}
 	}
 }

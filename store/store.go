@@ -44,7 +44,7 @@ import (
 
 // Options say which database to open and how.
 type Options struct {
-	Folder         string           // data folder: ledger.db, executor.lock, writers.lock; made with mode 0700 when missing
+	Folder         string           // data folder: ledger.db and the locks beside it; made with mode 0700 when missing
 	AcceptDataLoss bool             // go on although the folder or a setting cannot keep what it confirms (tmpfs, NFS)
 	Log            *slog.Logger     // nil: none
 	Now            func() time.Time // nil: time.Now
@@ -115,7 +115,7 @@ func (db *DB) open(ctx context.Context, o Options) error {
 	if err := db.openReaders(o); err != nil {
 		return err
 	}
-	gate, err := openGate(filepath.Join(db.folder, "writers.lock"))
+	gate, err := openGate(db.folder)
 	if err != nil {
 		return err
 	}

@@ -180,7 +180,7 @@ func (w *writer) enter() (leave func(), err error) {
 	w.db.mu.Unlock()
 	leave = func() {}
 	if executing {
-		w.gate.stepAside()
+		defer w.gate.stepAside()()
 	} else {
 		if leave, err = w.gate.queue(); err != nil {
 			return nil, err
