@@ -111,7 +111,7 @@ func keepRejects(tx *store.Tx, e Entry, list []Reject) error {
 	}
 	for i, r := range list[:min(len(list), rejectLimit)] {
 		_, err := tx.Exec(`INSERT INTO rejects (entry, record, seq, line, field, value, reason) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			e.ID, r.Record, i, r.Line, Shown(r.Field), cut(Shown(r.Value), valueLimit), cut(Shown(r.Reason), 1000))
+			e.ID, r.Record, i, r.Line, Shown(r.Field), cut(onLine(r.Value), valueLimit), cut(onLine(r.Reason), 1000))
 		if err != nil {
 			return err
 		}

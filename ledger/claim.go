@@ -86,7 +86,7 @@ func (l *Ledger) Working(tx *store.Tx, e Entry) error {
 // Retry puts a claimed entry back until due because of a failure of waybill's own surroundings (no memory, a query that
 // cannot be asked), and counts an attempt. The claim is still to be released.
 func (l *Ledger) Retry(ctx context.Context, e Entry, due time.Time, reason string) error {
-	reason = cut(Shown(reason), 1000)
+	reason = cut(onLine(reason), 1000)
 	err := l.db.Tx(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(`UPDATE entries SET state = 'received', attempts = attempts + 1, due = ?, reason = ?, token = ?
 			WHERE id = ? AND state IN ('received', 'working') AND token <= ?`, store.Millis(due), e.keep()+reason, e.Token, e.ID, e.Token)

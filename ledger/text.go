@@ -13,10 +13,15 @@ const valueLimit = 200
 // Shown returns s as it may be put before a person: control characters, marks that turn the direction of writing,
 // invisible characters and what is not UTF-8 are escaped as in Go. The result is one line of valid UTF-8. A backslash is escaped too, so that
 // different names stay different.
-func Shown(s string) string {
+func Shown(s string) string { return escape(s, true) }
+
+// onLine is Shown for a text that was made for people, in which what came from elsewhere is escaped already: backslashes stay as they are.
+func onLine(s string) string { return escape(s, false) }
+
+func escape(s string, backslash bool) string {
 	plain := true
 	for _, r := range s {
-		if r == '\\' || r == utf8.RuneError || !unicode.IsPrint(r) {
+		if r == '\\' && backslash || r == utf8.RuneError || !unicode.IsPrint(r) {
 			plain = false
 			break
 		}
@@ -30,7 +35,7 @@ func Shown(s string) string {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case r == '\\':
+		case r == '\\' && backslash:
 			b.WriteString(`\\`)
 		case r == '\n':
 			b.WriteString(`\n`)

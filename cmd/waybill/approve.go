@@ -24,7 +24,7 @@ func (p *program) approve() *cobra.Command {
 			}
 			defer func() { _ = i.close() }() // what was done is durable
 			err = p.each(ids, func(id int64) (string, error) {
-				return fmt.Sprintf("#%d goes on", id), stateHint(i.ledger.Approve(c.Context(), id, by()), id)
+				return fmt.Sprintf("#%d goes on", id), entryError(i.ledger.Approve(c.Context(), id, by()), id)
 			})
 			if err == nil {
 				i.idle("it is worked")

@@ -44,10 +44,14 @@ func (p *program) confirm(question string, yes bool) error {
 	return exit{exitError, errors.New("nothing was done")}
 }
 
-// missing adds what to do to the error of a number that does not exist.
-func missing(err error, where string) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("%w: see %s", err, where)
+// entryError is the error of a command about an entry, with what to do.
+func entryError(err error, id int64) error {
+	var state *ledger.StateError
+	switch {
+	case errors.As(err, &state):
+		return fmt.Errorf("%w (waybill show %d tells more)", err, id)
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("there is no entry #%d: see waybill list", id)
 	}
 	return err
 }
@@ -93,15 +97,6 @@ func (i *instance) idle(what string) {
 	if _, busy, err := store.ExecutorOf(i.db.Folder()); err == nil && !busy {
 		fmt.Fprintf(i.p.diag, "waybill: no daemon is at work on %s: %s once waybill serve runs\n", i.db.Folder(), what)
 	}
-}
-
-// stateHint says what would be possible with an entry that refused a command.
-func stateHint(err error, id int64) error {
-	var state *ledger.StateError
-	if errors.As(err, &state) {
-		return fmt.Errorf("%w (waybill show %d tells more)", err, id)
-	}
-	return missing(err, "waybill list")
 }
 
 // each does the same to every number, tells what it came to, and goes on after a failure.

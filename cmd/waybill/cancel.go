@@ -30,7 +30,7 @@ Messages that are released cannot be called back; waybill pause holds up their d
 				who += ": " + reason
 			}
 			return p.each(ids, func(id int64) (string, error) {
-				return fmt.Sprintf("#%d is cancelled", id), stateHint(i.ledger.Cancel(c.Context(), id, who), id)
+				return fmt.Sprintf("#%d is cancelled", id), entryError(i.ledger.Cancel(c.Context(), id, who), id)
 			})
 		},
 	}

@@ -333,8 +333,8 @@ func (i *instance) correct(ctx context.Context, d outbox.DeadLetter, name string
 	if err != nil {
 		return err
 	}
-	if m.Object == 0 && bytes.Equal(m.Body, body) {
-		return nil // nothing is corrected: the key stays
+	if m.Object == 0 && (bytes.Equal(m.Body, body) || bytes.Equal(m.Body, bytes.TrimSuffix(body, []byte("\n")))) {
+		return nil // nothing is corrected, but for the line end of an editor: the key stays
 	}
 	e, err := i.ledger.Entry(ctx, d.Parent)
 	if err != nil {

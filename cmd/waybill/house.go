@@ -47,22 +47,21 @@ func describe(old, new *config.Config) string {
 	return strings.Join(parts, ", ")
 }
 
-// commands carries out what other processes ask of this one, and starts and stops watchers as their sources are resumed and paused.
+// commands carries out what other processes ask of this one.
 func (d *daemon) commands(ctx, intake context.Context) error {
 	woken, end := d.db.Watch(ledger.TopicControls)
 	defer end()
 	for {
-		list, err := d.ledger.Commands(ctx, "reload")
+		list, err := d.ledger.Commands(ctx, "reload", "watch")
 		if err != nil && ctx.Err() == nil {
 			d.log.Error("cannot look for commands", "error", err)
 		}
 		for _, c := range list {
-			result, err := d.reload(intake)
+			result, err := d.carryOut(intake, c)
 			if err := d.ledger.Done(context.WithoutCancel(ctx), c.ID, result, err); err != nil {
 				d.log.Error("cannot answer a command", "error", err)
 			}
 		}
-		d.watch(intake)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -71,6 +70,14 @@ func (d *daemon) commands(ctx, intake context.Context) error {
 		case <-woken:
 		}
 	}
+}
+
+func (d *daemon) carryOut(intake context.Context, c ledger.Command) (result string, err error) {
+	if c.Kind == "watch" { // a source was paused or resumed
+		d.watch(intake)
+		return "", nil
+	}
+	return d.reload(intake)
 }
 
 // houseEvery is how often retention and the sweep run.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,6 +70,9 @@ func (p *program) content(headers []outbox.Header, body []byte, margin string) {
 			where[h.Name] = h.Value
 		}
 	}
+	if where[":path"] != "" && where[":method"] == "" {
+		where[":method"] = http.MethodPost
+	}
 	if line := strings.TrimSpace(where[":method"] + " " + where[":path"]); line != "" {
 		if q := where[":query"]; q != "" {
 			line += "?" + q
@@ -91,7 +95,7 @@ func pretty(body []byte) string {
 	if json.Indent(&b, body, "", "  ") == nil {
 		return safe(b.String())
 	}
-	return safe(string(body))
+	return safe(strings.ReplaceAll(string(body), "\r\n", "\n"))
 }
 
 // A trackedView is where a message is, as --json shows it.

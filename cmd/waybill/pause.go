@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -103,7 +105,8 @@ func (l *landscape) subject(name string, paused []ledger.Paused) (string, error)
 func (i *instance) pause(ctx context.Context, subject, why string) (changed bool, err error) {
 	destination, ok := strings.CutPrefix(subject, "destination/")
 	if !ok {
-		return i.ledger.Pause(ctx, subject, why, by())
+		changed, err := i.ledger.Pause(ctx, subject, why, by())
+		return changed, errors.Join(err, i.heed(ctx, subject))
 	}
 	was, err := i.outbox.Paused(ctx, destination)
 	if was != "" || err != nil {
@@ -115,10 +118,33 @@ func (i *instance) pause(ctx context.Context, subject, why string) (changed bool
 	return true, i.record(ctx, "pause", map[string]any{"by": by(), "subject": subject, "why": why})
 }
 
+// heedWithin is how long the daemon is given to act on a pause of a source.
+const heedWithin = 10 * time.Second
+
+// heed has the daemon, if one is at work, stop or start watching a source before the command ends.
+func (i *instance) heed(ctx context.Context, subject string) error {
+	holder, busy, err := store.ExecutorOf(i.db.Folder())
+	if err != nil || !busy || holder.Command != serveCommand || !strings.HasPrefix(subject, "source/") {
+		return err
+	}
+	id, err := i.ledger.Command(ctx, "watch", subject, nil, by())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, heedWithin)
+	defer cancel()
+	_, err = i.ledger.Await(ctx, id)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the daemon (process %d) has not answered within %s: it will still act on it when it gets there", holder.PID, heedWithin)
+	}
+	return err
+}
+
 func (i *instance) resume(ctx context.Context, subject string) (changed bool, err error) {
 	destination, ok := strings.CutPrefix(subject, "destination/")
 	if !ok {
-		return i.ledger.Resume(ctx, subject, by())
+		changed, err := i.ledger.Resume(ctx, subject, by())
+		return changed, errors.Join(err, i.heed(ctx, subject))
 	}
 	was, err := i.outbox.Paused(ctx, destination)
 	if was == "" || err != nil {

@@ -28,7 +28,7 @@ With --rerender the file is read and mapped anew with the configuration of now; 
 			defer func() { _, _ = i.close(), l.close() }() // what was done is durable
 			e, err := i.ledger.Replay(c.Context(), ids[0], by(), rerender)
 			if err != nil {
-				return stateHint(err, ids[0])
+				return entryError(err, ids[0])
 			}
 			i.idle("it is worked")
 			if p.json {

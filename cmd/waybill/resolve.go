@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -36,7 +37,7 @@ N is the number of the dead letter, see waybill dead list --kind unknown.`,
 			if d.Kind != "unknown" {
 				return fmt.Errorf("dead letter %d is not of kind unknown but %s: use waybill dead resend %d or waybill dead discard %d", d.ID, d.Kind, d.ID, d.ID)
 			}
-			return p.each(ids, func(id int64) (string, error) {
+			err = p.each(ids, func(id int64) (string, error) {
 				switch list[1] {
 				case "delivered":
 					return i.discard(c.Context(), d, "delivered", note)
@@ -47,6 +48,7 @@ N is the number of the dead letter, see waybill dead list --kind unknown.`,
 				}
 				return "", usage("%q is no decision: say delivered, resend or discard", list[1])
 			})
+			return errors.Join(err, i.settle(c.Context()))
 		},
 	}
 	c.Flags().StringVar(&note, "note", "", "how it was found out, kept with the dead letter")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waybill/jobs"
 	"waybill/ledger"
 	"waybill/outbox"
 )
@@ -38,7 +39,7 @@ where and answered what, its dead letters, and everything that happened to it.`,
 			defer func() { _ = i.close() }() // only read
 			w, err := i.way(c.Context(), ids[0], o)
 			if err != nil {
-				return missing(err, "waybill list")
+				return entryError(err, ids[0])
 			}
 			if p.json {
 				return p.print(w)
@@ -97,14 +98,14 @@ func viewOfFile(f ledger.File) *fileView {
 // whereOf says where a file is now.
 func whereOf(f ledger.File) string {
 	switch {
+	case strings.HasPrefix(f.Source, jobs.ManualSource):
+		return "where it was: waybill run takes no file away"
 	case f.State == ledger.FileSeen:
 		return "at its source, not taken yet: " + f.Reason
 	case f.State == ledger.FileClosed && f.Reason == "":
 		return "deleted at its source"
 	case f.State == ledger.FileClosed:
 		return ledger.Shown(f.Reason)
-	case strings.HasPrefix(f.Source, "run/"):
-		return "where it was: waybill run takes no file away"
 	case f.State == ledger.FileClosable:
 		return "at its source, about to be moved to " + f.Reason
 	}

@@ -97,9 +97,9 @@ func reasonOf(e ledger.Entry) string {
 	case e.State == ledger.Duplicate && e.Twin != 0:
 		return fmt.Sprintf("%s of #%d", e.Verdict, e.Twin)
 	case e.Dead > 0:
-		return fmt.Sprintf("%d dead letters", e.Dead)
+		return count(e.Dead, "dead letter")
 	case e.Rejects > 0:
-		return fmt.Sprintf("%d records rejected", e.Rejects)
+		return count(e.Rejects, "record") + " rejected"
 	}
 	return ""
 }

@@ -202,10 +202,10 @@ func (t *trial) delimiter(head []byte, o formats.Options) {
 	}
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	have := bytes.Count(line, []byte(used))
-	t.find("delimiter: %q, %d times in the first line", used, have)
+	t.find("delimiter: %q, %s in the first line", used, count(have, "time"))
 	for _, other := range []string{",", ";", "\t", "|"} {
 		if n := bytes.Count(line, []byte(other)); other != used && have == 0 && n > 0 {
-			t.find("the first line has no %q but %d times %q: is read.delimiter right?", used, n, other)
+			t.find("the first line has no %q but %s %q: is read.delimiter right?", used, count(n, "time"), other)
 		}
 	}
 }

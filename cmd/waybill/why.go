@@ -73,8 +73,15 @@ func (i *instance) why(ctx context.Context, l *landscape, name string) error {
 	if err != nil {
 		return err
 	}
+	paused, err := i.paused(ctx)
+	if err != nil {
+		return err
+	}
 	for n := range sightings {
 		s := &sightings[n]
+		if why, yes := paused["source/"+s.Source]; yes {
+			s.Rule = fmt.Sprintf("source %s is paused: %s; waybill resume source/%s; then: %s", s.Source, why, s.Source, s.Rule)
+		}
 		at := -1
 		for k, v := range views {
 			if at < 0 && v.File != nil && v.File.Source == s.Source && v.File.Path == s.Path && v.Now == nil {
@@ -94,13 +101,23 @@ func (i *instance) why(ctx context.Context, l *landscape, name string) error {
 		if i.p.json {
 			err = i.p.print(v)
 		} else {
-			err = i.p.whyText(v, entries[n])
+			err = i.p.whyText(v, entries[n], paused)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// paused is everything that is paused, and why.
+func (i *instance) paused(ctx context.Context) (map[string]string, error) {
+	all, err := i.ledger.AllPaused(ctx)
+	m := map[string]string{}
+	for _, p := range all {
+		m[p.Subject] = p.Why
+	}
+	return m, err
 }
 
 // known is what the ledger says of a name.
@@ -283,7 +300,7 @@ func (nothingToClose) Closable(context.Context, string, int) ([]ledger.Closable,
 func (nothingToClose) Closed(context.Context, []ledger.ClosedFile) error { return nil }
 
 // whyText tells a person.
-func (p *program) whyText(v whyView, entries []ledger.Entry) error {
+func (p *program) whyText(v whyView, entries []ledger.Entry, paused map[string]string) error {
 	name := ""
 	if v.File != nil {
 		name = v.File.Source + "/" + v.File.Path
@@ -292,7 +309,7 @@ func (p *program) whyText(v whyView, entries []ledger.Entry) error {
 	}
 	fmt.Fprintf(p.out, "%s\n", name)
 	line := func(what, format string, args ...any) {
-		fmt.Fprintf(p.out, "  %-10s%s\n", what, fmt.Sprintf(format, args...))
+		fmt.Fprintf(p.out, "  %-12s%s\n", what, fmt.Sprintf(format, args...))
 	}
 	if v.File == nil {
 		line("ledger", "has not seen it")
@@ -304,6 +321,9 @@ func (p *program) whyText(v whyView, entries []ledger.Entry) error {
 		text := fmt.Sprintf("#%d, %s: %s", e.ID, e.Job, e.State)
 		if reason := reasonOf(e); reason != "" {
 			text += ", " + safe(short(reason, 300))
+		}
+		if why, yes := paused["job/"+e.Job]; yes && e.State == ledger.Received {
+			text += fmt.Sprintf("; job %s is paused: %s; waybill resume job/%s", e.Job, safe(short(why, 200)), e.Job)
 		}
 		line("entry", "%s%s", text, nextOfEntry(e))
 	}
