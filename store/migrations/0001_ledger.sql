@@ -1,8 +1,9 @@
 -- Times are Unix milliseconds unless a column says otherwise.
+-- AUTOINCREMENT: where other rows, payloads or people keep an id, it must not come again when retention has removed the newest row.
 
 -- spool: bytes kept for a file or a message; small ones here, large ones in a file named by name.
 CREATE TABLE objects (
-  id     INTEGER PRIMARY KEY,
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
   size   INTEGER NOT NULL,
   digest BLOB    NOT NULL,             -- SHA-256
   name   TEXT,                         -- file under spool/, NULL when inline
@@ -13,7 +14,7 @@ CREATE UNIQUE INDEX objects_name ON objects (name) WHERE name IS NOT NULL;
 
 -- ledger
 CREATE TABLE files (
-  id      INTEGER PRIMARY KEY,
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
   source  TEXT    NOT NULL,
   path    BLOB    NOT NULL,            -- as the source names it, any bytes, relative to the source's folder
   version TEXT    NOT NULL,            -- what the source tells versions apart by (inode, size, times)
@@ -35,7 +36,7 @@ CREATE INDEX files_seen ON files (source, path) WHERE state = 'seen';
 CREATE INDEX files_kept ON files (closed) WHERE closed IS NOT NULL AND object IS NOT NULL; -- for retention
 
 CREATE TABLE entries (
-  id       INTEGER PRIMARY KEY,
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
   kind     TEXT    NOT NULL,           -- file, tick, request, manual
   job      TEXT    NOT NULL,
   run      INTEGER NOT NULL DEFAULT 1, -- 2 and more: replays
@@ -141,7 +142,7 @@ CREATE TABLE status (                  -- what a process tells of itself and its
 
 -- outbox. A lot is the batches of one parent under one token; it needs no row of its own.
 CREATE TABLE batches (
-  id          INTEGER PRIMARY KEY,
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
   parent      INTEGER NOT NULL,        -- the entry
   token       INTEGER NOT NULL,        -- the claim it was staged under
   destination TEXT    NOT NULL,
@@ -190,7 +191,7 @@ CREATE TABLE answers (
 ) STRICT;
 
 CREATE TABLE dead_letters (
-  id          INTEGER PRIMARY KEY,
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
   parent      INTEGER NOT NULL,
   batch       INTEGER NOT NULL,
   idx         INTEGER NOT NULL,
