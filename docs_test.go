@@ -130,7 +130,7 @@ func anchors(text string) (list []string) {
 
 // anchor is how GitHub makes an anchor of a heading.
 func anchor(heading string) string {
-	heading = strings.ToLower(regexp.MustCompile("[^\\p{L}\\p{N} _-]").ReplaceAllString(heading, ""))
+	heading = strings.ToLower(regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(heading, ""))
 	return strings.ReplaceAll(strings.TrimSpace(heading), " ", "-")
 }
 
@@ -157,6 +157,31 @@ func TestLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 				t.Errorf("%s: the link %s: there is no such heading", doc, m[1])
 			}
 		}
+	}
+}
+
+func TestArchitectureExplainsEveryTable(t *testing.T) {
+	t.Parallel()
+	migrations, err := filepath.Glob("store/migrations/*.sql")
+	if err != nil || len(migrations) == 0 {
+		t.Fatalf("no migrations: %v", err)
+	}
+	var made []string
+	for _, path := range migrations {
+		for _, m := range regexp.MustCompile(`(?m)^CREATE TABLE (\w+)`).FindAllStringSubmatch(read(t, path), -1) {
+			made = append(made, m[1])
+		}
+	}
+	_, part, _ := strings.Cut(read(t, architecture), "\n## Tables\n")
+	part, _, _ = strings.Cut(part, "\n## ")
+	var told []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(part, -1) {
+		told = append(told, m[1])
+	}
+	slices.Sort(made)
+	slices.Sort(told)
+	if diff := gocmp.Diff(made, told); diff != "" {
+		t.Errorf("the tables of the ledger (-) are not those of %s (+):\n%s", architecture, diff)
 	}
 }
 
