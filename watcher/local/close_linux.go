@@ -53,7 +53,7 @@ type closing struct {
 }
 
 // check makes sure that name in dir is the version to close, and that nobody is writing it.
-func (c *closing) check(dir *os.File, name string) error {
+func (c *closing) check(dir *handle, name string) error {
 	m, err := statAt(dir, name)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (c *closing) move() (string, error) {
 
 // putBack undoes a rename that caught another version: one that took the file's place after it was looked at, and
 // that nobody has read.
-func (c *closing) putBack(at *os.File, as string, from *os.File, name string) error {
+func (c *closing) putBack(at *handle, as string, from *handle, name string) error {
 	m, err := statAt(at, as)
 	if err != nil || content(m.version()) == content(c.f.Version) {
 		return err
@@ -147,7 +147,7 @@ func (c *closing) moved(target, name string) (string, error) {
 }
 
 // find returns the name under which the file lies in dir, "" when it does not.
-func (c *closing) find(dir *os.File, name string) string {
+func (c *closing) find(dir *handle, name string) string {
 	for n := 0; ; n++ {
 		as := numbered(name, n)
 		m, err := statAt(dir, as)
@@ -190,19 +190,19 @@ func (c *closing) remove() error {
 }
 
 // unlink deletes hidden if it is the version to close, and puts it back under name if it is not.
-func (c *closing) unlink(dir *os.File, hidden, name string) error {
+func (c *closing) unlink(dir *handle, hidden, name string) error {
 	if err := c.putBack(dir, hidden, dir, name); err != nil {
 		return err
 	}
 	c.s.changed(path.Dir(c.f.Path))
-	if err := unix.Unlinkat(int(dir.Fd()), hidden, 0); err != nil {
+	if err := unix.Unlinkat(dir.fd, hidden, 0); err != nil {
 		return &os.PathError{Op: "delete", Path: name, Err: err}
 	}
 	return nil
 }
 
 // report lays the reject report beside the file that was moved to dir under the name as.
-func (c *closing) report(dir *os.File, as string) error {
+func (c *closing) report(dir *handle, as string) error {
 	if c.how.Report == nil {
 		return nil
 	}
@@ -261,7 +261,7 @@ func (s *Source) Sync(context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = unix.Fsync(int(dir.Fd()))
+		err = unix.Fsync(dir.fd)
 		dir.Close()
 		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) { // a file system that cannot, and need not
 			return fmt.Errorf("sync folder %s: %w", ledger.Shown(name), err)

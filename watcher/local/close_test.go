@@ -286,9 +286,10 @@ func TestWhereTheFileSystemCannotRefuseToOverwriteNothingIsOverwritten(t *testin
 	b := newBench(t)
 	b.write("a", "new")
 	b.write("taken", "old")
-	dir, err := os.Open(b.dir)
+	r, err := b.Source.open()
 	must(t, err)
-	defer dir.Close()
+	defer r.close()
+	dir := r.dir
 	if err := renameReserved(dir, "a", dir, "taken"); !errors.Is(err, os.ErrExist) {
 		t.Errorf("got %v", err)
 	}
@@ -323,9 +324,10 @@ func TestNumberedNames(t *testing.T) {
 func TestAFreeNumberIsFoundAfterAnUnbrokenRow(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	dir, err := os.Open(b.dir)
+	r, err := b.Source.open()
 	must(t, err)
-	defer dir.Close()
+	defer r.close()
+	dir := r.dir
 	for n := 1; n <= 70; n++ {
 		if got := free(dir, "a.csv", 1); got != n {
 			t.Fatalf("got %d, want %d", got, n)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -60,13 +59,14 @@ func (s *Source) listFolder(ctx context.Context, r *root, path string, yield fun
 	if err != nil {
 		return nil, away(fmt.Errorf("list folder %s: %w", ledger.Shown(path), err))
 	}
-	defer dir.Close() // only read from
+	names := dir.listing()
+	defer names.Close() // only read from
 	prefix := path
 	if path != "" {
 		prefix += "/"
 	}
 	for ctx.Err() == nil {
-		set, err := dir.ReadDir(watcher.SetSize)
+		set, err := names.ReadDir(watcher.SetSize)
 		for _, d := range set {
 			if !s.listEntry(dir, prefix, d, &below, yield) {
 				return nil, false
@@ -83,7 +83,7 @@ func (s *Source) listFolder(ctx context.Context, r *root, path string, yield fun
 }
 
 // listEntry yields one entry of dir, or adds it to the folders below.
-func (s *Source) listEntry(dir *os.File, prefix string, d fs.DirEntry, below *[]string, yield func(watcher.File, error) bool) bool {
+func (s *Source) listEntry(dir *handle, prefix string, d fs.DirEntry, below *[]string, yield func(watcher.File, error) bool) bool {
 	name := d.Name()
 	if watcher.Ignored(name) {
 		return true

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,8 +19,8 @@ var errNoLease = errors.New("no read lease")
 
 // lease asks the kernel for a read lease on f, which it grants only while nobody has the file open for writing. The
 // error is watcher.ErrBusy or errNoLease. Closing f gives it back.
-func lease(f *os.File) error {
-	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+func lease(f *handle) error {
+	_, err := unix.FcntlInt(uintptr(f.fd), unix.F_SETLEASE, unix.F_RDLCK)
 	switch {
 	case err == nil:
 		return nil
@@ -33,8 +32,8 @@ func lease(f *os.File) error {
 }
 
 // leased reports whether the lease on f still stands: nobody wants to open it for writing.
-func leased(f *os.File) bool {
-	kind, err := unix.FcntlInt(f.Fd(), unix.F_GETLEASE, 0)
+func leased(f *handle) bool {
+	kind, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETLEASE, 0)
 	return err == nil && kind == unix.F_RDLCK
 }
 
@@ -83,7 +82,7 @@ func (s *Source) backOff(path string) time.Duration {
 }
 
 // openVersion opens the version of f that was listed. The error is watcher.ErrChanged if it is another one now.
-func (r *root) openVersion(f watcher.File) (*os.File, error) {
+func (r *root) openVersion(f watcher.File) (*handle, error) {
 	file, err := r.at(f.Path, unix.O_RDONLY)
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
 		return nil, fmt.Errorf("open %s: %w: it is no ordinary file any more", ledger.Shown(f.Path), watcher.ErrChanged)
@@ -127,7 +126,7 @@ func (s *Source) Open(_ context.Context, f watcher.File) (io.ReadCloser, error) 
 
 // A reader reads one version of a file.
 type reader struct {
-	file   *os.File
+	file   *handle
 	f      watcher.File
 	left   int64 // bytes until the end
 	leased bool

@@ -141,7 +141,7 @@ func TestReadingEndsWithChangedWhen(t *testing.T) {
 				must(t, err)
 				r := o.(*reader)
 				if remote {
-					_, err := unix.FcntlInt(r.file.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+					_, err := unix.FcntlInt(uintptr(r.file.fd), unix.F_SETLEASE, unix.F_UNLCK)
 					must(t, err)
 					r.leased = false
 				}

@@ -14,7 +14,7 @@ import (
 
 // renameNew renames a file to name, or name with a number when that is taken, and returns what it became. It never
 // overwrites.
-func renameNew(from *os.File, old string, to *os.File, name string) (as string, err error) {
+func renameNew(from *handle, old string, to *handle, name string) (as string, err error) {
 	as = numbered(name, 0)
 	for n := 0; ; {
 		err := rename(from, old, to, as)
@@ -28,7 +28,7 @@ func renameNew(from *os.File, old string, to *os.File, name string) (as string, 
 
 // free returns a number from least on that is not taken in dir for name: the end of an unbroken row is found in few looks,
 // however many files of one name were moved there before.
-func free(dir *os.File, name string, least int) int {
+func free(dir *handle, name string, least int) int {
 	taken := func(n int) bool { _, err := statAt(dir, numbered(name, n)); return err == nil }
 	if !taken(least) {
 		return least
@@ -41,8 +41,8 @@ func free(dir *os.File, name string, least int) int {
 }
 
 // rename renames a file to a name that must be free (else fs.ErrExist).
-func rename(from *os.File, old string, to *os.File, as string) error {
-	err := unix.Renameat2(int(from.Fd()), old, int(to.Fd()), as, unix.RENAME_NOREPLACE)
+func rename(from *handle, old string, to *handle, as string) error {
+	err := unix.Renameat2(from.fd, old, to.fd, as, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
 		err = renameReserved(from, old, to, as)
 	}
@@ -54,24 +54,24 @@ func rename(from *os.File, old string, to *os.File, as string) error {
 
 // renameReserved does so where the file system cannot refuse to overwrite (NFS): it takes the name first, with an
 // empty file, and renames over that.
-func renameReserved(from *os.File, old string, to *os.File, as string) error {
-	fd, err := unix.Openat(int(to.Fd()), as, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+func renameReserved(from *handle, old string, to *handle, as string) error {
+	fd, err := unix.Openat(to.fd, as, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
 	}
 	if err := unix.Close(fd); err != nil {
 		return err
 	}
-	err = unix.Renameat(int(from.Fd()), old, int(to.Fd()), as)
+	err = unix.Renameat(from.fd, old, to.fd, as)
 	if err != nil {
-		_ = unix.Unlinkat(int(to.Fd()), as, 0) // ours and empty
+		_ = unix.Unlinkat(to.fd, as, 0) // ours and empty
 	}
 	return err
 }
 
 // readAt reads at most limit bytes, and one more to tell that there are more, of name in dir.
-func readAt(dir *os.File, name string, limit int64) ([]byte, error) {
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+func readAt(dir *handle, name string, limit int64) ([]byte, error) {
+	fd, err := unix.Openat(dir.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
@@ -82,12 +82,12 @@ func readAt(dir *os.File, name string, limit int64) ([]byte, error) {
 
 // writeNew makes a durable file called name, or name with a number, in dir; the folder is still to be synced. Nobody sees
 // half of it.
-func writeNew(dir *os.File, name string, data []byte) error {
+func writeNew(dir *handle, name string, data []byte) error {
 	const hidden = ".waybill-report.tmp" // closing is done on one goroutine
-	if err := unix.Unlinkat(int(dir.Fd()), hidden, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := unix.Unlinkat(dir.fd, hidden, 0); err != nil && !errors.Is(err, unix.ENOENT) {
 		return &os.PathError{Op: "delete", Path: hidden, Err: err}
 	}
-	fd, err := unix.Openat(int(dir.Fd()), hidden, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o640)
+	fd, err := unix.Openat(dir.fd, hidden, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o640)
 	if err != nil {
 		return &os.PathError{Op: "create", Path: hidden, Err: err}
 	}

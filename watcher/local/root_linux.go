@@ -16,43 +16,55 @@ import (
 
 // A root is the watched folder, open for one operation. A folder that is replaced is thus found again by its name.
 type root struct {
-	dir *os.File
+	dir *handle
 	dev uint64
 }
 
 // open opens the watched folder. The error is watcher.ErrAway.
 func (s *Source) open() (*root, error) {
-	dir, err := os.OpenFile(s.path, unix.O_DIRECTORY, 0)
+	fd, err := openFolder(s.path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", watcher.ErrAway, err)
+		return nil, fmt.Errorf("%w: %w", watcher.ErrAway, &os.PathError{Op: "open", Path: s.path, Err: err})
 	}
-	r := &root{dir: dir}
+	r := &root{dir: &handle{fd: fd, name: s.path}}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		dir.Close()
+	if err := unix.Fstat(fd, &st); err != nil {
+		r.close()
 		return nil, fmt.Errorf("%w: stat %s: %w", watcher.ErrAway, s.path, err)
 	}
 	r.dev = st.Dev
 	return r, nil
 }
 
+func openFolder(path string) (int, error) {
+	for {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return fd, err
+		}
+	}
+}
+
 func (r *root) close() { r.dir.Close() } // only looked through
 
 // at opens path below the root: beneath it, through no link, on its file system, never waiting.
-func (r *root) at(path string, flags int) (*os.File, error) {
+func (r *root) at(path string, flags int) (*handle, error) {
 	if !filepath.IsLocal(path) {
 		return nil, &os.PathError{Op: "open", Path: path, Err: unix.EINVAL}
 	}
-	flags |= unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY
+	flags |= unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NOCTTY
+	if flags&unix.O_DIRECTORY == 0 {
+		flags |= unix.O_NONBLOCK // a named pipe has no end until somebody writes it
+	}
 	how := unix.OpenHow{
 		Flags:   uint64(flags),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
 	}
 	for range 100 { // a rename in the way makes the kernel give up with EAGAIN
-		fd, err := unix.Openat2(int(r.dir.Fd()), path, &how)
+		fd, err := unix.Openat2(r.dir.fd, path, &how)
 		switch err {
 		case nil:
-			return os.NewFile(uintptr(fd), path), nil
+			return &handle{fd: fd, name: path}, nil
 		case unix.EINTR, unix.EAGAIN:
 			continue
 		case unix.ENOSYS, unix.EPERM: // before Linux 5.6, or kept from us by a seccomp filter that does not know it
@@ -64,16 +76,22 @@ func (r *root) at(path string, flags int) (*os.File, error) {
 }
 
 // atPlain does the same without openat2: os.Root keeps below the folder, the device tells other file systems.
-func (r *root) atPlain(path string, flags int) (*os.File, error) {
-	below, err := os.OpenRoot(r.dir.Name())
+func (r *root) atPlain(path string, flags int) (*handle, error) {
+	below, err := os.OpenRoot(r.dir.name)
 	if err != nil {
 		return nil, err
 	}
 	defer below.Close() // only looked through
-	f, err := below.OpenFile(path, flags, 0)
+	opened, err := below.OpenFile(path, flags, 0)
 	if err != nil {
 		return nil, err
 	}
+	defer opened.Close() // what goes on is its duplicate
+	fd, err := unix.FcntlInt(opened.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	f := &handle{fd: fd, name: path}
 	m, err := metaOf(f)
 	if err == nil && m.dev != r.dev {
 		err = &os.PathError{Op: "open", Path: path, Err: unix.EXDEV}
@@ -86,7 +104,7 @@ func (r *root) atPlain(path string, flags int) (*os.File, error) {
 }
 
 // folder opens the folder at path ("" is the root's own).
-func (r *root) folder(path string) (*os.File, error) {
+func (r *root) folder(path string) (*handle, error) {
 	if path == "" {
 		path = "."
 	}
@@ -94,14 +112,17 @@ func (r *root) folder(path string) (*os.File, error) {
 }
 
 // parent opens the folder that path lies in.
-func (r *root) parent(path string) (dir *os.File, base string, err error) {
+func (r *root) parent(path string) (dir *handle, base string, err error) {
 	i := strings.LastIndexByte(path, '/')
 	dir, err = r.folder(path[:max(i, 0)])
 	return dir, path[i+1:], err
 }
 
 // make opens the folder at path and makes what of it is missing. made lists the folders that got a new one.
-func (r *root) make(path string) (dir *os.File, made []string, err error) {
+func (r *root) make(path string) (dir *handle, made []string, err error) {
+	if dir, err = r.folder(path); !errors.Is(err, unix.ENOENT) {
+		return dir, nil, err
+	}
 	above := ""
 	for i := 0; i <= len(path); i++ {
 		if i < len(path) && path[i] != '/' {
@@ -111,7 +132,7 @@ func (r *root) make(path string) (dir *os.File, made []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		err = unix.Mkdirat(int(parent.Fd()), base, 0o770)
+		err = unix.Mkdirat(parent.fd, base, 0o770)
 		parent.Close()
 		switch {
 		case err == nil:
@@ -151,19 +172,19 @@ func newMeta(st *unix.Stat_t) meta {
 }
 
 // statAt looks at name in dir.
-func statAt(dir *os.File, name string) (meta, error) {
+func statAt(dir *handle, name string) (meta, error) {
 	var st unix.Stat_t
-	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fstatat(dir.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return meta{}, &os.PathError{Op: "stat", Path: name, Err: err}
 	}
 	return newMeta(&st), nil
 }
 
 // metaOf looks at an open file.
-func metaOf(f *os.File) (meta, error) {
+func metaOf(f *handle) (meta, error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return meta{}, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return meta{}, &os.PathError{Op: "stat", Path: f.name, Err: err}
 	}
 	return newMeta(&st), nil
 }
@@ -210,7 +231,7 @@ func (m meta) file(path string) watcher.File {
 // tells of it, and no lease holds them off.
 func (r *root) isRemote() bool {
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(r.dir.Fd()), &st); err != nil {
+	if err := unix.Fstatfs(r.dir.fd, &st); err != nil {
 		return false
 	}
 	switch uint32(st.Type) {
