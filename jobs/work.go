@@ -23,7 +23,7 @@ type piece struct {
 }
 
 // work runs the plan of one entry. A panic of a plan is an error of that entry.
-func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry) (done *piece, err error) {
+func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby) (done *piece, err error) {
 	guard := func(tx *store.Tx) error { return w.Ledger.Working(tx, e) }
 	done = &piece{entry: e, lot: w.Outbox.Lot(e.ID, e.Token, guard), keyed: p.unique != nil}
 	end := func() error { return nil }
@@ -48,7 +48,7 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry) (done *piece
 		}
 	}
 	in := Input{Entry: e, Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Anew: e.Rerender()}
-	if end, err = w.open(ctx, p, e, &in); err != nil {
+	if end, err = w.open(ctx, p, e, near, &in); err != nil {
 		return done, err
 	}
 	routes := make([]string, len(p.routes))
@@ -95,8 +95,44 @@ func (w *Worker) discard(ctx context.Context, done *piece) error {
 	return err
 }
 
+// nearby is what was read ahead for a set of entries.
+type nearby struct {
+	files map[int64]ledger.File
+	small map[int64]*spool.Reader
+}
+
+// smallMost bounds the bytes of a file that are read ahead: with setMost it bounds the memory of a set.
+const smallMost = 16 << 10
+
+// ahead reads the files of a set of entries, and the bytes of the small ones, with one statement each. What it could not read is read
+// by each entry itself, which then fails by itself.
+func (w *Worker) ahead(ctx context.Context, entries []ledger.Entry) (near nearby) {
+	if len(entries) < 2 {
+		return near
+	}
+	var ids, objects []int64
+	for _, e := range entries {
+		if e.File != 0 {
+			ids = append(ids, e.File)
+		}
+	}
+	var err error
+	if near.files, err = w.Ledger.Files(ctx, ids); err != nil {
+		return nearby{}
+	}
+	for _, f := range near.files {
+		if f.Object != 0 && f.Size <= smallMost {
+			objects = append(objects, f.Object)
+		}
+	}
+	if near.small, err = w.Spool.Small(ctx, objects); err != nil {
+		near.small = nil
+	}
+	return near
+}
+
 // open gives in what the entry is about: the rows of its window, or the bytes of its file.
-func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, in *Input) (end func() error, err error) {
+func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, near nearby, in *Input) (end func() error, err error) {
 	if q := p.options.Query; q != nil {
 		rows, end, err := w.Ask(ctx, q.Connection, q.SQL, e.Since, e.Till)
 		if err != nil {
@@ -105,12 +141,18 @@ func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, in *Input) (
 		in.Rows = rows
 		return end, nil
 	}
-	if in.File, err = w.Ledger.FileOf(ctx, e.ID); err != nil {
-		return nil, err
+	var ok bool
+	if in.File, ok = near.files[e.File]; !ok {
+		if in.File, err = w.Ledger.FileOf(ctx, e.ID); err != nil {
+			return nil, err
+		}
 	}
-	r, err := w.Spool.Reader(ctx, in.File.Object)
-	if err != nil {
-		return nil, err
+	r := near.small[in.File.Object]
+	delete(near.small, in.File.Object) // it can be read once
+	if r == nil {
+		if r, err = w.Spool.Reader(ctx, in.File.Object); err != nil {
+			return nil, err
+		}
 	}
 	in.Blob, err = p.Unpack(formats.Blob{Name: in.File.Path, Reader: r, ReaderAt: r, Size: r.Size()})
 	return r.Close, err

@@ -187,8 +187,9 @@ func (w *Worker) works(ctx context.Context, p *Plan, entries []ledger.Entry) {
 		}
 	}()
 	var ready []*piece
+	near := w.ahead(ctx, entries)
 	for _, e := range entries {
-		done, err := w.work(ctx, p, e)
+		done, err := w.work(ctx, p, e, near)
 		if err != nil {
 			w.failed(ctx, e, err)
 			continue

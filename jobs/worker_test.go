@@ -436,7 +436,7 @@ func TestWhatAKilledProcessLeftOfAnEntryIsRemoved(t *testing.T) {
 		id := p.land1("1.csv", orderLines(1, 3000))
 		claimed, err := p.ledger.ClaimOnly(t.Context(), id)
 		p.must(err)
-		if _, err := p.worker.work(t.Context(), p.worker.Jobs().Plans[0], claimed[0]); err != nil { // and not accepted
+		if _, err := p.worker.work(t.Context(), p.worker.Jobs().Plans[0], claimed[0], nearby{}); err != nil { // and not accepted
 			t.Fatal(err)
 		}
 		p.is(3, `SELECT count(*) FROM batches WHERE state = 'staged'`)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"waybill/failpoint"
@@ -46,7 +47,15 @@ func (l *Ledger) AcceptAll(tx *store.Tx, list []Worked) (gone []Entry, err error
 	}
 	failpoint.Hit("ledger/accepting")
 	now := l.clock()
-	var smooth, files []int64
+	smooth, list, err := l.acceptAlike(tx, now, list)
+	if err != nil {
+		return nil, fmt.Errorf("accept entries: %w", err)
+	}
+	files := filesOf(smooth)
+	var ids []int64
+	for _, a := range smooth {
+		ids = append(ids, a.Entry.ID)
+	}
 	for _, a := range list {
 		ok, err := l.accept(tx, now, a.Entry, a.Outcome)
 		if err != nil {
@@ -57,7 +66,7 @@ func (l *Ledger) AcceptAll(tx *store.Tx, list []Worked) (gone []Entry, err error
 			continue
 		}
 		if a.Outcome.State == Accepted || a.Outcome.State == Delivered {
-			smooth = append(smooth, a.Entry.ID)
+			ids = append(ids, a.Entry.ID)
 		} else if err := l.Record(tx, Event{At: now, Kind: string(a.Outcome.State), Entry: a.Entry.ID, Detail: a.Outcome.detail()}); err != nil {
 			return nil, fmt.Errorf("accept #%d: %w", a.Entry.ID, err)
 		}
@@ -65,13 +74,86 @@ func (l *Ledger) AcceptAll(tx *store.Tx, list []Worked) (gone []Entry, err error
 			files = append(files, a.Entry.File)
 		}
 	}
-	if err := l.recordSet(tx, now, "accepted", smooth); err != nil {
+	slices.Sort(ids)
+	if err := l.recordSet(tx, now, "accepted", ids); err != nil {
 		return nil, fmt.Errorf("accept %d entries: %w", len(list), err)
 	}
 	if err := l.settle(tx, now, files); err != nil {
 		return nil, fmt.Errorf("accept %d entries: %w", len(list), err)
 	}
 	return gone, nil
+}
+
+// filesOf returns the files of entries that have come to an end.
+func filesOf(list []Worked) []int64 {
+	var files []int64
+	for _, a := range list {
+		if a.Outcome.State.final() {
+			files = append(files, a.Entry.File)
+		}
+	}
+	return files
+}
+
+// A likeness is what entries have in common that one statement accepts: in a stream of small files, nearly all.
+type likeness struct {
+	state             State
+	records, messages int64
+	config            string
+}
+
+// acceptAlike accepts the entries that went smoothly, a set at a time, and returns them and the others. An entry that the statement does not
+// find is among the others, to be looked at by itself.
+func (l *Ledger) acceptAlike(tx *store.Tx, now time.Time, list []Worked) (smooth, others []Worked, err error) {
+	alike := map[likeness][]Worked{}
+	for _, a := range list {
+		o := a.Outcome
+		plain := (o.State == Accepted || o.State == Delivered) && o.Reason == "" && o.Verdict == "" && o.Rejected == 0 && len(o.Rejects) == 0
+		if !plain || a.Entry.Rejects > 0 || !l.claims.holds(a.Entry.ID, a.Entry.Token) {
+			others = append(others, a)
+			continue
+		}
+		k := likeness{o.State, o.Records, o.Messages, o.Config}
+		alike[k] = append(alike[k], a)
+	}
+	for k, some := range alike {
+		done, err := acceptSet(tx, now, k, some)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, a := range some {
+			if done[a.Entry.ID] {
+				smooth = append(smooth, a)
+			} else {
+				others = append(others, a)
+			}
+		}
+	}
+	return smooth, others, nil
+}
+
+// acceptSet accepts entries of one likeness and says which it has found. They get the highest token of the set: tokens only
+// tell claims from earlier ones, and there is no claim between those of a set. An earlier claim left at most the lowest.
+func acceptSet(tx *store.Tx, now time.Time, k likeness, list []Worked) (done map[int64]bool, err error) {
+	ids := make([]int64, len(list))
+	lowest, highest := list[0].Entry.Token, list[0].Entry.Token
+	for i, a := range list {
+		ids[i] = a.Entry.ID
+		lowest, highest = min(lowest, a.Entry.Token), max(highest, a.Entry.Token)
+	}
+	var finished any
+	if k.state == Delivered {
+		finished = store.Millis(now)
+	}
+	places, args := set(ids)
+	found, err := collect(tx, scanID, `UPDATE entries SET state = ?, reason = '', records = ?, messages = ?, rejects = 0, config = ?, token = ?, accepted = ?, finished = ?
+		WHERE id IN `+places+` AND state IN ('received', 'working') AND token <= ? RETURNING id`,
+		append(append([]any{k.state, k.records, k.messages, k.config, highest, store.Millis(now), finished}, args...), lowest)...)
+	done = make(map[int64]bool, len(found))
+	for _, id := range found {
+		done[id] = true
+	}
+	return done, err
 }
 
 // accept writes the outcome of one entry; ok is false when it is gone.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,12 +117,19 @@ type memory struct {
 // tokensPerRun leaves each process that works jobs a range of tokens of its own.
 const tokensPerRun = 1 << 32
 
-const takeQuery = `SELECT ` + entryColumns + ` FROM entries e WHERE e.job = ? AND e.state IN ('received', 'working') AND e.due <= ?
-	ORDER BY e.id LIMIT ?`
+// takeQuery leaves out those of a set that are claimed already: there are as many of them as are looked for.
+func takeQuery(places string) string {
+	return `SELECT ` + entryColumns + ` FROM entries e WHERE e.job = ? AND e.state IN ('received', 'working') AND e.due <= ?
+	AND e.id NOT IN ` + places + ` ORDER BY e.id LIMIT ?`
+}
 
 func (m *memory) take(ctx context.Context, job string, n int) ([]Entry, error) {
-	return m.claim(ctx, n, func(r store.Reader, busy int) ([]Entry, error) {
-		return entries(r, takeQuery, job, store.Millis(m.now()), n+busy)
+	return m.claim(ctx, n, func(r store.Reader, busy map[int64]int64) ([]Entry, error) {
+		known := slices.Collect(maps.Keys(busy))
+		known = known[:min(len(known), setSize-1)]
+		places, args := set(append(known, 0))
+		args = append([]any{job, store.Millis(m.now())}, args...)
+		return entries(r, takeQuery(places), append(args, n+len(busy)-len(known))...)
 	})
 }
 
@@ -129,7 +137,7 @@ func (m *memory) only(ctx context.Context, ids []int64) ([]Entry, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return m.claim(ctx, len(ids), func(r store.Reader, _ int) ([]Entry, error) {
+	return m.claim(ctx, len(ids), func(r store.Reader, _ map[int64]int64) ([]Entry, error) {
 		var list []Entry
 		for chunk := range chunks(ids) {
 			places, args := set(chunk)
@@ -144,8 +152,8 @@ func (m *memory) only(ctx context.Context, ids []int64) ([]Entry, error) {
 	})
 }
 
-// claim claims the first n free ones of what find returns; busy is how many of those may be claimed already.
-func (m *memory) claim(ctx context.Context, n int, find func(r store.Reader, busy int) ([]Entry, error)) ([]Entry, error) {
+// claim claims the first n free ones of what find returns; busy are those that are claimed already.
+func (m *memory) claim(ctx context.Context, n int, find func(r store.Reader, busy map[int64]int64) ([]Entry, error)) ([]Entry, error) {
 	m.taking.Lock()
 	defer m.taking.Unlock()
 	if m.next == 0 {
@@ -158,7 +166,7 @@ func (m *memory) claim(ctx context.Context, n int, find func(r store.Reader, bus
 	m.mu.Lock()
 	busy := maps.Clone(m.held)
 	m.mu.Unlock()
-	found, err := find(m.db.Reader(ctx), len(busy))
+	found, err := find(m.db.Reader(ctx), busy)
 	if err != nil {
 		return nil, err
 	}

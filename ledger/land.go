@@ -155,8 +155,10 @@ func (g *landing) keepFile(tx *store.Tx, prior int64, object spool.Object, decis
 		return err
 	}
 	args = append(args, a.Source, []byte(a.Path), a.Version)
-	return tx.QueryRow(`INSERT INTO files (size, mtime, digest, object, state, reason, seen, landed, closed, source, path, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`, args...).Scan(&g.file.ID)
+	id, err := tx.Insert(`INSERT INTO files (size, mtime, digest, object, state, reason, seen, landed, closed, source, path, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, args...)
+	g.file.ID = id
+	return err
 }
 
 // finished reports whether nothing is left to do.
@@ -203,10 +205,12 @@ func insertEntry(tx *store.Tx, e *Entry) error {
 	if e.State == Received {
 		tx.Notify(TopicEntries)
 	}
-	return tx.QueryRow(`INSERT INTO entries (kind, job, run, origin, file, source, name, identity, verdict, twin, state, reason, since, till, received, finished)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+	id, err := tx.Insert(`INSERT INTO entries (kind, job, run, origin, file, source, name, identity, verdict, twin, state, reason, since, till, received, finished)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.Kind, e.Job, e.Run, orNull(e.Origin), orNull(e.File), e.Source, e.Name, textOrNull(e.Identity), e.Verdict, orNull(e.Twin), e.State, e.Reason,
-		store.NullMillis(e.Since), store.NullMillis(e.Till), store.Millis(e.Received), store.NullMillis(e.Finished)).Scan(&e.ID)
+		store.NullMillis(e.Since), store.NullMillis(e.Till), store.Millis(e.Received), store.NullMillis(e.Finished))
+	e.ID = id
+	return err
 }
 
 func orNull(id int64) any {

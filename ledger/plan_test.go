@@ -16,7 +16,7 @@ func TestStatementsOfEveryFileScanNoTable(t *testing.T) {
 		"claimers":  claimersQuery,
 		"namesakes": namesakesQuery,
 		"samebytes": samebytesQuery,
-		"take":      takeQuery,
+		"take":      takeQuery(store.In(8)),
 		"settle":    settleQuery(store.In(40)),
 		"known":     remarkableQuery(100),
 		"closable":  closableQuery,

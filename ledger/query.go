@@ -147,6 +147,23 @@ func (l *Ledger) FileOf(ctx context.Context, entry int64) (File, error) {
 	return f, nil
 }
 
+// Files returns those of up to 200 files that are there, by id.
+func (l *Ledger) Files(ctx context.Context, ids []int64) (map[int64]File, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	places, args := set(ids)
+	list, err := collect(l.db.Reader(ctx), scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.id IN `+places, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read %d files: %w", len(ids), err)
+	}
+	files := make(map[int64]File, len(list))
+	for _, f := range list {
+		files[f.ID] = f
+	}
+	return files, nil
+}
+
 // File returns a file, or an error that is ErrNotFound.
 func (l *Ledger) File(ctx context.Context, id int64) (File, error) {
 	return fileByID(l.db.Reader(ctx), id)

@@ -172,15 +172,17 @@ func (o *Outbox) Settled(ctx context.Context, n int) ([]Settled, error) {
 	}
 	defer func() { _ = rows.Close() }()
 	var found []Settled
+	at := map[int64]int{}
 	for rows.Next() {
 		var id int64
 		var s Settled
 		if err := rows.Scan(&id, &s.Parent, &s.Dead); err != nil {
 			return nil, fmt.Errorf("look for settled lots: %w", err)
 		}
-		i := slices.IndexFunc(found, func(f Settled) bool { return f.Parent == s.Parent })
-		if i < 0 {
+		i, known := at[s.Parent]
+		if !known {
 			i = len(found)
+			at[s.Parent] = i
 			found = append(found, s)
 		}
 		found[i].Batches = append(found[i].Batches, id)
@@ -193,14 +195,37 @@ func (o *Outbox) Settled(ctx context.Context, n int) ([]Settled, error) {
 
 // Finished takes note, in the transaction that finishes their parents, that the lots have been seen to.
 func (o *Outbox) Finished(tx *store.Tx, lots []Settled) error {
+	var all []int64
 	for _, s := range lots {
-		for _, id := range s.Batches {
-			if _, err := tx.Exec(`UPDATE batches SET settled = 0 WHERE id = ?`, id); err != nil {
-				return err
-			}
+		all = append(all, s.Batches...)
+	}
+	for ids := range slices.Chunk(all, setMost) {
+		places, args := set(ids)
+		if _, err := tx.Exec(`UPDATE batches SET settled = 0 WHERE id IN `+places, args...); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// setMost is how many rows one statement serves.
+const setMost = 200
+
+// set returns the places of a set of at most setMost ids and their arguments. The size is rounded up, by repeating the last
+// id, so that there are few distinct statements to prepare.
+func set(ids []int64) (places string, args []any) {
+	n := setMost
+	for _, size := range []int{1, 8, 40} {
+		if len(ids) <= size {
+			n = size
+			break
+		}
+	}
+	args = make([]any, n)
+	for i := range args {
+		args[i] = ids[min(i, len(ids)-1)]
+	}
+	return store.In(n), args
 }
 
 // Paused returns why destination is paused, "" when it is not.

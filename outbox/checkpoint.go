@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"waybill/failpoint"
@@ -156,14 +157,20 @@ func (p *pass) write(tx *store.Tx, touched map[int]bool, frame, keys []byte, dea
 	now := store.Millis(p.c.out.now())
 	var answersID int64
 	if frame != nil {
-		err := tx.QueryRow(`INSERT INTO answers (destination, at, keys, frame) VALUES (?, ?, ?, ?) RETURNING id`,
-			p.c.name, now, keys, frame).Scan(&answersID)
+		var err error
+		answersID, err = tx.Insert(`INSERT INTO answers (destination, at, keys, frame) VALUES (?, ?, ?, ?)`, p.c.name, now, keys, frame)
 		if err != nil {
 			return err
 		}
 	}
 	for _, d := range deads {
 		if err := insertDead(tx, p.c.name, d, now); err != nil {
+			return err
+		}
+	}
+	alike := p.alike(touched)
+	for ids := range slices.Chunk(alike, setMost) {
+		if err := p.writeDone(tx, ids, answersID, now); err != nil {
 			return err
 		}
 	}
@@ -174,6 +181,39 @@ func (p *pass) write(tx *store.Tx, touched map[int]bool, frame, keys []byte, dea
 	}
 	failpoint.Hit("outbox/stored")
 	return nil
+}
+
+// alike takes out of touched the batches that are done with nothing to tell, and the only ones here of their parent: one statement
+// serves a set of them. They are what a stream of small files is made of.
+func (p *pass) alike(touched map[int]bool) []int64 {
+	of := make(map[int64]int, len(touched))
+	for i := range touched {
+		of[p.batches[i].parent]++
+	}
+	var ids []int64
+	for i := range touched {
+		b := p.batches[i]
+		if of[b.parent] == 1 && b.dead == 0 && b.repeats == 0 && b.answers == "" && p.complete(b) {
+			ids = append(ids, b.id)
+			delete(touched, i)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// writeDone ends a set of batches.
+func (p *pass) writeDone(tx *store.Tx, ids []int64, answersID, now int64) error {
+	answers := ""
+	if answersID != 0 {
+		answers = strconv.FormatInt(answersID, 10)
+	}
+	places, args := set(ids)
+	_, err := tx.Exec(`UPDATE batches SET state = 'done', done = NULL, sending = NULL, trouble = '', answers = ?, finished = ?,
+		settled = CASE WHEN EXISTS (SELECT 1 FROM batches o WHERE o.parent = batches.parent AND o.state = 'ready' AND o.id <> batches.id) THEN 0 ELSE 1 END
+		WHERE id IN `+places+` AND state = 'ready'`, append([]any{answers, now}, args...)...)
+	tx.Notify(SettledTopic)
+	return err
 }
 
 func (p *pass) writeBatch(tx *store.Tx, b *leased, answersID, now int64) error {

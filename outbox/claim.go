@@ -63,11 +63,11 @@ func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, ne
 	c.mu.Lock()
 	before := maps.Clone(c.busy)
 	c.mu.Unlock()
-	most := passBatches + len(before)
 	mine, args := c.out.mine()
+	free, under := notUnderWay(before)
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
-		WHERE b.destination = ? AND b.state = 'ready' AND b.due <= ?`+mine+` ORDER BY b.id LIMIT ?`,
-		slices.Concat([]any{c.name, store.Millis(now)}, args, []any{most})...)
+		WHERE b.destination = ? AND b.state = 'ready' AND b.due <= ?`+mine+free+` ORDER BY b.id LIMIT ?`,
+		slices.Concat([]any{c.name, store.Millis(now)}, args, under, []any{passBatches})...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim messages: %w", err)
 	}
@@ -95,6 +95,27 @@ func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, ne
 		return found, 0, nil
 	}
 	return nil, c.nextDue(ctx, now), nil
+}
+
+// notUnderWay is the condition that a batch is not one of busy, so that the payloads of those are not read in vain. There
+// are few distinct conditions, for each is a statement to prepare.
+func notUnderWay(busy map[int64]bool) (condition string, args []any) {
+	if len(busy) == 0 {
+		return "", nil
+	}
+	ids := slices.Collect(maps.Keys(busy))
+	n := passes * passBatches
+	for _, size := range []int{3, passBatches, 2 * passBatches} {
+		if len(ids) <= size {
+			n = size
+			break
+		}
+	}
+	args = make([]any, max(n, len(ids)))
+	for i := range args {
+		args[i] = ids[min(i, len(ids)-1)]
+	}
+	return " AND b.id NOT IN " + store.In(len(args)), args
 }
 
 // nextDue is how long until the next waiting batch is due.

@@ -156,10 +156,9 @@ func (b *batch) pack(o *Outbox) {
 }
 
 func (l *Lot) insert(tx *store.Tx, b *batch, state string) error {
-	var id int64
-	err := tx.QueryRow(`INSERT INTO batches (parent, token, destination, route, seq, first, count, state, made)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
-		l.parent, l.token, b.destination, b.route, b.seq, b.first, b.count, state, store.Millis(l.out.now())).Scan(&id)
+	id, err := tx.Insert(`INSERT INTO batches (parent, token, destination, route, seq, first, count, state, made)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		l.parent, l.token, b.destination, b.route, b.seq, b.first, b.count, state, store.Millis(l.out.now()))
 	if err != nil {
 		return err
 	}

@@ -232,13 +232,12 @@ func (in *Incoming) Commit(tx *store.Tx) (Object, error) {
 			return Object{}, fmt.Errorf("keep object: %s has %d bytes, not %d", in.spool.path(in.name), info.Size(), in.Size)
 		}
 	}
-	o := Object{Size: in.Size, Digest: in.Digest}
-	err := tx.QueryRow(`INSERT INTO objects (size, digest, name, bytes, made) VALUES (?, ?, ?, ?, ?) RETURNING id`,
-		in.Size, in.Digest, name, content, store.Millis(in.spool.now())).Scan(&o.ID)
+	id, err := tx.Insert(`INSERT INTO objects (size, digest, name, bytes, made) VALUES (?, ?, ?, ?, ?)`,
+		in.Size, in.Digest, name, content, store.Millis(in.spool.now()))
 	if err != nil {
 		return Object{}, fmt.Errorf("keep object: %w", err)
 	}
-	return o, nil
+	return Object{ID: id, Size: in.Size, Digest: in.Digest}, nil
 }
 
 // Abandon drops an object that is not wanted. After an attempt to commit it does nothing, because a transaction that
