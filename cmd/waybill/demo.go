@@ -11,10 +11,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"waybill/ledger"
 )
 
 //go:embed demo/waybill.yaml
@@ -110,6 +113,9 @@ type stage struct {
 	receiver *child
 	book     *instance // reads the ledger beside the daemon, as the commands do
 	day      time.Time
+
+	looking sync.Mutex
+	known   map[int64]ledger.State // by entry: what was told last
 }
 
 // setStage makes folders and configuration and starts the receiver.

@@ -151,6 +151,9 @@ func (c *script) report(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.look(ctx); err != nil {
+		return err
+	}
 	c.tell.line("")
 	if err := c.table(list); err != nil {
 		return err

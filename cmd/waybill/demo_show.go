@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,25 +51,10 @@ const lookEvery = 50 * time.Millisecond
 func (s *stage) follow(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	known := map[int64]ledger.Entry{}
 	for {
-		// The newest few are enough: partners here drop a file every few seconds.
-		list, err := s.book.ledger.List(context.WithoutCancel(ctx), ledger.Filter{Limit: 30})
-		if err != nil {
+		if err := s.look(context.WithoutCancel(ctx)); err != nil {
 			s.tell.say("demo", "cannot read the ledger: %v", err)
 			return
-		}
-		for i := range list {
-			e := list[len(list)-1-i]
-			if text := change(known[e.ID], e); text != "" {
-				s.tell.say("waybill", "#%d %s: %s", e.ID, e.Name, text)
-			}
-			known[e.ID] = e
-		}
-		for id := range known {
-			if len(list) > 0 && id < list[len(list)-1].ID {
-				delete(known, id)
-			}
 		}
 		select {
 		case <-ctx.Done():
@@ -78,21 +64,41 @@ func (s *stage) follow(ctx context.Context) {
 	}
 }
 
+// look tells what has changed in the ledger since the last look.
+func (s *stage) look(ctx context.Context) error {
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	// The newest few are enough: partners here drop a file every few seconds.
+	list, err := s.book.ledger.List(ctx, ledger.Filter{Limit: 30})
+	if err != nil {
+		return err
+	}
+	known := map[int64]ledger.State{}
+	for _, e := range slices.Backward(list) {
+		if text := change(s.known[e.ID], e); text != "" {
+			s.tell.say("waybill", "#%d %s: %s", e.ID, e.Name, text)
+		}
+		known[e.ID] = e.State
+	}
+	s.known = known
+	return nil
+}
+
 // change says in plain words what is new about an entry; "" when nothing that matters is.
-func change(was, is ledger.Entry) string {
-	if was.State == is.State {
+func change(was ledger.State, is ledger.Entry) string {
+	if was == is.State {
 		return ""
 	}
 	switch is.State {
 	case ledger.Held:
 		return "held: " + is.Reason
 	case ledger.Accepted:
-		if was.State == ledger.Failed {
+		if was == ledger.Failed {
 			return "a dead letter is sent again"
 		}
 		return fmt.Sprintf("accepted whole, %s to deliver", count(is.Messages, "message"))
 	case ledger.Delivered:
-		if was.State == "" || was.State == ledger.Received || was.State == ledger.Working {
+		if was == "" || was == ledger.Received || was == ledger.Working {
 			return fmt.Sprintf("accepted whole and delivered: %s confirmed", count(is.Messages, "message"))
 		}
 		return fmt.Sprintf("delivered: all %s confirmed", count(is.Messages, "message"))

@@ -32,10 +32,16 @@ func buildBinary(t *testing.T) string {
 	return binary
 }
 
-// TestTheDemo runs the real binary as a person would.
-func TestTheDemo(t *testing.T) {
+// TestTheProgram runs the real binary as a person would; it is built once for them all.
+func TestTheProgram(t *testing.T) {
 	t.Parallel()
 	binary := buildBinary(t)
+	t.Run("demo", func(t *testing.T) { demoTests(t, binary) })
+	t.Run("documents", func(t *testing.T) { documentTests(t, binary) })
+}
+
+func demoTests(t *testing.T, binary string) {
+	t.Parallel()
 	t.Run("once ends with 0 when all is as expected", func(t *testing.T) {
 		t.Parallel()
 		folder := filepath.Join(t.TempDir(), "it's a folder") // a name that shells and YAML stumble over

@@ -39,11 +39,11 @@ func blocks(document string) (found []block) {
 	return found
 }
 
-// TestTheReadmesAreTrue does what they say, in their order: blocks marked "file: NAME" are written, blocks marked "run" are run, and
+// documentTests does what they say, in their order: blocks marked "file: NAME" are written, blocks marked "run" are run, and
 // each shell block must say which it is.
-func TestTheReadmesAreTrue(t *testing.T) {
+func documentTests(t *testing.T, binary string) {
 	t.Parallel()
-	programs := programFolder(t)
+	programs := programFolder(t, binary)
 	for name, wants := range map[string][]string{
 		"README.md": {
 			`"1O"`, "the file would be rejected", "duplicate", `{"orderId":"A-1002","sku":"PM-40","quantity":1,"total":1234.50}`, "is not an integer",
@@ -67,10 +67,10 @@ func TestTheReadmesAreTrue(t *testing.T) {
 }
 
 // programFolder holds the program as waybill. Folders of tests may lie in memory, which the ledger refuses unless told otherwise.
-func programFolder(t *testing.T) string {
+func programFolder(t *testing.T, binary string) string {
 	t.Helper()
 	folder := t.TempDir()
-	wrapper := "#!/bin/sh\nexec '" + buildBinary(t) + "' --accept-data-loss \"$@\"\n"
+	wrapper := "#!/bin/sh\nexec '" + binary + "' --accept-data-loss \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(folder, "waybill"), []byte(wrapper), 0o700); err != nil {
 		t.Fatal(err)
 	}
