@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"waybill/config"
@@ -27,6 +28,7 @@ type landscape struct {
 	jobs         *jobs.Set
 	destinations []outbox.Destination
 	connections  map[string]*query.Connection
+	unread       bool // the configuration could not be read; see program.acting
 }
 
 // builder compiles a configuration and gathers all mistakes.
@@ -61,6 +63,9 @@ func (b *builder) mistake(path, text string) {
 func (b *builder) connections() {
 	for _, item := range b.c.Connections {
 		o := *item.Options.(*query.Options)
+		if path, ok := strings.CutPrefix(o.URL, "sqlite:"); ok && !strings.HasPrefix(path, "/") {
+			o.URL = "sqlite:" + b.absolute(path)
+		}
 		if isBroker(o.URL) {
 			continue // destinations of kind amqp read its URL
 		}
@@ -119,7 +124,9 @@ func (b *builder) target(item config.Item, o outbox.Options) outbox.Target {
 	switch k := item.Options.(type) {
 	case *rest.Options:
 		question := b.question(at, o.Unknown.Ask)
-		t, problems := rest.New(*k, rest.Limits{Timeout: o.Timeout, Concurrency: o.Concurrency}, question, b.now)
+		options := *k
+		b.files(&options.TLS.CA)
+		t, problems := rest.New(options, rest.Limits{Timeout: o.Timeout, Concurrency: o.Concurrency}, question, b.now)
 		for _, p := range problems {
 			b.mistake(at+p.Path, p.Text)
 		}
@@ -129,6 +136,7 @@ func (b *builder) target(item config.Item, o outbox.Options) outbox.Target {
 		if options.Connection != "" {
 			options.URL = b.brokerURL(at, options.Connection)
 		}
+		b.files(&options.TLS.CA, &options.TLS.Cert, &options.TLS.Key)
 		t, problems := amqp.New(options, amqp.Limits{Timeout: o.Timeout}, b.now)
 		for _, p := range problems {
 			b.mistake(at+p.Path, p.Text)
@@ -136,9 +144,7 @@ func (b *builder) target(item config.Item, o outbox.Options) outbox.Target {
 		return t
 	case *file.Options:
 		options := *k
-		if options.Folder != "" && !filepath.IsAbs(options.Folder) {
-			options.Folder = b.absolute(options.Folder)
-		}
+		b.files(&options.Folder)
 		t, problems := file.New(options, file.Limits{Concurrency: o.Concurrency}, b.now)
 		for _, p := range problems {
 			b.mistake(at+p.Path, p.Text)
@@ -170,6 +176,15 @@ func (b *builder) question(at string, ask *outbox.Ask) *rest.Question {
 		return nil
 	}
 	return &rest.Question{Get: ask.Get, Applied: applied}
+}
+
+// files makes the paths that are set absolute.
+func (b *builder) files(paths ...*string) {
+	for _, p := range paths {
+		if *p != "" {
+			*p = b.absolute(*p)
+		}
+	}
 }
 
 // absolute is a path of the configuration, which starts where the configuration lies.
