@@ -3,9 +3,12 @@ package outbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"waybill/failpoint"
 	"waybill/store"
@@ -29,18 +32,18 @@ type dead struct {
 }
 
 // checkpoint stores what has been reported since the last one.
-// The bitmaps are changed in memory first: a failed transaction ends the process or leaves the
-// batch ready with its old bitmap, so that its messages go out again.
-func (p *pass) checkpoint() error {
+// The bitmaps are changed in memory first: a transaction that fails for good ends the process or the pass, whose batches then stay
+// ready with their old bitmaps, so that their messages go out again.
+func (p *pass) checkpoint(ctx context.Context) error {
+	p.storing.Lock()
+	defer p.storing.Unlock()
 	p.mu.Lock()
 	results := p.results
 	p.results = nil
 	p.mu.Unlock()
-	if len(results) == 0 {
+	if len(results) == 0 || p.broken {
 		return nil
 	}
-	p.storing.Lock()
-	defer p.storing.Unlock()
 	touched := map[int]bool{}
 	var answers []answer
 	var deads []dead
@@ -62,15 +65,50 @@ func (p *pass) checkpoint() error {
 		}
 	}
 	frame, keys, err := p.c.out.packAnswers(answers)
-	if err != nil {
-		return err
+	if err == nil {
+		failpoint.Hit("outbox/checkpointing")
+		err = p.persist(ctx, touched, func(tx *store.Tx) error { return p.write(tx, maps.Clone(touched), frame, keys, deads) })
+		failpoint.Hit("outbox/checkpointed")
 	}
-	failpoint.Hit("outbox/checkpointing")
-	err = p.c.out.db.Tx(context.Background(), func(tx *store.Tx) error {
-		return p.write(tx, touched, frame, keys, deads)
-	})
-	failpoint.Hit("outbox/checkpointed")
+	p.broken = err != nil // what this one held must not be passed over by the next
 	return err
+}
+
+// Waits between two tries at storing a checkpoint for which there is no space.
+const (
+	persistFirst = 50 * time.Millisecond
+	persistMost  = 5 * time.Second
+)
+
+// persist runs write, again and again while there is no space for it or another process does not let us: these messages
+// have gone out, and would go out anew for as long as that lasts.
+func (p *pass) persist(ctx context.Context, touched map[int]bool, write func(*store.Tx) error) error {
+	before := map[int]string{}
+	for i := range touched {
+		before[i] = p.batches[i].answers
+	}
+	for wait := persistFirst; ; wait = min(2*wait, persistMost) {
+		err := p.c.out.db.Tx(context.Background(), write)
+		if !errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrBusy) {
+			return err
+		}
+		for i, answers := range before {
+			p.batches[i].answers = answers
+		}
+		if wait == persistFirst {
+			p.c.log.Error("cannot store what was delivered, it will be tried again", "error", err)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-p.c.out.db.Failed():
+		}
+		timer.Stop()
+		if ctx.Err() != nil || p.c.out.db.Err() != nil {
+			return err
+		}
+	}
 }
 
 // afterFailure says whether the message is to be set aside, and when its batch is looked at again.
@@ -264,7 +302,7 @@ func (p *pass) markSending(from, till int) error {
 		b.sending.set(at.index)
 		touched[b] = true
 	}
-	return p.c.out.db.Tx(context.Background(), func(tx *store.Tx) error {
+	err := p.c.out.db.Tx(context.Background(), func(tx *store.Tx) error {
 		for b := range touched {
 			if _, err := tx.Exec(`UPDATE batches SET sending = ? WHERE id = ? AND state = 'ready'`, []byte(b.sending), b.id); err != nil {
 				return err
@@ -273,4 +311,10 @@ func (p *pass) markSending(from, till int) error {
 		failpoint.Hit("outbox/marked")
 		return nil
 	})
+	if err != nil {
+		for _, at := range p.open[from:till] { // they are not sent
+			p.batches[at.batch].sending.clear(at.index)
+		}
+	}
+	return err
 }

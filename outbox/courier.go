@@ -138,6 +138,19 @@ func (c *courier) stopPasses() {
 	}
 }
 
+// restTime is how long the batches of a pass rest when it could not store something, so that a ledger that cannot be written
+// does not make a receiver get the same messages without end.
+const restTime = time.Second
+
+func (c *courier) rest(ctx context.Context) {
+	timer := time.NewTimer(restTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // start delivers the batches in a pass of its own: all that is open, or as a trial the message only of the only batch.
 func (c *courier) start(ctx context.Context, batches []*leased, only int) {
 	p := newPass(c, batches, only)
@@ -148,6 +161,9 @@ func (c *courier) start(ctx context.Context, batches []*leased, only int) {
 	c.wg.Go(func() {
 		defer p.stop(nil)
 		p.run(ctx)
+		if p.broken || p.stuck {
+			c.rest(ctx)
+		}
 		c.mu.Lock()
 		delete(c.active, p)
 		for _, b := range batches {

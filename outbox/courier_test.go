@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -60,11 +61,16 @@ type box struct {
 
 func openBox(t *testing.T, target Target, o Options) *box {
 	t.Helper()
+	return openTelling(t, target, o, nil)
+}
+
+func openTelling(t *testing.T, target Target, o Options, log *slog.Logger) *box {
+	t.Helper()
 	db, err := store.Open(t.Context(), store.Options{Folder: t.TempDir(), AcceptDataLoss: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := New(db, Config{})
+	out, err := New(db, Config{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,8 @@ type pass struct {
 	stop    context.CancelCauseFunc
 
 	storing sync.Mutex // the batches' bitmaps and histories
+	broken  bool       // a checkpoint failed: nothing more is stored
+	stuck   bool       // what was about to be sent could not be stored
 
 	mu      sync.Mutex
 	results []result // not stored yet
@@ -59,13 +61,13 @@ func (p *pass) run(ctx context.Context) {
 	ms := p.choose()
 	var storing sync.WaitGroup
 	ended := make(chan struct{})
-	storing.Go(func() { p.checkpoints(ended) })
+	storing.Go(func() { p.checkpoints(ctx, ended) })
 	if len(ms) > 0 {
 		p.deliver(ctx, ms)
 	}
 	close(ended)
 	storing.Wait()
-	if err := p.checkpoint(); err != nil {
+	if err := p.checkpoint(ctx); err != nil {
 		p.c.log.Error("cannot store what was delivered", "error", err)
 	}
 }
@@ -115,6 +117,7 @@ func (p *pass) deliver(ctx context.Context, ms []Message) {
 		if careful {
 			if err := p.markSending(from, till); err != nil {
 				p.c.log.Error("cannot store what is about to be sent", "error", err)
+				p.stuck = true
 				return
 			}
 		}
@@ -227,7 +230,7 @@ func (p *pass) add(r result) {
 }
 
 // checkpoints stores outcomes while the pass goes on.
-func (p *pass) checkpoints(ended <-chan struct{}) {
+func (p *pass) checkpoints(ctx context.Context, ended <-chan struct{}) {
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
 	for {
@@ -237,7 +240,7 @@ func (p *pass) checkpoints(ended <-chan struct{}) {
 		case <-tick.C:
 		case <-p.flush:
 		}
-		if err := p.checkpoint(); err != nil {
+		if err := p.checkpoint(ctx); err != nil {
 			p.c.log.Error("cannot store what was delivered", "error", err)
 		}
 	}
