@@ -22,8 +22,9 @@ type health struct {
 	streak    int       // uncounted failures since then
 	limit     int       // streak that makes the destination suspect
 	suspect   bool
-	trials    int // failed trials in a row
-	next      time.Time
+	trials    int       // failed trials in a row
+	next      time.Time // suspect: the next trial
+	asked     time.Time // Retry-After: the destination asked for nothing before, whatever else it confirms
 	reason    string
 	first     map[messageID]time.Time // first failures of messages that wait for another try
 }
@@ -65,7 +66,7 @@ func (h *health) failure(id messageID, now time.Time, err *Error, trial bool) (c
 	defer h.mu.Unlock()
 	h.reason = err.Error()
 	if err.After > 0 {
-		h.next = later(h.next, now.Add(min(err.After, h.retry.Longest)))
+		h.asked = later(h.asked, now.Add(min(err.After, h.retry.Longest)))
 	}
 	first, known := h.first[id]
 	if known && h.confirmed.After(first) {
@@ -85,7 +86,8 @@ func (h *health) failure(id messageID, now time.Time, err *Error, trial bool) (c
 		}
 		return false, false
 	}
-	if h.streak++; h.streak < h.limit {
+	// Several that fail at once beside others that are confirmed are no outage.
+	if h.streak++; h.streak < h.limit || now.Sub(h.confirmed) < h.retry.Pause {
 		return false, false
 	}
 	h.suspect, h.trials = true, 0
@@ -104,13 +106,13 @@ func (h *health) forget(id messageID) {
 func (h *health) ready(now time.Time) (suspect bool, wait time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.suspect, max(0, h.next.Sub(now))
+	return h.suspect, max(0, later(h.next, h.asked).Sub(now))
 }
 
 func (h *health) snapshot() Health {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := Health{State: "healthy", Next: h.next, Confirmed: h.confirmed}
+	s := Health{State: "healthy", Next: later(h.next, h.asked), Confirmed: h.confirmed}
 	if h.suspect {
 		s.State = "suspect"
 		s.Reason = h.reason
