@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 )
 
@@ -100,9 +99,12 @@ func messages(payload []byte, count int) ([]Message, error) {
 
 // hashKey is how a key stands in a key block: 64 bits of FNV-1a, verified in the payload after a hit.
 func hashKey(key string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(key))
-	return h.Sum64()
+	const offset, prime = 14695981039346656037, 1099511628211 // of hash/fnv, which would have the key copied
+	h := uint64(offset)
+	for i := range len(key) {
+		h = (h ^ uint64(key[i])) * prime
+	}
+	return h
 }
 
 // keyBlock packs hashes as a sorted block of big-endian numbers.

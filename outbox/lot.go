@@ -17,8 +17,8 @@ const (
 )
 
 // A Lot takes the messages of one entry while the entry is read. Full batches are
-// staged as they come, compressed on a goroutine of their own; what has not filled a batch is written by Release itself, so
-// that a small entry costs one transaction. Nothing staged can be claimed.
+// staged as they come, compressed and written on goroutines of their own; what has not filled a batch is written by Release
+// itself, so that a small entry costs one transaction. Nothing staged can be claimed.
 //
 // Add, Seal, Release and Discard are called by one goroutine.
 type Lot struct {
@@ -33,11 +33,12 @@ type Lot struct {
 	outputs int // kept for it, see Keep
 	count   int64
 
-	full  chan *batch // nil until the first batch is full
-	wg    sync.WaitGroup
-	mu    sync.Mutex
-	err   error
-	spare chan *batch
+	full   chan *batch // nil until the first batch is full
+	packed chan *batch
+	spare  chan *batch
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	err    error
 }
 
 type lane struct{ destination, route string }
@@ -106,50 +107,6 @@ func (l *Lot) fresh(k lane, first int64) *batch {
 	return b
 }
 
-// stage hands a full batch to the stager's goroutine, which it starts first if need be.
-func (l *Lot) stage(ctx context.Context, b *batch) error {
-	if l.full == nil {
-		l.full = make(chan *batch, 2)
-		l.spare = make(chan *batch, 4)
-		l.wg.Go(func() { l.stager(ctx) })
-	}
-	l.staged++
-	l.full <- b
-	return l.failure()
-}
-
-func (l *Lot) failure() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
-}
-
-// stager writes the full batches; after a failure it only empties the channel.
-func (l *Lot) stager(ctx context.Context) {
-	for b := range l.full {
-		if l.failure() == nil {
-			b.pack(l.out)
-			failpoint.Hit("outbox/staging")
-			err := l.out.db.Tx(ctx, func(tx *store.Tx) error {
-				if err := l.guard(tx); err != nil {
-					return err
-				}
-				return l.insert(tx, b, "staged")
-			})
-			if err != nil {
-				l.mu.Lock()
-				l.err = fmt.Errorf("stage batch %d: %w", b.seq, err)
-				l.mu.Unlock()
-			}
-			failpoint.Hit("outbox/staged")
-		}
-		select {
-		case l.spare <- b:
-		default:
-		}
-	}
-}
-
 func (b *batch) pack(o *Outbox) {
 	b.frames = o.encoder.EncodeAll(b.raw, b.frames[:0])
 	b.block = keyBlock(b.keys)
@@ -173,14 +130,6 @@ func (l *Lot) Seal() error {
 		l.open[k].pack(l.out)
 	}
 	return l.failure()
-}
-
-func (l *Lot) join() {
-	if l.full != nil {
-		close(l.full)
-		l.wg.Wait()
-		l.full = nil
-	}
 }
 
 // Count returns the number of messages taken so far.
