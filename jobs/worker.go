@@ -39,7 +39,8 @@ type Worker struct {
 // NewWorker makes a worker for the jobs of set.
 func NewWorker(c Config, set *Set) *Worker {
 	w := &Worker{Config: c, changed: make(chan struct{}, 1)}
-	w.SetJobs(set)
+	w.set.Store(set)
+	w.Ledger.SetRouter(set)
 	return w
 }
 
@@ -70,12 +71,12 @@ const (
 func (w *Worker) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	serial := map[string]*sync.Mutex{}
+	serial := map[string]chan struct{}{}
 	for ctx.Err() == nil {
 		claiming, stop := context.WithCancel(ctx)
 		for _, p := range w.Jobs().Plans {
 			if serial[p.name] == nil {
-				serial[p.name] = new(sync.Mutex)
+				serial[p.name] = make(chan struct{}, 1)
 			}
 			w.start(&wg, claiming, ctx, p, serial[p.name])
 		}
@@ -94,12 +95,15 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // start begins the loops of one job. serial keeps an old and a new configuration of a job whose entries
 // are worked one at a time from working at once.
-func (w *Worker) start(wg *sync.WaitGroup, claiming, ctx context.Context, p *Plan, serial *sync.Mutex) {
+func (w *Worker) start(wg *sync.WaitGroup, claiming, ctx context.Context, p *Plan, serial chan struct{}) {
 	if p.one() {
 		wg.Go(func() {
-			serial.Lock()
-			defer serial.Unlock()
-			w.loop(claiming, ctx, p)
+			select {
+			case serial <- struct{}{}:
+				w.loop(claiming, ctx, p)
+				<-serial
+			case <-claiming.Done():
+			}
 		})
 	} else {
 		for range perJob {
@@ -203,6 +207,17 @@ func (w *Worker) works(ctx context.Context, p *Plan, entries []ledger.Entry) {
 	w.accept(ctx, ready)
 }
 
+// pause returns after d, or when ctx or the ledger ends.
+func (w *Worker) pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.DB.Failed():
+	case <-timer.C:
+	}
+}
+
 // failed puts an entry back that could not be worked. Being interrupted is not failing.
 func (w *Worker) failed(ctx context.Context, e ledger.Entry, err error) {
 	if ctx.Err() != nil || errors.Is(err, ledger.ErrGone) {
@@ -215,5 +230,7 @@ func (w *Worker) failed(ctx context.Context, e ledger.Entry, err error) {
 	w.Log.Error("an entry could not be worked, it will be tried again", "job", e.Job, "entry", e.ID, "after", pause, "error", err)
 	if err := w.Ledger.Retry(context.WithoutCancel(ctx), e, w.Now().Add(pause), err.Error()); err != nil {
 		w.Log.Error("cannot put an entry back", "job", e.Job, "entry", e.ID, "error", err)
+		// It can be claimed again at once, so that without a pause a full disk would have it worked again and again.
+		w.pause(ctx, retryFirst)
 	}
 }

@@ -55,6 +55,17 @@ func rowsOf(n int, at func(i int)) *Rows {
 	}}
 }
 
+// rowsNamed gives rows of one column.
+func rowsNamed(names ...string) *Rows {
+	return &Rows{Columns: []string{"no"}, All: func(yield func([]formats.Cell, error) bool) {
+		for _, name := range names {
+			if !yield([]formats.Cell{{Kind: formats.Text, Bytes: []byte(name)}}, nil) {
+				return
+			}
+		}
+	}}
+}
+
 // tick makes the tick that was due at the last full hour.
 func (p *plant) tick(job string) ledger.Entry {
 	p.t.Helper()
