@@ -63,20 +63,45 @@ func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, ne
 	c.mu.Lock()
 	before := maps.Clone(c.busy)
 	c.mu.Unlock()
+	newest := int64(0)
+	for id := range before {
+		newest = max(newest, id)
+	}
+	if newest > 0 && c.newer < newerMost {
+		c.newer++
+		found, err = c.take(ctx, now, before, " AND b.id > ?", []any{newest})
+		if err != nil || len(found) > 0 {
+			return found, 0, err
+		}
+	}
+	c.newer = 0
+	condition, args := notUnderWay(before)
+	found, err = c.take(ctx, now, before, condition, args)
+	if err != nil || len(found) > 0 {
+		return found, 0, err
+	}
+	return nil, c.nextDue(ctx, now), nil
+}
+
+// newerMost is how many passes in a row may begin with what came after all that is under way, which is found at once. Then, or
+// when there is nothing of the kind, those that wait before it have their turn.
+const newerMost = 8
+
+// take leases the oldest batches that are due and meet condition.
+func (c *courier) take(ctx context.Context, now time.Time, before map[int64]bool, condition string, more []any) (found []*leased, err error) {
 	mine, args := c.out.mine()
-	free, under := notUnderWay(before)
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
-		WHERE b.destination = ? AND b.state = 'ready' AND b.due <= ?`+mine+free+` ORDER BY b.id LIMIT ?`,
-		slices.Concat([]any{c.name, store.Millis(now)}, args, under, []any{passBatches})...)
+		WHERE b.destination = ? AND b.state = 'ready' AND b.due <= ?`+mine+condition+` ORDER BY b.id LIMIT ?`,
+		slices.Concat([]any{c.name, store.Millis(now)}, args, more, []any{passBatches})...)
 	if err != nil {
-		return nil, 0, fmt.Errorf("claim messages: %w", err)
+		return nil, fmt.Errorf("claim messages: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
 	total := 0
 	for total < passMessages && len(found) < passBatches && rows.Next() {
 		b, err := c.lease(ctx, rows, before)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if b == nil {
 			continue
@@ -89,12 +114,9 @@ func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, ne
 		found = append(found, b)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, 0, fmt.Errorf("claim messages: %w", err)
+		return nil, fmt.Errorf("claim messages: %w", err)
 	}
-	if len(found) > 0 {
-		return found, 0, nil
-	}
-	return nil, c.nextDue(ctx, now), nil
+	return found, nil
 }
 
 // notUnderWay is the condition that a batch is not one of busy, so that the payloads of those are not read in vain. There

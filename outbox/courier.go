@@ -30,6 +30,7 @@ type courier struct {
 	busy    map[int64]bool // batches under way
 	after   messageID      // where the last trial was
 	ended   chan struct{}  // rings when a pass has ended
+	newer   int            // claims in a row of what is newer than all under way; of run only
 	wg      sync.WaitGroup
 }
 

@@ -135,6 +135,15 @@ func (l *Lot) Seal() error {
 // Count returns the number of messages taken so far.
 func (l *Lot) Count() int64 { return l.count }
 
+// Held returns how many bytes of messages Release has to write.
+func (l *Lot) Held() int {
+	n := 0
+	for _, b := range l.open {
+		n += len(b.raw) + len(b.frames)
+	}
+	return n
+}
+
 // Staged reports whether something stands in the database already, so that the entry must be shown as working.
 func (l *Lot) Staged() bool { return l.staged > 0 }
 

@@ -32,7 +32,7 @@ type Archive interface {
 // Options are what a watcher may be told. The zero value of each but Now and Log is a usable default.
 type Options struct {
 	Poll       time.Duration          // between two rescans when no hint comes; 30 s
-	Landers    int                    // files landed at a time, so that they share the ledger's commits; 64. One keeps the order by time within a set
+	Landers    int                    // files landed at a time, so that they share the ledger's commits; 128. One keeps the order by time within a set
 	Wanted     func(path string) bool // nil: every file; a file no job wants is left untouched and noted
 	Companions []Companion            // the first that speaks of a file holds
 	Partner    string                 // whose files these are, for the arrivals
@@ -47,7 +47,7 @@ func (o Options) fill() Options {
 		o.Poll = 30 * time.Second
 	}
 	if o.Landers <= 0 {
-		o.Landers = 64
+		o.Landers = 128
 	}
 	if o.Wanted == nil {
 		o.Wanted = func(string) bool { return true }
