@@ -58,8 +58,9 @@ func (w *Worker) SetJobs(set *Set) {
 func (w *Worker) Jobs() *Set { return w.set.Load() }
 
 const (
-	setMost    = 64 // entries accepted in one transaction
-	perJob     = 2  // loops of a job, when its entries need not be worked one at a time
+	setMost    = 200     // entries accepted in one transaction
+	setBytes   = 4 << 20 // and how many bytes of messages they may hold until then, which bounds memory
+	perJob     = 2       // loops of a job, when its entries need not be worked one at a time
 	idleLook   = 30 * time.Second
 	retryFirst = time.Second
 	retryMost  = 5 * time.Minute
@@ -191,6 +192,7 @@ func (w *Worker) works(ctx context.Context, p *Plan, entries []ledger.Entry) {
 		}
 	}()
 	var ready []*piece
+	held := 0
 	near := w.ahead(ctx, entries)
 	for _, e := range entries {
 		done, err := w.work(ctx, p, e, near)
@@ -203,6 +205,10 @@ func (w *Worker) works(ctx context.Context, p *Plan, entries []ledger.Entry) {
 			continue
 		}
 		ready = append(ready, done)
+		if held += done.lot.Held(); held > setBytes {
+			w.accept(ctx, ready)
+			ready, held = nil, 0
+		}
 	}
 	w.accept(ctx, ready)
 }
