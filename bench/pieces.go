@@ -16,7 +16,9 @@ func piece(name, folder string, scale float64) error {
 	var err error
 	switch name {
 	case "encode":
-		m, err = encodeFloor(folder, rows(1e6))
+		m, err = encodeFloor(folder, rows(1e6), standard)
+	case "encode-by-hand":
+		m, err = encodeFloor(folder, rows(1e6), byHand)
 	case "accept":
 		m, err = accept(folder, rows(1e6))
 	case "accept-large":
