@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"waybill/config"
 	"waybill/jobs"
 	"waybill/ledger"
 	"waybill/store"
@@ -56,14 +57,18 @@ func entryError(err error, id int64) error {
 	return err
 }
 
-// acting opens the data folder for a command that changes something. The jobs of the configuration are known to the ledger, if
-// there is a configuration.
+// acting opens the data folder for a command that needs the configuration too. With --data it does without one that cannot be
+// read: who repairs at night must not have to repair the configuration first.
 func (p *program) acting(ctx context.Context) (*instance, *landscape, error) {
-	l, err := p.load(ctx)
-	if err != nil {
+	l, err := p.looking(ctx)
+	switch {
+	case err == nil:
+		p.data = l.data()
+	case p.data != "":
+		l = &landscape{config: &config.Config{}, jobs: &jobs.Set{}, unread: true}
+	default:
 		return nil, nil, err
 	}
-	p.data = l.data()
 	i, err := p.reading(ctx)
 	if err != nil {
 		return nil, nil, errors.Join(err, l.close())

@@ -98,13 +98,9 @@ func (p *program) terminal(w io.Writer) bool {
 func (p *program) reading(ctx context.Context) (*instance, error) {
 	folder := p.data
 	if folder == "" {
-		c, err := config.Load(ctx, p.file, registry(), config.System())
-		var mistakes config.Problems
-		switch {
-		case errors.As(err, &mistakes):
-			return nil, p.mistakes(mistakes)
-		case err != nil:
-			return nil, exit{exitUsage, fmt.Errorf("%w; name the configuration with --config or the data folder with --data", err)}
+		c, err := p.peek(ctx)
+		if err != nil {
+			return nil, err
 		}
 		folder = c.Data
 	}

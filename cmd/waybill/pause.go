@@ -23,6 +23,8 @@ func (p *program) pause() *cobra.Command {
 files land and wait), from a source nothing is taken. Where a name is not unique say which: destination/NAME, job/NAME or source/NAME.`,
 		Example: "  waybill pause shop --reason \"maintenance until 14:00\"\n  waybill pause job/orders",
 		Args:    args(cobra.MinimumNArgs(1)),
+
+		ValidArgsFunction: p.completeSubject,
 		RunE: func(c *cobra.Command, names []string) error {
 			why := "paused by " + by()
 			if reason != "" {
@@ -84,7 +86,8 @@ func (l *landscape) subject(name string, paused []ledger.Paused) (string, error)
 	for _, p := range paused {
 		all[p.Subject] = true
 	}
-	if all[name] {
+	kind, _, explicit := strings.Cut(name, "/")
+	if all[name] || l.unread && explicit && (kind == "destination" || kind == "job" || kind == "source") {
 		return name, nil
 	}
 	var found []string
@@ -97,6 +100,9 @@ func (l *landscape) subject(name string, paused []ledger.Paused) (string, error)
 	case 1:
 		return found[0], nil
 	case 0:
+		if l.unread {
+			return "", usage("the configuration cannot be read, so say what %s is: destination/NAME, job/NAME or source/NAME", ledger.Shown(name))
+		}
 		return "", usage("there is no destination, job or source %s in the configuration: see waybill status", ledger.Shown(name))
 	}
 	return "", usage("%s is more than one thing: say %s", ledger.Shown(name), strings.Join(found, " or "))

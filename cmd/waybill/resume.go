@@ -10,6 +10,8 @@ func (p *program) resume() *cobra.Command {
 mend that first.`,
 		Example: "  waybill resume shop",
 		Args:    args(cobra.MinimumNArgs(1)),
+
+		ValidArgsFunction: p.completeSubject,
 		RunE: func(c *cobra.Command, names []string) error {
 			return p.onSubjects(c.Context(), names, func(i *instance, subject string) (bool, error) {
 				return i.resume(c.Context(), subject)

@@ -28,7 +28,9 @@ Without FILE a scheduled job works the window that ends now.
 Exit codes: 0 all delivered, or nothing to do because it already was; 1 error; 2 wrong arguments or configuration;
 3 rejects or dead letters; 4 held; 5 accepted but not yet delivered.`,
 		Args: args(cobra.MinimumNArgs(1)),
-		RunE: func(c *cobra.Command, list []string) error { return p.run(c.Context(), list[0], list[1:], o) },
+
+		ValidArgsFunction: p.completeJob,
+		RunE:              func(c *cobra.Command, list []string) error { return p.run(c.Context(), list[0], list[1:], o) },
 	}
 	c.Flags().DurationVar(&o.wait, "wait", 0, "wait no longer than this for the last confirmation (0: as long as it takes)")
 	c.Flags().StringVar(&o.at, "at", "", "of a scheduled job: work the window that is due then (RFC 3339), instead of now")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -49,12 +50,14 @@ func (l leakless) Run() int {
 //
 //	code N COMMAND…        runs the command, which must end with this exit code
 //	until REGEXP COMMAND…  runs the command until its output matches
+//	database FILE STATEMENT…  makes an SQLite database
 //	shop …                 see shop.command
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
+		Deadline:           time.Now().Add(3 * time.Minute),
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
 			s := &shop{}
@@ -66,11 +69,12 @@ func TestScripts(t *testing.T) {
 			e.Setenv("USER", "tester")
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // by default each process with the race detector rests for a second
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
-			return os.Mkdir(filepath.Join(e.WorkDir, "drop"), 0o700)
+			return errors.Join(os.Mkdir(filepath.Join(e.WorkDir, "drop"), 0o700), os.Mkdir(filepath.Join(e.WorkDir, "out"), 0o700))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code":  code,
-			"until": until,
+			"code":     code,
+			"until":    until,
+			"database": database,
 			"shop": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(shopKey{}).(*shop).command(ts, args)
 			},
@@ -110,6 +114,16 @@ func until(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("the output never matched %q (%v)", args[0], err)
 		case <-tick.C:
 		}
+	}
+}
+
+func database(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer func() { ts.Check(db.Close()) }()
+	for _, statement := range args[1:] {
+		_, err := db.Exec(statement)
+		ts.Check(err)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"waybill/config"
 	"waybill/formats"
 	"waybill/jobs"
 	"waybill/ledger"
@@ -53,15 +52,10 @@ entry, file and line each comes, when it was sent, what was answered, or what it
 
 // jobsIfAny are the jobs of the configuration, none when it cannot be loaded: looking must work without it.
 func (p *program) jobsIfAny(ctx context.Context) *jobs.Set {
-	c, err := config.Load(ctx, p.file, registry(), config.System())
+	l, err := p.looking(ctx)
 	if err != nil {
 		return &jobs.Set{}
 	}
-	l, mistakes := build(c, p.now)
-	if len(mistakes) > 0 {
-		return &jobs.Set{}
-	}
-	_ = l.close() // nothing was used
 	return l.jobs
 }
 

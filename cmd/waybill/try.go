@@ -37,6 +37,8 @@ folder; with --against FILE it is compared with what try had printed into FILE.
 Exit codes: 0 it would be accepted whole; 3 something would be rejected.`,
 		Example: "  waybill try orders samples/orders_1.csv\n  waybill try orders samples/orders_1.csv --diff\n  waybill try export --rows rows.ndjson --at 2026-11-21T15:00:00+01:00",
 		Args:    args(cobra.RangeArgs(1, 2)),
+
+		ValidArgsFunction: p.completeJob,
 		RunE: func(c *cobra.Command, list []string) error {
 			o.job = list[0]
 			if len(list) > 1 {
@@ -61,14 +63,19 @@ type tryOptions struct {
 }
 
 func (p *program) runTry(ctx context.Context, o tryOptions) error {
-	l, err := p.load(ctx)
+	l, err := p.looking(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = l.close() }() // only read
 	plan := l.jobs.Plan(o.job)
 	if plan == nil {
 		return usage("there is no job %s in %s", ledger.Shown(o.job), p.file)
+	}
+	if plan.Options().Query != nil && o.rows == "" && o.file == "" { // its connection needs the secrets
+		if l, err = p.load(ctx); err != nil {
+			return err
+		}
+		defer func() { _ = l.close() }() // only read
 	}
 	t := &trial{p: p, plan: plan, land: l}
 	in, err := t.input(ctx, o)

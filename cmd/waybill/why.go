@@ -210,6 +210,10 @@ func (i *instance) sight(ctx context.Context, l *landscape, item config.Item, na
 		}
 		return false
 	}
+	if rule := ofFolder(item.Options.(*local.Options), name); rule != "" {
+		s.Rule = rule
+		return s, true, nil
+	}
 	asked := &asked{ledger: i.ledger}
 	w := watcher.New(item.Name, &onlyOne{one, name}, asked, nothingToClose{}, watcher.Options{Companions: l.companions(item.Name), Wanted: wanted, Now: i.p.now, Log: log})
 	if err := w.ScanOnce(ctx); err != nil {
@@ -228,6 +232,19 @@ func (i *instance) sight(ctx context.Context, l *landscape, item config.Item, na
 		}
 	}
 	return s, true, err
+}
+
+// ofFolder is the rule of a folder below the source that keeps a file from being taken, "" when there is none.
+func ofFolder(o *local.Options, name string) string {
+	first, _, below := strings.Cut(name, "/")
+	switch {
+	case !below:
+	case first == string(watcher.Done) || first == string(watcher.Failed):
+		return "nothing in " + first + "/ is taken: waybill moves there what it is done with"
+	case !o.Recursive:
+		return "it lies in a folder below the source, which looks only at its own: move it up, or say recursive: true"
+	}
+	return ""
 }
 
 // lookable is a source that can look at one file.

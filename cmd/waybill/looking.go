@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"waybill/config"
+	"waybill/jobs"
+	"waybill/jobs/query"
+)
+
+// notKnown stands for a secret or a variable of the service's surroundings in the configuration as other people's shells see it.
+const notKnown = "not-known-here"
+
+// forLooking is an environment for commands that need no secrets: what only the service itself can read is replaced.
+func forLooking(e config.Environment) config.Environment {
+	e = withoutSecrets(e)
+	lookup, read := e.LookupEnv, e.ReadFile
+	e.LookupEnv = func(name string) (string, bool) {
+		value, ok := lookup(name)
+		if !ok && name != "STATE_DIRECTORY" { // this one says where the data folder is
+			return notKnown, true
+		}
+		return value, ok
+	}
+	e.ReadFile = func(path string) ([]byte, error) {
+		text, err := read(path)
+		ending := filepath.Ext(path)
+		if errors.Is(err, fs.ErrPermission) && ending != ".yaml" && ending != ".yml" {
+			return []byte(notKnown), nil
+		}
+		return text, err
+	}
+	return e
+}
+
+// peek reads the configuration for a command that needs no secrets.
+func (p *program) peek(ctx context.Context) (*config.Config, error) {
+	c, err := config.Load(ctx, p.file, registry(), forLooking(config.System()))
+	var mistakes config.Problems
+	switch {
+	case errors.As(err, &mistakes):
+		return nil, p.mistakes(mistakes)
+	case errors.Is(err, os.ErrNotExist):
+		return nil, usage("%w; name the configuration with --config or the data folder with --data", err)
+	case err != nil:
+		return nil, exit{exitUsage, err}
+	}
+	if p.data != "" {
+		c.Data = p.data
+	}
+	return c, nil
+}
+
+// looking is the landscape as far as no secrets are needed: jobs and sources, but neither destinations nor connections.
+func (p *program) looking(ctx context.Context) (*landscape, error) {
+	c, err := p.peek(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{c: c, now: p.now, out: &landscape{config: c, jobs: &jobs.Set{}, connections: map[string]*query.Connection{}}}
+	b.jobs()
+	if len(b.mistakes) > 0 {
+		return nil, p.mistakes(b.mistakes.Sort())
+	}
+	return b.out, nil
+}
