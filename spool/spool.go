@@ -19,7 +19,7 @@
 // in the transaction in which it lets go. The file of a removed row is left to the sweep.
 //
 // A failed fsync is a [*SyncError]. It is never tried again, because the kernel may have dropped the pages
-// and would report success the second time: the process has to stop.
+// and would report success the second time: the process has to stop, so the database is told ([store.DB.Fail]).
 package spool
 
 import (
@@ -54,7 +54,8 @@ type Spool struct {
 	folder  string
 	now     func() time.Time
 	log     *slog.Logger
-	buffers sync.Pool // *[]byte of Inline+1: one more tells "full" from "longer"
+	sync    func(*os.File) error // fsync; tests have it fail
+	buffers sync.Pool            // *[]byte of Inline+1: one more tells "full" from "longer"
 
 	mu   sync.Mutex
 	made [256]bool // sub folders known to be durable
@@ -69,7 +70,7 @@ type Object struct {
 
 // Open returns the spool in folder, which it makes when it is missing.
 func Open(db *store.DB, folder string, o Options) (*Spool, error) {
-	s := &Spool{db: db, folder: folder, now: o.Now, log: o.Log}
+	s := &Spool{db: db, folder: folder, now: o.Now, log: o.Log, sync: (*os.File).Sync}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -92,10 +93,10 @@ func (s *Spool) makeFolders() error {
 		return err
 	}
 	// Also when nothing was made: the process that made them may have been killed before this.
-	if err := syncFolder(s.folder); err != nil {
+	if err := s.syncFolder(s.folder); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(s.folder))
+	return s.syncFolder(filepath.Dir(s.folder))
 }
 
 // makeSub makes the sub folder number i when it is missing, and makes sure once that it is durable: another
@@ -109,7 +110,7 @@ func (s *Spool) makeSub(i byte) error {
 	if err := os.Mkdir(filepath.Join(s.folder, subName(i)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := syncFolder(s.folder); err != nil {
+	if err := s.syncFolder(s.folder); err != nil {
 		return err
 	}
 	s.made[i] = true
@@ -159,14 +160,21 @@ func (e *CorruptError) Error() string {
 }
 
 // syncFolder makes renames in a folder durable.
-func syncFolder(path string) error {
+func (s *Spool) syncFolder(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	if err := d.Sync(); err != nil {
-		_ = d.Close()
-		return &SyncError{Path: path, Err: err}
+	return errors.Join(s.fsync(d), d.Close())
+}
+
+// fsync makes what was written to f durable. When it cannot, nothing that is written later can be relied on: the database fails.
+func (s *Spool) fsync(f *os.File) error {
+	err := s.sync(f)
+	if err == nil {
+		return nil
 	}
-	return d.Close()
+	err = &SyncError{Path: f.Name(), Err: err}
+	s.db.Fail(err)
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -438,5 +439,36 @@ func TestSyncErrorSaysWhatToDo(t *testing.T) {
 	var sync *SyncError
 	if !errors.As(err, &sync) || !errors.Is(err, cause) {
 		t.Errorf("%v does not unwrap", err)
+	}
+}
+
+func TestAFailedSyncStopsTheProcess(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []bool{false, true} {
+		s, db, _ := open(t)
+		keep(t, s, random(2*Inline))
+		s.sync = func(f *os.File) error {
+			if info, err := f.Stat(); err != nil || info.IsDir() == folder {
+				return errors.Join(err, syscall.EIO)
+			}
+			return f.Sync()
+		}
+		_, err := s.Receive(t.Context(), bytes.NewReader(random(3*Inline)), 0)
+		var failed *SyncError
+		if !errors.As(err, &failed) || !errors.Is(err, syscall.EIO) {
+			t.Errorf("folder %t: receiving gave %v", folder, err)
+		}
+		select {
+		case <-db.Failed():
+		default:
+			t.Errorf("folder %t: the database goes on", folder)
+		}
+		if err := db.Err(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("folder %t: the database failed with %v", folder, err)
+		}
+		err = db.Tx(t.Context(), func(*store.Tx) error { return nil })
+		if !errors.As(err, &failed) {
+			t.Errorf("folder %t: a later transaction gave %v", folder, err)
+		}
 	}
 }

@@ -184,8 +184,8 @@ func (w *Writer) keep() error {
 		return fmt.Errorf("spool %s: wrote %d bytes but it has %d: is something else writing to the spool?", w.file.Name(), w.size, info.Size())
 	}
 	failpoint.Hit("spool/written")
-	if err := w.file.Sync(); err != nil {
-		return &SyncError{Path: w.file.Name(), Err: err}
+	if err := w.spool.fsync(w.file); err != nil {
+		return err
 	}
 	failpoint.Hit("spool/synced")
 	if err := w.file.Close(); err != nil {
@@ -196,7 +196,7 @@ func (w *Writer) keep() error {
 		return fmt.Errorf("spool: %w", err)
 	}
 	failpoint.Hit("spool/renamed")
-	if err := syncFolder(filepath.Dir(target)); err != nil {
+	if err := w.spool.syncFolder(filepath.Dir(target)); err != nil {
 		return err
 	}
 	failpoint.Hit("spool/folder-synced")

@@ -170,7 +170,10 @@ func (db *DB) Err() error {
 	return db.err
 }
 
-func (db *DB) fail(err error) {
+// Fail tells the database that what was written beside it may be lost, as after a failed fsync: then a row that refers to it must not
+// become durable. As after a failed commit, later transactions are refused with err, Failed is closed, and the process must end. Only the first
+// failure counts.
+func (db *DB) Fail(err error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.err == nil {

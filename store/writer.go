@@ -121,7 +121,7 @@ func (w *writer) commit(group []*request) {
 	}
 	if err != nil {
 		if errors.Is(err, errFatal) {
-			w.db.fail(err)
+			w.db.Fail(err)
 		}
 		for _, r := range group {
 			if r.panic == nil {
