@@ -17,7 +17,8 @@ type Options struct {
 	Check    Check     `yaml:"check" doc:"what must hold before anything is sent"`
 	Send     []Send    `yaml:"send" required:"true" doc:"what goes where"`
 	Approve  bool      `yaml:"approve" doc:"hold every entry until waybill approve"`
-	_        struct{}  `later:"acknowledge,expect,attach"`
+	Drain    bool      `yaml:"drain" doc:"take nothing new; finish what waits, then the job can be removed"`
+	_        struct{}  `later:"acknowledge,expect,attach,formerly"`
 }
 
 // Receive says which files of which source belong to a job.

@@ -62,9 +62,9 @@ func (p *Plan) Name() string { return p.name }
 // Options returns the job as configured.
 func (p *Plan) Options() Options { return p.options }
 
-// Takes reports whether a file of a source belongs to the job.
+// Takes reports whether a file of a source belongs to the job. One that drains takes nothing.
 func (p *Plan) Takes(source, path string) bool {
-	return p.files != nil && p.options.Receive.Source == source && p.files.Match(path)
+	return p.files != nil && !p.options.Drain && p.options.Receive.Source == source && p.files.Match(path)
 }
 
 func (p *Plan) policy() ledger.Policy {

@@ -111,7 +111,7 @@ func (w *Worker) start(wg *sync.WaitGroup, claiming, ctx context.Context, p *Pla
 			wg.Go(func() { w.loop(claiming, ctx, p) })
 		}
 	}
-	if p.options.Schedule != nil {
+	if p.options.Schedule != nil && !p.options.Drain {
 		wg.Go(func() { w.schedule(claiming, p) })
 	}
 }

@@ -16,9 +16,8 @@ type Options struct {
 	Unknown     IfUnknown     `yaml:"unknown" doc:"what happens when bytes went out and no answer came: repeat (same key), hold (a person decides), or {ask: {get, applied}}"`
 	Concurrency int           `yaml:"concurrency" doc:"how many messages are under way at once" default:"8"`
 	Rate        Rate          `yaml:"rate" doc:"at most so many messages: 50/s, 100/m, 1000/h" as:"rate"`
-	Formerly    string        `yaml:"formerly" doc:"the name this destination had before, so that what waits goes on"`
-	Drain       bool          `yaml:"drain" doc:"deliver what waits, then be gone"`
-	_           struct{}      `later:"breaker,order"`
+	Drain       bool          `yaml:"drain" doc:"take nothing new; deliver what waits, then the destination can be removed"`
+	_           struct{}      `later:"breaker,order,formerly"`
 }
 
 // Retry says when and how often.

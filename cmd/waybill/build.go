@@ -93,7 +93,13 @@ func (b *builder) jobs() {
 		kinds[d.Name] = d.Kind
 	}
 	for _, item := range b.c.Jobs {
-		plan, problems := jobs.Compile(item.Name, *item.Options.(*jobs.Options),
+		o := *item.Options.(*jobs.Options)
+		for i, send := range o.Send {
+			if d := config.Find(b.c.Destinations, send.To); d != nil && d.Common.(*outbox.Options).Drain && !o.Drain {
+				b.mistake(fmt.Sprintf("jobs.%s.send[%d].to", item.Name, i), "destination "+send.To+" drains: send elsewhere, or let the job drain too")
+			}
+		}
+		plan, problems := jobs.Compile(item.Name, o,
 			jobs.Environment{Zone: zone, Destinations: kinds, Config: item.Digest})
 		for _, p := range problems {
 			b.mistake("jobs."+item.Name+"."+p.Path, p.Text)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waybill/config"
 	"waybill/jobs"
 	"waybill/ledger"
 	"waybill/store"
@@ -186,7 +187,7 @@ func (d *daemon) watch(ctx context.Context) {
 	keep := map[string]string{}
 	for _, item := range l.config.Sources {
 		if !paused[item.Name] {
-			keep[item.Name] = item.Digest
+			keep[item.Name] = l.watchedAs(item)
 		}
 	}
 	for name, w := range d.watchers {
@@ -196,7 +197,11 @@ func (d *daemon) watch(ctx context.Context) {
 		}
 	}
 	for _, item := range l.config.Sources {
-		if d.watchers[item.Name] != nil || paused[item.Name] {
+		if w := d.watchers[item.Name]; w != nil {
+			w.watcher.Recheck() // a job may take now what none took
+			continue
+		}
+		if paused[item.Name] {
 			continue
 		}
 		src, err := l.source(item, d.p.now, d.log)
@@ -210,7 +215,7 @@ func (d *daemon) watch(ctx context.Context) {
 			Wanted: func(path string) bool { return d.wanted(item.Name, path) }, Now: d.p.now, Log: d.log,
 		})
 		child, stop := context.WithCancel(ctx)
-		d.watchers[item.Name] = &watching{watcher: w, stop: stop, digest: item.Digest}
+		d.watchers[item.Name] = &watching{watcher: w, stop: stop, digest: keep[item.Name]}
 		d.wg.Go(func() {
 			defer end()
 			if err := w.Run(child); err != nil {
@@ -234,7 +239,11 @@ func (d *daemon) pausedSources(ctx context.Context) (map[string]bool, error) {
 
 // wanted reports whether a job takes the name.
 func (d *daemon) wanted(source, path string) bool {
-	for _, p := range d.land.now().jobs.Plans {
+	l := d.land.now()
+	if item := config.Find(l.config.Sources, source); item == nil || item.Common.(*watcher.Settings).Drain {
+		return false
+	}
+	for _, p := range l.jobs.Plans {
 		if p.Takes(source, path) {
 			return true
 		}
@@ -262,39 +271,4 @@ func (d *daemon) reload(intake context.Context) (string, error) {
 	// Deliveries under way finish with the old targets, so these are closed a little later.
 	time.AfterFunc(2*grace, func() { _ = old.close() })
 	return changes, nil
-}
-
-// mayReplace refuses a configuration in which something with work pending is gone and does not say drain.
-func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
-	waiting, err := d.outbox.Waiting(ctx)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for name, w := range waiting {
-		if w.Batches > 0 && !l.has(name) && d.land.now().has(name) {
-			errs = append(errs, fmt.Errorf("destination %s is gone, but %d messages wait for it: keep it until they are delivered (drain: true)", name, w.Messages))
-		}
-	}
-	open, err := d.ledger.List(ctx, ledger.Filter{States: []ledger.State{ledger.Received, ledger.Working, ledger.Held}, Limit: 1000})
-	if err != nil {
-		return err
-	}
-	told := map[string]bool{}
-	for _, e := range open {
-		if l.jobs.Plan(e.Job) == nil && !told[e.Job] {
-			told[e.Job] = true
-			errs = append(errs, fmt.Errorf("job %s is gone, but #%d waits for it: keep it until that is done, or cancel it", e.Job, e.ID))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (l *landscape) has(destination string) bool {
-	for _, d := range l.destinations {
-		if d.Name == destination {
-			return true
-		}
-	}
-	return false
 }

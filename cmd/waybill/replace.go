@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"waybill/config"
+	"waybill/ledger"
+)
+
+// mayReplace refuses a configuration in which something is gone that has work pending. What is to go says drain: true first: it
+// takes nothing new, and can be removed when what waits is done.
+func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
+	var errs []error
+	refuse := func(kind, name, what string) {
+		errs = append(errs, fmt.Errorf("%s %s is gone, but %s: leave it, with drain: true, until that is done", kind, name, what))
+	}
+	waiting, err := d.outbox.Waiting(ctx)
+	if err != nil {
+		return err
+	}
+	for _, old := range d.land.now().config.Destinations {
+		if w := waiting[old.Name]; w.Batches > 0 && config.Find(l.config.Destinations, old.Name) == nil {
+			refuse("destination", old.Name, fmt.Sprintf("%d messages wait for it", w.Messages))
+		}
+	}
+	counts, err := d.ledger.Counts(ctx, d.p.now())
+	if err != nil {
+		return err
+	}
+	open := map[string]int64{}
+	for _, c := range counts {
+		switch c.State {
+		case ledger.Held, ledger.Received, ledger.Working, ledger.Accepted:
+			open[c.Job] += c.N
+		}
+	}
+	for _, old := range d.land.now().config.Jobs {
+		if n := open[old.Name]; n > 0 && l.jobs.Plan(old.Name) == nil {
+			refuse("job", old.Name, fmt.Sprintf("%d of its entries are on their way (waybill list --job %s)", n, old.Name))
+		}
+	}
+	for _, old := range d.land.now().config.Sources {
+		if config.Find(l.config.Sources, old.Name) != nil {
+			continue
+		}
+		busy, err := d.busySource(ctx, old.Name)
+		if err != nil {
+			return err
+		}
+		if busy {
+			refuse("source", old.Name, "files of it are not closed yet")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// busySource reports whether a source has files whose entries are on their way, or that are to be closed.
+func (d *daemon) busySource(ctx context.Context, name string) (bool, error) {
+	open, err := d.ledger.List(ctx, ledger.Filter{Source: name, Limit: 1,
+		States: []ledger.State{ledger.Held, ledger.Received, ledger.Working, ledger.Accepted}})
+	if err != nil || len(open) > 0 {
+		return len(open) > 0, err
+	}
+	files, err := d.ledger.Closable(ctx, name, 1)
+	return len(files) > 0, err
+}
+
+// watchedAs is what the watcher of a source is made of: one that differs needs another watcher.
+func (l *landscape) watchedAs(item config.Item) string {
+	parts := []string{item.Digest}
+	for _, p := range l.jobs.Plans {
+		if r := p.Options().Receive; r != nil && r.Source == item.Name && r.Companion != "" {
+			parts = append(parts, config.Find(l.config.Jobs, p.Name()).Digest)
+		}
+	}
+	return strings.Join(parts, " ")
+}
