@@ -80,6 +80,9 @@ type runner struct {
 }
 
 func (r *runner) do(ctx context.Context, files []string) error {
+	if err := r.held(ctx); err != nil {
+		return err
+	}
 	if len(files) == 0 {
 		if err := r.tick(ctx); err != nil {
 			return err
@@ -95,6 +98,27 @@ func (r *runner) do(ctx context.Context, files []string) error {
 		return err
 	}
 	return r.report(context.WithoutCancel(ctx))
+}
+
+// held refuses to run a job that is paused, and says which of its destinations are: their messages will wait.
+func (r *runner) held(ctx context.Context) error {
+	paused, err := r.paused(ctx)
+	if err != nil {
+		return err
+	}
+	job := "job/" + r.plan.Name()
+	if why, yes := paused[job]; yes {
+		return fmt.Errorf("job %s is paused: %s; waybill resume %s", r.plan.Name(), ledger.Shown(why), job)
+	}
+	told := map[string]bool{}
+	for _, route := range r.plan.Routes() {
+		subject := "destination/" + route.Destination
+		if why, yes := paused[subject]; yes && !told[subject] {
+			told[subject] = true
+			fmt.Fprintf(r.p.diag, "waybill: destination %s is paused: %s; its messages wait until waybill resume %s\n", route.Destination, ledger.Shown(why), subject)
+		}
+	}
+	return nil
 }
 
 // land1 puts one file into the ledger. The version tells this landing from others, so that what was
