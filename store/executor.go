@@ -36,8 +36,30 @@ func (e *HeldError) Error() string {
 		e.Holder.Command, e.Holder.PID, e.Holder.Since.Format(time.RFC3339))
 }
 
+// namePatience is how long a holder may be without a name: it is migrating the ledger, or has just come.
+const namePatience = 150 * time.Millisecond
+
 // TryExecutor takes the executor's lock for this process, which command describes to others. *HeldError when another has it.
 func (db *DB) TryExecutor(command string) (*Executor, error) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	patience := time.NewTimer(namePatience)
+	defer patience.Stop()
+	for {
+		x, err := db.tryExecutor(command)
+		var held *HeldError
+		if !errors.As(err, &held) || held.Holder.PID != 0 {
+			return x, err
+		}
+		select {
+		case <-tick.C:
+		case <-patience.C:
+			return nil, err
+		}
+	}
+}
+
+func (db *DB) tryExecutor(command string) (*Executor, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.executor != nil {
@@ -52,44 +74,67 @@ func (db *DB) TryExecutor(command string) (*Executor, error) {
 		err = errors.Join(f.Truncate(0), writeAt(f, append(text, '\n')))
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("write executor.lock: %w", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("write %s: %w", lockName, err), f.Close())
 	}
 	db.executor = &Executor{db: db, f: f}
 	return db.executor, nil
 }
 
-// ExecutorOf returns who executes in folder, and false when nobody does.
+// ExecutorOf returns who executes in folder, and false when nobody does. It only looks: it is in nobody's way.
 func ExecutorOf(folder string) (Holder, bool, error) {
-	f, err := lockExecutor(folder)
-	var held *HeldError
-	switch {
-	case errors.As(err, &held):
-		return held.Holder, true, nil
-	case err != nil:
-		return Holder{}, false, err
+	f, err := os.Open(filepath.Join(folder, lockName))
+	if errors.Is(err, os.ErrNotExist) {
+		return Holder{}, false, nil
 	}
-	return Holder{}, false, f.Close()
+	if err != nil {
+		return Holder{}, false, fmt.Errorf("open %s: %w", lockName, err)
+	}
+	defer func() { _ = f.Close() }()
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := fcntl(f, unix.F_OFD_GETLK, &lock); err != nil {
+		return Holder{}, false, fmt.Errorf("look at the lock of %s: %w", lockName, err)
+	}
+	if lock.Type == unix.F_UNLCK {
+		return Holder{}, false, nil
+	}
+	return holderIn(f), true, nil
 }
 
+const lockName = "executor.lock"
+
+// lockExecutor takes the lock: of the open file description, not by flock, because such a one can be looked at without taking it.
 func lockExecutor(folder string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(folder, "executor.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(folder, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open executor.lock: %w", err)
+		return nil, fmt.Errorf("open %s: %w", lockName, err)
 	}
-	err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
+	err = fcntl(f, unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
 	if err == nil {
 		return f, nil
 	}
 	defer func() { _ = f.Close() }()
-	if !errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, fmt.Errorf("lock executor.lock: %w", err)
+	if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES) {
+		return nil, fmt.Errorf("lock %s: %w", lockName, err)
 	}
-	held := &HeldError{}
-	// The file may be half written by a holder that has just come: then there is no name to tell.
+	return nil, &HeldError{holderIn(f)}
+}
+
+// fcntl repeats the call when a signal interrupts it.
+func fcntl(f *os.File, how int, lock *unix.Flock_t) error {
+	for {
+		err := unix.FcntlFlock(f.Fd(), how, lock)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// holderIn reads the holder's name. It may be half written by one that has just come: then there is none to tell.
+func holderIn(f *os.File) (h Holder) {
 	if text, err := io.ReadAll(io.LimitReader(f, 4096)); err == nil {
-		_ = json.Unmarshal(text, &held.Holder)
+		_ = json.Unmarshal(text, &h)
 	}
-	return nil, held
+	return h
 }
 
 func writeAt(f *os.File, b []byte) error {
