@@ -55,6 +55,29 @@ func examineOwner(path string) error {
 	return fmt.Errorf("it belongs to %s: run waybill as that user (sudo -u %s waybill …)", name, name)
 }
 
+// closeToOthers sees to it that nobody else can read the ledger, which holds the bytes of small files and of messages: SQLite would make it
+// as the umask says. Its side files get its mode when they are made.
+func closeToOthers(path string) error {
+	// Made without being opened: closing any descriptor of a database ends all locks that this process has on it.
+	err := unix.Mknod(path, unix.S_IFREG|0o600, 0)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("make the ledger: %w", err)
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(name)
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			err = os.Chmod(name, info.Mode().Perm()&^0o077)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("close the ledger to others: %w", err)
+		}
+	}
+	return nil
+}
+
 // examineSettings reads the settings back from a connection, for a wrong name in a data source is silently ignored.
 func examineSettings(ctx context.Context, conn *sql.Conn, o Options) error {
 	for _, want := range []struct{ pragma, values, why string }{

@@ -95,6 +95,9 @@ func (db *DB) open(ctx context.Context, o Options) error {
 	if err := examineOwner(db.path()); err != nil {
 		return err
 	}
+	if err := closeToOthers(db.path()); err != nil {
+		return err
+	}
 	pool, err := sql.Open("sqlite", dataSource(db.path(), false))
 	if err != nil {
 		return err

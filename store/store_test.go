@@ -198,3 +198,36 @@ func TestALedgerOfAnotherUserIsRefused(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+func TestNobodyElseCanReadTheLedger(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	files := []string{"ledger.db", "ledger.db-wal", "ledger.db-shm"}
+	closed := func(when string) {
+		t.Helper()
+		for _, name := range files {
+			info, err := os.Stat(filepath.Join(folder, name))
+			if err != nil {
+				t.Error(err)
+			} else if info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %s is %v", when, name, info.Mode())
+			}
+		}
+	}
+	write := func(db *DB, name string) {
+		t.Helper()
+		if err := db.Tx(t.Context(), func(tx *Tx) error { return mark(tx, name, 1) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(open(t, folder), "one")
+	closed("new")
+	for _, name := range files {
+		if err := os.Chmod(filepath.Join(folder, name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := open(t, folder)
+	closed("opened again")
+	write(db, "two")
+}
