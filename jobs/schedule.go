@@ -129,18 +129,25 @@ func (t *timetable) missed(last, now time.Time) (due []time.Time) {
 // ledger, so that a restart knows what was missed: with catch_up none, the first look only notes the time. Windows have no gaps in any case.
 func (w *Worker) schedule(ctx context.Context, p *Plan) {
 	mark, err := w.Ledger.Mark(ctx, p.name, ledger.WindowMark)
-	if err != nil {
+	for ; err != nil; mark, err = w.Ledger.Mark(ctx, p.name, ledger.WindowMark) {
+		if ctx.Err() != nil || w.DB.Err() != nil {
+			return
+		}
 		w.Log.Error("cannot read when the job was last due", "job", p.name, "error", err)
-		return
+		w.pause(ctx, retryFirst)
 	}
 	last := mark.At.Add(p.table.window.Lag) // an instant whose tick is there already makes no second one
 	if mark.At.IsZero() || p.table.catchUp == "none" {
 		last = w.Now()
 	}
 	for ctx.Err() == nil {
-		now := w.Now()
+		now, least := w.Now(), time.Millisecond
 		for _, due := range p.table.missed(last, now) {
 			if err := w.tick(ctx, p, due); err != nil {
+				if ctx.Err() != nil {
+					return
+				}
+				least = retryFirst
 				w.Log.Error("cannot make a tick, it will be tried again", "job", p.name, "due", due, "error", err)
 				break
 			}
@@ -152,7 +159,7 @@ func (w *Worker) schedule(ctx context.Context, p *Plan) {
 			return
 		}
 		// The clock may jump, so it is looked at again at least every half minute.
-		timer := time.NewTimer(min(max(next.Sub(w.Now()), time.Millisecond), idleLook))
+		timer := time.NewTimer(min(max(next.Sub(w.Now()), least), idleLook))
 		select {
 		case <-ctx.Done():
 		case <-w.DB.Failed():

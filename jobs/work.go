@@ -187,7 +187,7 @@ func (w *Worker) accept(ctx context.Context, done []*piece) {
 	if len(done) == 0 {
 		return
 	}
-	ctx = context.WithoutCancel(ctx) // the work is done: let it count
+	live, ctx := ctx, context.WithoutCancel(ctx) // the work is done: let it count
 	worked := make([]ledger.Worked, len(done))
 	lots := map[int64]*piece{}
 	for i, d := range done {
@@ -217,7 +217,7 @@ func (w *Worker) accept(ctx context.Context, done []*piece) {
 	failpoint.Hit("jobs/accepted")
 	if err != nil {
 		for _, d := range done {
-			w.failed(ctx, d.entry, errors.Join(err, w.discard(ctx, d)))
+			w.failed(live, d.entry, errors.Join(err, w.discard(ctx, d)))
 		}
 		return
 	}
