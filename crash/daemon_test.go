@@ -27,6 +27,8 @@ type process struct {
 	cmd    *exec.Cmd
 	log    string
 	exited chan struct{}
+
+	forgotten int // bytes of the log
 }
 
 // begin starts the program in the landscape's folder. env is added to the environment.
@@ -101,8 +103,8 @@ func (p *process) killed() bool {
 
 // ready reports whether the daemon has said that it is.
 func (p *process) ready() bool {
-	text, err := os.ReadFile(p.log)
-	return err == nil && bytes.Contains(text, []byte(`"msg":"ready"`))
+	log, err := os.ReadFile(p.log)
+	return err == nil && bytes.Contains(log, []byte(`"msg":"ready"`))
 }
 
 // stop asks the daemon to end, which it must do in order.
@@ -202,4 +204,35 @@ func deadline(t testing.TB) <-chan time.Time {
 	timer := time.NewTimer(patience)
 	t.Cleanup(func() { timer.Stop() })
 	return timer.C
+}
+
+// says reports whether the program has written a text since forget was called.
+func (p *process) says(text string) bool {
+	log, err := os.ReadFile(p.log)
+	return err == nil && bytes.Contains(log[min(p.forgotten, len(log)):], []byte(text))
+}
+
+// lines counts what the program has written.
+func (p *process) lines() int {
+	log, err := os.ReadFile(p.log)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return bytes.Count(log, []byte("\n"))
+}
+
+// forget passes over what the program has written so far.
+func (p *process) forget() {
+	if info, err := os.Stat(p.log); err == nil {
+		p.forgotten = int(info.Size())
+	}
+}
+
+// states counts the entries of a job in a state.
+func (l *landscape) states(job, state string) (n int) {
+	l.t.Helper()
+	l.look(func(ctx context.Context, db *store.DB, _ *ledger.Ledger, _ *spool.Spool) {
+		l.must(db.Reader(ctx).QueryRow(`SELECT count(*) FROM entries WHERE job = ? AND state = ?`, job, state).Scan(&n))
+	})
+	return n
 }

@@ -177,3 +177,14 @@ func (r *receiver) arrivals() []arrival {
 	}
 	return list
 }
+
+// again starts the receiver at its address, where nobody listened until now.
+func (r *receiver) again() {
+	r.t.Helper()
+	l, err := net.Listen("tcp", r.Listener.Addr().String())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.Listener = l
+	r.Start()
+}
