@@ -104,6 +104,9 @@ func (p *program) reading(ctx context.Context) (*instance, error) {
 		}
 		folder = c.Data
 	}
+	if full, err := filepath.Abs(folder); err == nil {
+		folder = full // what is said of it is to be true in other folders too
+	}
 	if _, err := os.Stat(filepath.Join(folder, "ledger.db")); err != nil {
 		return nil, fmt.Errorf("there is no ledger in %s: start waybill serve first, or name the data folder with --data", folder)
 	}
