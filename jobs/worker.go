@@ -125,7 +125,7 @@ func (w *Worker) loop(claiming, ctx context.Context, p *Plan) {
 		most = 1
 	}
 	for claiming.Err() == nil {
-		entries, err := w.claim(claiming, p, most)
+		entries, paused, err := w.claim(claiming, p, most)
 		switch {
 		case err != nil && claiming.Err() == nil:
 			w.Log.Error("cannot claim entries", "job", p.name, "error", err)
@@ -133,26 +133,29 @@ func (w *Worker) loop(claiming, ctx context.Context, p *Plan) {
 			w.works(ctx, p, entries)
 			continue
 		}
-		if !w.wait(claiming, p, woken) {
+		if !w.wait(claiming, p, paused, woken) {
 			return
 		}
 	}
 }
 
 // claim claims entries of a job, none while it is paused.
-func (w *Worker) claim(ctx context.Context, p *Plan, most int) ([]ledger.Entry, error) {
-	paused, err := w.Ledger.IsPaused(ctx, "job/"+p.name)
+func (w *Worker) claim(ctx context.Context, p *Plan, most int) (list []ledger.Entry, paused bool, err error) {
+	paused, err = w.Ledger.IsPaused(ctx, "job/"+p.name)
 	if paused || err != nil {
-		return nil, err
+		return nil, paused, err
 	}
-	return w.Ledger.Claim(ctx, p.name, most)
+	list, err = w.Ledger.Claim(ctx, p.name, most)
+	return list, false, err
 }
 
-// wait returns when there may be work, false when ctx has ended.
-func (w *Worker) wait(ctx context.Context, p *Plan, woken <-chan struct{}) bool {
+// wait returns when there may be work, false when ctx has ended. While the job is paused nothing is due: its resumption wakes.
+func (w *Worker) wait(ctx context.Context, p *Plan, paused bool, woken <-chan struct{}) bool {
 	pause := idleLook
-	if due, err := w.Ledger.NextDue(ctx, p.name); err == nil && !due.IsZero() {
-		pause = min(pause, max(time.Millisecond, due.Sub(w.Now())))
+	if !paused {
+		if due, err := w.Ledger.NextDue(ctx, p.name); err == nil && !due.IsZero() {
+			pause = min(pause, max(time.Millisecond, due.Sub(w.Now())))
+		}
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

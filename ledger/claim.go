@@ -49,11 +49,13 @@ func (l *Ledger) ClaimOnly(ctx context.Context, ids ...int64) ([]Entry, error) {
 // failing, and counts no attempt.
 func (l *Ledger) Release(e Entry) { l.claims.drop(e.ID, e.Token) }
 
+// nextDueQuery names the condition of its index, due <> 0: else it would look at all that waits to be worked.
+const nextDueQuery = `SELECT MIN(due) FROM entries WHERE job = ? AND state IN ('received', 'working') AND due <> 0 AND due > ?`
+
 // NextDue returns when the next entry of job that waits after a failure is due, zero when none waits.
 func (l *Ledger) NextDue(ctx context.Context, job string) (time.Time, error) {
 	var due *int64
-	err := l.db.Reader(ctx).QueryRow(`SELECT MIN(due) FROM entries WHERE job = ? AND state IN ('received', 'working') AND due > ?`,
-		job, store.Millis(l.clock())).Scan(&due)
+	err := l.db.Reader(ctx).QueryRow(nextDueQuery, job, store.Millis(l.clock())).Scan(&due)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look for due entries of %s: %w", job, err)
 	}

@@ -20,6 +20,7 @@ func TestStatementsOfEveryFileScanNoTable(t *testing.T) {
 		"settle":    settleQuery(store.In(40)),
 		"known":     remarkableQuery(100),
 		"closable":  closableQuery,
+		"nextdue":   nextDueQuery,
 	} {
 		args := make([]any, strings.Count(query, "?"))
 		for i := range args {
@@ -33,6 +34,9 @@ func TestStatementsOfEveryFileScanNoTable(t *testing.T) {
 		}, "EXPLAIN QUERY PLAN "+query, args...)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
+		}
+		if name == "nextdue" && !strings.Contains(plan[0], "(job=? AND due>?)") {
+			t.Errorf("%s looks at every entry that waits: %s", name, strings.Join(plan, "\n"))
 		}
 		for _, step := range plan {
 			whole := strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "given") && !strings.Contains(step, "CONSTANT") && !strings.Contains(step, "SUBQUERY") && !strings.Contains(step, "(subquery")

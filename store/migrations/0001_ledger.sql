@@ -65,6 +65,7 @@ CREATE TABLE entries (
 ) STRICT;
 CREATE UNIQUE INDEX entries_identity ON entries (job, identity) WHERE identity IS NOT NULL;
 CREATE INDEX entries_due ON entries (job, id) WHERE state IN ('received', 'working');
+CREATE INDEX entries_waiting ON entries (job, due) WHERE state IN ('received', 'working') AND due <> 0; -- after a failure
 CREATE INDEX entries_open ON entries (state, id) WHERE state IN ('held', 'received', 'working', 'accepted', 'failed');
 CREATE INDEX entries_file ON entries (file) WHERE file IS NOT NULL;
 CREATE INDEX entries_origin ON entries (origin) WHERE origin IS NOT NULL;
