@@ -91,6 +91,19 @@ func TestChainSurvivesRollbacksAndOtherProcesses(t *testing.T) {
 	}
 }
 
+func TestALedgerIsOneNodeWhateverItsMachineIsCalled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, machine := range []string{"c0ffee", "decade", "facade"} {
+		l := New(r.db, r.spool, Options{Node: machine, Now: r.clock.now})
+		r.tx(func(tx *store.Tx) error { return l.Record(tx, Event{Kind: "started"}) })
+	}
+	heads, err := r.Verify(ctx)
+	if err != nil || len(heads) != 1 || heads[0].Node != "c0ffee" || heads[0].Events != 3 {
+		t.Errorf("%+v, %v", heads, err)
+	}
+}
+
 func TestRetentionTakesOnlyWhatIsClosed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, orders())

@@ -22,7 +22,10 @@ func (l *Ledger) Record(tx *store.Tx, e Event) error {
 		e.At = l.clock()
 	}
 	if e.Node == "" {
-		e.Node = l.node
+		var err error
+		if e.Node, err = l.nodeOf(tx); err != nil {
+			return fmt.Errorf("record event %s: %w", e.Kind, err)
+		}
 	}
 	r, err := e.row()
 	if err != nil {
@@ -135,13 +138,29 @@ func (r eventRow) after(head []byte) []byte {
 	return sum[:]
 }
 
+// nodeMark is the name of the mark that keeps the node's name.
+const nodeMark = "node"
+
+// nodeOf returns the name of the chain of this ledger, which the first event gives it: a machine may be renamed, and a container
+// has another name at each start, but the data folder remains one node.
+func (l *Ledger) nodeOf(tx *store.Tx) (string, error) {
+	var name string
+	err := tx.QueryRow(`SELECT text FROM marks WHERE job = '' AND name = ?`, nodeMark).Scan(&name)
+	if !errors.Is(err, store.ErrNotFound) {
+		return name, err
+	}
+	return l.node, l.SetMark(tx, "", nodeMark, Mark{At: l.clock(), Text: l.node})
+}
+
 // anchor is the name of the mark that keeps the hash of the last event that retention removed of a node.
 func anchor(node string) string { return "anchor/" + node }
+
+const headQuery = `SELECT hash FROM events WHERE node = ? ORDER BY id DESC LIMIT 1`
 
 // head returns the hash of the last event of node.
 func (l *Ledger) head(r store.Reader, node string) ([]byte, error) {
 	var hash []byte
-	err := r.QueryRow(`SELECT hash FROM events WHERE node = ? ORDER BY id DESC LIMIT 1`, node).Scan(&hash)
+	err := r.QueryRow(headQuery, node).Scan(&hash)
 	if errors.Is(err, store.ErrNotFound) {
 		return anchored(r, node)
 	}

@@ -24,7 +24,7 @@ const setSize = 200
 // Options of a ledger.
 type Options struct {
 	Router Router           // nil: no arrival belongs to a job until SetRouter
-	Node   string           // name of the event chain; "" is "local"
+	Node   string           // name of the event chain of a new ledger, which keeps it; "" is "local"
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: discard
 	Max    int64            // largest file in bytes, 0: no limit

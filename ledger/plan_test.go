@@ -21,6 +21,7 @@ func TestStatementsOfEveryFileScanNoTable(t *testing.T) {
 		"known":     remarkableQuery(100),
 		"closable":  closableQuery,
 		"nextdue":   nextDueQuery,
+		"head":      headQuery,
 	} {
 		args := make([]any, strings.Count(query, "?"))
 		for i := range args {

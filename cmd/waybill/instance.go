@@ -58,7 +58,7 @@ func (p *program) open(ctx context.Context, folder string, log *slog.Logger) (*i
 
 func (i *instance) close() error { return i.db.Close() }
 
-// node names this machine's event chain.
+// node names the event chain of a ledger that is new.
 func node() string {
 	name, err := os.Hostname()
 	if err != nil || name == "" {

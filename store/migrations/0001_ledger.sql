@@ -114,6 +114,7 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_entry ON events (entry) WHERE entry IS NOT NULL;
 CREATE INDEX events_at ON events (at);
+CREATE INDEX events_node ON events (node, id); -- the head of a chain
 
 CREATE TABLE controls (
   id      INTEGER PRIMARY KEY,
