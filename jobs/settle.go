@@ -42,16 +42,17 @@ func (w *Worker) Settle(ctx context.Context) (int, error) {
 	if err != nil || len(lots) == 0 {
 		return 0, err
 	}
-	results := make([]ledger.Finish, len(lots))
-	for i, l := range lots {
-		results[i] = ledger.Finish{Entry: l.Parent, Dead: l.Dead}
-	}
 	failpoint.Hit("jobs/settling")
 	err = w.DB.Tx(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		if err := w.Ledger.Finish(tx, results); err != nil {
+		still, err := w.Outbox.Finished(tx, lots)
+		if err != nil {
 			return err
 		}
-		return w.Outbox.Finished(tx, lots)
+		results := make([]ledger.Finish, len(still))
+		for i, l := range still {
+			results[i] = ledger.Finish{Entry: l.Parent, Dead: l.Dead}
+		}
+		return w.Ledger.Finish(tx, results)
 	})
 	failpoint.Hit("jobs/settled")
 	return len(lots), err

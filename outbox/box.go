@@ -159,14 +159,12 @@ func (o *Outbox) Run(ctx context.Context, grace time.Duration) error {
 type Settled struct {
 	Parent  int64
 	Batches []int64
-	Dead    int64 // open dead letters of the parent
+	Dead    int64 // open dead letters of the parent; set by Finished
 }
 
 // Settled returns up to n lots that have settled and are not finished yet, oldest first.
 func (o *Outbox) Settled(ctx context.Context, n int) ([]Settled, error) {
-	rows, err := o.db.Reader(ctx).Query(`SELECT b.id, b.parent,
-		(SELECT count(*) FROM dead_letters d WHERE d.parent = b.parent AND d.state = 'open')
-		FROM batches b WHERE b.settled = 1 ORDER BY b.id LIMIT ?`, n)
+	rows, err := o.db.Reader(ctx).Query(`SELECT b.id, b.parent FROM batches b WHERE b.settled = 1 ORDER BY b.id LIMIT ?`, n)
 	if err != nil {
 		return nil, fmt.Errorf("look for settled lots: %w", err)
 	}
@@ -176,7 +174,7 @@ func (o *Outbox) Settled(ctx context.Context, n int) ([]Settled, error) {
 	for rows.Next() {
 		var id int64
 		var s Settled
-		if err := rows.Scan(&id, &s.Parent, &s.Dead); err != nil {
+		if err := rows.Scan(&id, &s.Parent); err != nil {
 			return nil, fmt.Errorf("look for settled lots: %w", err)
 		}
 		i, known := at[s.Parent]
@@ -193,19 +191,60 @@ func (o *Outbox) Settled(ctx context.Context, n int) ([]Settled, error) {
 	return found, nil
 }
 
-// Finished takes note, in the transaction that finishes their parents, that the lots have been seen to.
-func (o *Outbox) Finished(tx *store.Tx, lots []Settled) error {
-	var all []int64
+// Finished takes note, in the transaction that finishes their parents, that the lots have been seen to. It returns those
+// that are still settled, with the dead letters that are open now: since Settled looked, a letter may have been closed or
+// sent again; a lot that is open again settles anew when that is done.
+func (o *Outbox) Finished(tx *store.Tx, lots []Settled) ([]Settled, error) {
+	var all, parents []int64
 	for _, s := range lots {
 		all = append(all, s.Batches...)
+		parents = append(parents, s.Parent)
 	}
 	for ids := range slices.Chunk(all, setMost) {
 		places, args := set(ids)
 		if _, err := tx.Exec(`UPDATE batches SET settled = 0 WHERE id IN `+places, args...); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	open, err := tally(tx, `SELECT parent, count(*) FROM batches WHERE state = 'ready' AND parent IN %s GROUP BY parent`, parents)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := tally(tx, `SELECT parent, count(*) FROM dead_letters WHERE state = 'open' AND parent IN %s GROUP BY parent`, parents)
+	if err != nil {
+		return nil, err
+	}
+	var still []Settled
+	for _, s := range lots {
+		if open[s.Parent] == 0 {
+			s.Dead = dead[s.Parent]
+			still = append(still, s)
+		}
+	}
+	return still, nil
+}
+
+// tally counts rows by parent; query has %s where the set of parents stands.
+func tally(tx *store.Tx, query string, parents []int64) (map[int64]int64, error) {
+	found := map[int64]int64{}
+	for ids := range slices.Chunk(parents, setMost) {
+		places, args := set(ids)
+		rows, err := tx.Query(fmt.Sprintf(query, places), args...)
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() {
+			var parent, n int64
+			if err := rows.Scan(&parent, &n); err != nil {
+				return nil, errors.Join(err, rows.Close())
+			}
+			found[parent] = n
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 // setMost is how many rows one statement serves.

@@ -50,6 +50,10 @@ func (p *pass) checkpoint(ctx context.Context) error {
 	for _, r := range results {
 		b := p.batches[r.batch]
 		touched[r.batch] = true
+		if r.untried {
+			b.sending.clear(r.index)
+			continue
+		}
 		if r.err == nil {
 			b.done.set(r.index)
 			b.sending.clear(r.index)
@@ -122,6 +126,8 @@ func (p *pass) afterFailure(b *leased, r result) (dead, bool) {
 		return p.aside(b, r.index, "refused", a), true
 	case e.Fault == faultExpired:
 		return p.aside(b, r.index, "expired", a), true
+	case e.Fault == faultDamaged:
+		return p.aside(b, r.index, "damaged", a), true
 	case e.Fault == FaultUnknown && options.Unknown.Mode == "hold":
 		return p.aside(b, r.index, "unknown", a), true
 	case e.Fault == FaultUnknown: // ask: its sending bit stays, and the next pass asks
@@ -136,14 +142,12 @@ func (p *pass) afterFailure(b *leased, r result) (dead, bool) {
 			return p.aside(b, r.index, "exhausted", a), true
 		}
 		t.add(a)
-		wait = options.Retry.wait(t.Attempts)
+		wait = max(options.Retry.wait(t.Attempts), min(e.After, options.Retry.Longest))
+		t.Due = store.Millis(r.at.Add(wait))
 	default:
 		b.sending.clear(r.index)
 	}
-	until := r.at.Add(max(wait, min(e.After, options.Retry.Longest)))
-	if p.due.IsZero() || until.Before(p.due) {
-		p.due = until
-	}
+	p.wait(r.at.Add(max(wait, min(e.After, options.Retry.Longest))))
 	return dead{}, false
 }
 
@@ -278,10 +282,12 @@ func (p *pass) writeBatch(tx *store.Tx, b *leased, answersID, now int64) error {
 		}
 		failed = string(text)
 	}
+	p.mu.Lock()
 	var due int64
 	if !p.due.IsZero() {
 		due = store.Millis(p.due)
 	}
+	p.mu.Unlock()
 	var sending any
 	if p.dest.Options.Unknown.Mode != "repeat" {
 		sending = []byte(b.sending)

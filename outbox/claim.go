@@ -28,11 +28,14 @@ type leased struct {
 	trouble  map[int]*trouble
 	answers  string
 	messages []Message
+	size     int   // bytes of the messages
+	damage   error // what is stored cannot be read: there are no messages
 }
 
 // trouble is what is kept of a message that has failed at a destination that confirmed others.
 type trouble struct {
 	Attempts int       `json:"n"`
+	Due      int64     `json:"due,omitempty"` // not before, Unix milliseconds
 	History  []attempt `json:"h"`
 }
 
@@ -43,6 +46,9 @@ type attempt struct {
 	Status int    `json:"status,omitempty"`
 	Body   string `json:"body,omitempty"`
 }
+
+// later reports whether the message waits for its time.
+func (t *trouble) later(now time.Time) bool { return t != nil && t.Due > store.Millis(now) }
 
 // historyMost bounds the attempts kept: the first ones and the latest tell most.
 const historyMost = 10
@@ -91,32 +97,42 @@ const newerMost = 8
 func (c *courier) take(ctx context.Context, now time.Time, before map[int64]bool, condition string, more []any) (found []*leased, err error) {
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
-		WHERE b.destination = ? AND b.state = 'ready' AND b.due <= ?`+mine+condition+` ORDER BY b.id LIMIT ?`,
-		slices.Concat([]any{c.name, store.Millis(now)}, args, more, []any{passBatches})...)
+		WHERE b.destination = ? AND b.state = 'ready' AND (b.due <= ? OR b.due > ?)`+mine+condition+` ORDER BY b.id LIMIT ?`,
+		slices.Concat([]any{c.name, store.Millis(now), c.horizon(now)}, args, more, []any{passBatches})...)
 	if err != nil {
 		return nil, fmt.Errorf("claim messages: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	total := 0
-	for total < passMessages && len(found) < passBatches && rows.Next() {
+	count, size := 0, 0
+	for count < passMessages && size < passBytes && len(found) < passBatches && rows.Next() {
 		b, err := c.lease(ctx, rows, before)
 		if err != nil {
+			c.unlease(found...)
 			return nil, err
 		}
 		if b == nil {
 			continue
 		}
-		if total > 0 && total+b.count > passMessages {
+		if count > 0 && (count+b.count > passMessages || size+b.size > passBytes) {
 			c.unlease(b)
 			break
 		}
-		total += b.count
+		count += b.count
+		size += b.size
 		found = append(found, b)
 	}
 	if err := rows.Err(); err != nil {
+		c.unlease(found...)
 		return nil, fmt.Errorf("claim messages: %w", err)
 	}
 	return found, nil
+}
+
+// horizon is the latest that a batch can be due, in Unix milliseconds: a later one was stored before the clock was set
+// back, and is due.
+func (c *courier) horizon(now time.Time) int64 {
+	dest, _ := c.current()
+	return store.Millis(now.Add(2 * dest.Options.Retry.Longest))
 }
 
 // notUnderWay is the condition that a batch is not one of busy, so that the payloads of those are not read in vain. There
@@ -172,21 +188,21 @@ func (c *courier) lease(ctx context.Context, rows *store.Rows, before map[int64]
 	b.trouble = map[int]*trouble{}
 	if failed != "" {
 		if err := json.Unmarshal([]byte(failed), &b.trouble); err != nil {
-			c.unlease(b)
-			return nil, fmt.Errorf("claim batch %d: its history: %w", b.id, err)
+			b.damage = fmt.Errorf("its history: %w", err)
 		}
 	}
 	if err := c.load(ctx, b, frames); err != nil {
-		c.unlease(b)
-		return nil, err
+		b.damage = err
 	}
 	return b, nil
 }
 
-func (c *courier) unlease(b *leased) {
+func (c *courier) unlease(batches ...*leased) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.busy, b.id)
+	for _, b := range batches {
+		delete(c.busy, b.id)
+	}
 }
 
 func (c *courier) load(ctx context.Context, b *leased, frames []byte) error {
@@ -208,6 +224,9 @@ func (c *courier) load(ctx context.Context, b *leased, frames []byte) error {
 		}
 	}
 	b.messages = ms
+	for i := range ms {
+		b.size += len(ms[i].Body) + 64
+	}
 	return nil
 }
 
@@ -252,6 +271,9 @@ func (c *courier) nextTrial(ctx context.Context) (*leased, int, error) {
 			}
 			if b == nil {
 				break
+			}
+			if b.damage != nil {
+				return b, 0, nil // the pass sets it aside
 			}
 			for i := range b.count {
 				if !b.done.has(i) && (b.id > from.batch || i > from.index || from == (messageID{})) {

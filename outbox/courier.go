@@ -13,6 +13,7 @@ import (
 const (
 	passMessages = 1000
 	passBatches  = 250
+	passBytes    = 16 << 20
 	passes       = 3
 )
 

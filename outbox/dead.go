@@ -60,6 +60,33 @@ type DeadFilter struct {
 	Limit       int    // 0 means 100
 }
 
+// where is the condition that f stands for. Only what it names is asked for, so that an index can serve it; the
+// state is written out, for the index of the open ones knows only that text.
+func (f DeadFilter) where() (condition string, args []any) {
+	condition, args = "id > ?", []any{f.After}
+	and := func(text string, value any) { condition, args = condition+" AND "+text, append(args, value) }
+	if f.ID != 0 {
+		and("id = ?", f.ID)
+	}
+	if f.Parent != 0 {
+		and("parent = ?", f.Parent)
+	}
+	if f.Destination != "" {
+		and("destination = ?", f.Destination)
+	}
+	if f.Kind != "" {
+		and("kind = ?", f.Kind)
+	}
+	switch f.State {
+	case "":
+	case "open":
+		condition += " AND state = 'open'"
+	default:
+		and("state = ?", f.State)
+	}
+	return condition, args
+}
+
 const deadColumns = `id, parent, batch, idx, destination, route, key, record, state, kind, reason, history, at, closed, note`
 
 // DeadLetters lists dead letters, oldest first.
@@ -70,10 +97,8 @@ func (o *Outbox) DeadLetters(ctx context.Context, f DeadFilter) ([]DeadLetter, e
 	if f.Limit == 0 {
 		f.Limit = 100
 	}
-	rows, err := o.db.Reader(ctx).Query(`SELECT `+deadColumns+` FROM dead_letters
-		WHERE id > ? AND (? = 0 OR id = ?) AND (? = 0 OR parent = ?) AND (? = '' OR destination = ?) AND (? = '' OR kind = ?) AND (? = '' OR state = ?)
-		ORDER BY id LIMIT ?`,
-		f.After, f.ID, f.ID, f.Parent, f.Parent, f.Destination, f.Destination, f.Kind, f.Kind, f.State, f.State, f.Limit)
+	where, args := f.where()
+	rows, err := o.db.Reader(ctx).Query(`SELECT `+deadColumns+` FROM dead_letters WHERE `+where+` ORDER BY id LIMIT ?`, append(args, f.Limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("list dead letters: %w", err)
 	}

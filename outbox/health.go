@@ -15,18 +15,30 @@ type Health struct {
 }
 
 // health decides whose fault a failure is. See the package comment.
+//
+// A failure is judged by what came after it: when the message fails again, the failure before counts if the destination
+// has confirmed another meanwhile and was not suspect in between. So an outage counts against nobody, however often it
+// comes and goes, and a message that alone fails is found out.
 type health struct {
 	mu        sync.Mutex
 	retry     Retry
 	confirmed time.Time // last confirmation
-	streak    int       // uncounted failures since then
-	limit     int       // streak that makes the destination suspect
+	confirms  int64     // number of them
+	streak    int       // failures since the last
 	suspect   bool
+	since     time.Time // suspect: since when, on the clock that does not jump
+	epoch     int       // times it became suspect
 	trials    int       // failed trials in a row
 	next      time.Time // suspect: the next trial
 	asked     time.Time // Retry-After: the destination asked for nothing before, whatever else it confirms
 	reason    string
-	first     map[messageID]time.Time // first failures of messages that wait for another try
+	failed    map[messageID]failed // messages that wait for another try
+}
+
+// failed is when a message last failed, counted in what the destination did.
+type failed struct {
+	epoch    int
+	confirms int64
 }
 
 // messageID names a message by where it stands.
@@ -35,14 +47,17 @@ type messageID struct {
 	index int
 }
 
-// firstMost bounds the memory for first failures; beyond it they are forgotten, which only means more patience.
-const firstMost = 50_000
+const (
+	// failedMost bounds the memory for failed messages; beyond it they are forgotten, which only means more patience.
+	failedMost = 50_000
+	// suspectStreak is how many failures in a row make a destination suspect.
+	suspectStreak = 3
+)
 
 func (h *health) set(o Options) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.retry = o.Retry
-	h.limit = min(max(o.Concurrency, 1), 3)
 }
 
 // success notes a confirmation; it reports whether the destination was suspect until now.
@@ -50,17 +65,18 @@ func (h *health) success(id messageID, now time.Time) (recovered bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.confirmed = now
+	h.confirms++
 	h.streak = 0
 	recovered = h.suspect
 	h.suspect, h.trials, h.next = false, 0, time.Time{}
-	if len(h.first) > 0 {
-		delete(h.first, id)
+	if len(h.failed) > 0 {
+		delete(h.failed, id)
 	}
 	return recovered
 }
 
-// failure notes a failed try. counts says whether it counts against the message: the destination has confirmed another
-// since this one first failed. suspect says whether the destination has become suspect just now.
+// failure notes a failed try. counts says whether it counts against the message; suspect, whether the destination has
+// become suspect just now.
 func (h *health) failure(id messageID, now time.Time, err *Error, trial bool) (counts, suspect bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -68,38 +84,42 @@ func (h *health) failure(id messageID, now time.Time, err *Error, trial bool) (c
 	if err.After > 0 {
 		h.asked = later(h.asked, now.Add(min(err.After, h.retry.Longest)))
 	}
-	first, known := h.first[id]
-	if known && h.confirmed.After(first) {
-		return true, false
+	before, known := h.failed[id]
+	counts = known && before.epoch == h.epoch && h.confirms > before.confirms
+	h.streak++
+	switch {
+	case h.suspect && trial: // what was under way when it became suspect says nothing new
+		h.trials++
+		h.next = later(h.next, now.Add(h.retry.wait(h.trials+1)))
+	case h.suspect:
+	case h.streak >= suspectStreak && now.Sub(h.confirmed) >= h.retry.Pause: // several at once beside confirmed ones are no outage
+		h.suspect, h.since, h.trials = true, now, 0
+		h.epoch++
+		h.next = later(h.next, now.Add(h.retry.wait(1)))
+		counts, suspect = false, true
 	}
-	if !known {
-		if h.first == nil || len(h.first) >= firstMost {
-			h.first = map[messageID]time.Time{}
-		}
-		h.first[id] = now
+	if h.failed == nil || len(h.failed) >= failedMost {
+		h.failed = map[messageID]failed{}
 	}
-	if h.suspect {
-		// What was under way when it became suspect says nothing new: only a trial makes the wait longer.
-		if trial {
-			h.trials++
-			h.next = later(h.next, now.Add(h.retry.wait(h.trials+1)))
-		}
-		return false, false
+	h.failed[id] = failed{h.epoch, h.confirms}
+	return counts, suspect
+}
+
+// away is how long the destination has been suspect.
+func (h *health) away(now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.suspect {
+		return 0
 	}
-	// Several that fail at once beside others that are confirmed are no outage.
-	if h.streak++; h.streak < h.limit || now.Sub(h.confirmed) < h.retry.Pause {
-		return false, false
-	}
-	h.suspect, h.trials = true, 0
-	h.next = later(h.next, now.Add(h.retry.wait(1)))
-	return false, true
+	return now.Sub(h.since)
 }
 
 // forget ends what is known of a message that is out of the way.
 func (h *health) forget(id messageID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.first, id)
+	delete(h.failed, id)
 }
 
 // ready tells whether deliveries may begin now; if not, when to look again.

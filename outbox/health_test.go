@@ -36,19 +36,42 @@ func TestFailuresBesideConfirmationsAreNoOutage(t *testing.T) {
 	}
 }
 
-func TestAFailureCountsOnceAnotherMessageWasConfirmedSince(t *testing.T) {
+func TestAFailureCountsWhenItsMessageFailsAgainAfterOthersWereConfirmed(t *testing.T) {
 	t.Parallel()
 	h := &health{}
-	h.set(Options{Concurrency: 1}.WithDefaults())
+	h.set(Options{}.WithDefaults())
 	now := time.Unix(1_000_000, 0)
 	gone := &Error{Fault: FaultUnavailable, Err: errors.New("500")}
-	for i := range 3 {
-		if counts, _ := h.failure(messageID{1, 1}, now.Add(time.Duration(i)*time.Minute), gone, true); counts {
-			t.Fatal("counted although nothing else was confirmed")
-		}
+	if counts, _ := h.failure(messageID{1, 1}, now, gone, false); counts {
+		t.Fatal("a first failure counted")
 	}
-	h.success(messageID{1, 2}, now.Add(5*time.Minute))
-	if counts, _ := h.failure(messageID{1, 1}, now.Add(6*time.Minute), gone, false); !counts {
-		t.Fatal("not counted although another was confirmed since it first failed")
+	if counts, _ := h.failure(messageID{1, 1}, now.Add(time.Second), gone, false); counts {
+		t.Fatal("counted although nothing else was confirmed")
+	}
+	h.success(messageID{1, 2}, now.Add(2*time.Second))
+	if counts, _ := h.failure(messageID{1, 1}, now.Add(3*time.Second), gone, false); !counts {
+		t.Fatal("not counted although another was confirmed since it last failed")
+	}
+}
+
+func TestAnOutageThatComesAndGoesCountsAgainstNobody(t *testing.T) {
+	t.Parallel()
+	h := &health{}
+	h.set(Options{}.WithDefaults())
+	now := time.Unix(1_000_000, 0)
+	gone := &Error{Fault: FaultUnavailable, Err: errors.New("connection refused")}
+	for flap := range 10 {
+		for i := range 20 {
+			now = now.Add(time.Second)
+			trial, _ := h.ready(now)
+			if counts, _ := h.failure(messageID{1, i}, now, gone, trial); counts {
+				t.Fatalf("flap %d: the failure of message %d counted", flap, i)
+			}
+			if trial {
+				break // one at a time from here
+			}
+		}
+		now = now.Add(time.Second)
+		h.success(messageID{2, flap}, now)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"waybill/failpoint"
+	"waybill/store"
 )
 
 // Bounds of what a crash can repeat: outcomes are stored at least so often.
@@ -49,6 +50,7 @@ type result struct {
 	err     error
 	at      time.Time
 	repeat  bool // its outcome is unknown, and it will be sent again
+	untried bool // nothing of it went out
 }
 
 func newPass(c *courier, batches []*leased, only int) *pass {
@@ -76,17 +78,23 @@ func (p *pass) run(ctx context.Context) {
 func (p *pass) choose() []Message {
 	var ms []Message
 	now := p.c.out.now()
-	giveUp := p.dest.Options.Retry.GiveUp
 	for bi, b := range p.batches {
-		expired := p.only != all && giveUp > 0 && now.Sub(b.made) > giveUp
+		if b.damage != nil {
+			p.damaged(bi, now)
+			continue
+		}
+		expired := p.only != all && p.expired(b, now)
 		for i := range b.messages {
 			at := place{bi, i}
 			switch {
 			case b.done.has(i):
+			case p.only == all && b.trouble[i].later(now):
+				p.wait(store.Time(b.trouble[i].Due))
+				p.add(result{place: at, at: now, untried: true})
 			case expired:
 				p.add(result{place: at, at: now, err: &Error{
 					Fault: faultExpired,
-					Err:   fmt.Errorf("the destination has been away for longer than give_up: %s", giveUp),
+					Err:   fmt.Errorf("the destination has been away for longer than give_up: %s", p.dest.Options.Retry.GiveUp),
 				}})
 			case p.only != all && p.only != i, p.skipped[at]:
 			default:
@@ -96,6 +104,37 @@ func (p *pass) choose() []Message {
 		}
 	}
 	return ms
+}
+
+// damaged sets a batch aside that cannot be read back: the others go on.
+func (p *pass) damaged(bi int, now time.Time) {
+	b := p.batches[bi]
+	p.c.log.Error("stored messages are damaged, they are set aside", "entry", b.parent, "batch", b.id, "error", b.damage)
+	b.messages = make([]Message, b.count)
+	for i := range b.count {
+		if !b.done.has(i) {
+			p.add(result{place: place{bi, i}, at: now, err: &Error{Fault: faultDamaged, Err: b.damage}})
+		}
+	}
+}
+
+// expiryTrials is how long a destination must have been tried in vain by this process before what is older than give_up
+// is set aside: a start after a long stop, or a clock that jumps, is no reason yet.
+const expiryTrials = 10 * time.Minute
+
+// expired reports whether a batch has waited longer than give_up for a destination that is away.
+func (p *pass) expired(b *leased, now time.Time) bool {
+	giveUp := p.dest.Options.Retry.GiveUp
+	return giveUp > 0 && now.Sub(b.made) > giveUp && p.c.health.away(now) >= min(giveUp, expiryTrials)
+}
+
+// wait makes what is left of the batches due at until at the latest.
+func (p *pass) wait(until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.due.IsZero() || until.Before(p.due) {
+		p.due = until
+	}
 }
 
 // deliver hands the messages to the target: all at once where repeats do no harm, else in windows whose sending bits are stored first.
@@ -167,7 +206,8 @@ func (p *pass) report(ctx context.Context, i int, r Receipt, err error) {
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, errSuspect) {
 		if ctx.Err() != nil {
-			return // not tried
+			p.untried(at, now)
+			return
 		}
 	}
 	var e *Error
@@ -175,9 +215,17 @@ func (p *pass) report(ctx context.Context, i int, r Receipt, err error) {
 		e = &Error{Fault: FaultUnavailable, Err: err}
 	}
 	if e.Untried {
+		p.untried(at, now)
 		return
 	}
 	p.failed(id, at, e, now)
+}
+
+// untried takes back what was said of a message before it was handed over: it did not go out.
+func (p *pass) untried(at place, now time.Time) {
+	if p.dest.Options.Unknown.Mode != "repeat" {
+		p.add(result{place: at, at: now, untried: true})
+	}
 }
 
 func (p *pass) failed(id messageID, at place, e *Error, now time.Time) {
@@ -192,15 +240,17 @@ func (p *pass) failed(id messageID, at place, e *Error, now time.Time) {
 			p.c.log.Error("cannot pause the destination", "error", err)
 		}
 		p.c.stopPasses()
-		return
-	case e.Fault == FaultUnknown && p.dest.Options.Unknown.Mode != "repeat":
-		p.add(result{place: at, err: e, at: now})
+		p.untried(at, now)
 		return
 	}
 	counts, suspect := p.c.health.failure(id, now, e, p.only != all)
 	if suspect {
 		p.c.log.Warn("the destination is suspect: its messages wait, one at a time is tried", "error", e)
 		p.c.stopPasses()
+	}
+	if e.Fault == FaultUnknown && p.dest.Options.Unknown.Mode != "repeat" {
+		p.add(result{place: at, err: e, at: now})
+		return
 	}
 	waits := *e
 	if waits.Fault = faultWaits; counts {
@@ -214,6 +264,7 @@ const (
 	faultWaits   Fault = -1 // failed, not counted against the message
 	faultCounts  Fault = -2 // failed at a destination that confirms others
 	faultExpired Fault = -3 // waited longer than give_up
+	faultDamaged Fault = -4 // cannot be read back
 )
 
 func (p *pass) add(r result) {

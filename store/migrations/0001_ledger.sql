@@ -165,7 +165,8 @@ CREATE TABLE batches (
   made        INTEGER NOT NULL,
   finished    INTEGER
 ) STRICT;
-CREATE INDEX batches_ready ON batches (destination, id) WHERE state = 'ready';
+CREATE INDEX batches_ready ON batches (destination, id, count, made) WHERE state = 'ready';
+CREATE INDEX batches_finished ON batches (id, finished) WHERE state = 'done' AND settled = 0;
 CREATE INDEX batches_parent ON batches (parent, state);
 CREATE INDEX batches_settled ON batches (id) WHERE settled = 1;
 CREATE INDEX batches_staged ON batches (parent, token) WHERE state = 'staged';
@@ -211,3 +212,4 @@ CREATE TABLE dead_letters (
 ) STRICT;
 CREATE INDEX dead_open ON dead_letters (destination, id) WHERE state = 'open';
 CREATE INDEX dead_parent ON dead_letters (parent);
+CREATE INDEX dead_batch ON dead_letters (batch);
