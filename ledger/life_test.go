@@ -391,3 +391,27 @@ func TestTickIsMadeOnceAndWindowsHaveNoGaps(t *testing.T) {
 		t.Errorf("tick without window: %+v, %v, %v", e, made, err)
 	}
 }
+
+func TestAReplayWithoutBytesIsRefusedWhenItMustReadThem(t *testing.T) {
+	t.Parallel()
+	for _, state := range []State{Delivered, Rejected} {
+		r := newRig(t, orders())
+		e := r.one("a", "1")
+		r.work(e.ID, Outcome{State: state})
+		if err := r.Closed(ctx, []ClosedFile{{ID: e.File, Where: "done"}}); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.add(time.Hour)
+		if p, err := r.Prune(ctx, Retain{Files: time.Minute}); p.Objects != 1 || err != nil {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		var refused *StateError
+		if _, err := r.Replay(ctx, e.ID, "ops", true); !errors.As(err, &refused) || !strings.Contains(refused.Need, "drop the file again") {
+			t.Errorf("%s: reading it anew gave %v", state, err)
+		}
+		// What was sent may be there still.
+		if _, err := r.Replay(ctx, e.ID, "ops", false); (err == nil) != (state == Delivered) || err != nil && !errors.As(err, &refused) {
+			t.Errorf("%s: sending it again gave %v", state, err)
+		}
+	}
+}

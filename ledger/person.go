@@ -113,7 +113,7 @@ func (l *Ledger) Replay(ctx context.Context, id int64, by string, rerender bool)
 		if !last.State.final() && last.State != Failed {
 			return &StateError{Do: "replay", Entry: last.ID, State: last.State, Need: fmt.Sprintf("run %d is still on its way", last.Run)}
 		}
-		claim, err := l.reclaim(tx, e, first)
+		claim, err := l.reclaim(tx, e, first, rerender)
 		if err != nil {
 			return err
 		}
@@ -147,13 +147,14 @@ func lastRun(r store.Reader, first int64) (Entry, error) {
 	return entryByID(r, first)
 }
 
-// reclaim returns the identity that a replay is to claim: "" when a run before it has it still.
-func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64) (string, error) {
+// reclaim returns the identity that a replay is to claim: "" when a run before it has it still. It refuses what has to be read, but
+// has no bytes any more.
+func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64, rerender bool) (string, error) {
 	var kept int64
 	if err := tx.QueryRow(`SELECT COUNT(*) FROM entries WHERE (id = ? OR origin = ?) AND identity IS NOT NULL`, first, first).Scan(&kept); err != nil {
 		return "", err
 	}
-	if kept > 0 {
+	if kept > 0 && (!rerender || e.Kind == OfTick) {
 		return "", nil
 	}
 	if e.Kind == OfTick {
@@ -168,7 +169,11 @@ func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64) (string, error) {
 		return "", err
 	}
 	if f.Object == 0 {
-		return "", fmt.Errorf("the bytes of %s were removed by retention (retain.files): have it sent again", e.Name)
+		return "", &StateError{Do: "replay", Entry: e.ID, State: e.State,
+			Need: "its bytes were removed by retention (retain.files): drop the file again, and replay that one if it is skipped as known"}
+	}
+	if kept > 0 {
+		return "", nil
 	}
 	a := Arrival{Source: f.Source, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Kind: e.Kind}
 	kind := ByContent
