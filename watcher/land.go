@@ -24,8 +24,14 @@ type landing struct {
 func (w *Watcher) land(ctx context.Context, l landing) error {
 	select {
 	case w.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	default:
+		since := w.opts.Now()
+		select {
+		case w.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		w.blocked += w.opts.Now().Sub(since)
 	}
 	w.mu.Lock()
 	w.busy[l.file.Path] = struct{}{}

@@ -44,6 +44,7 @@ func (w *Watcher) ScanOnce(ctx context.Context) error {
 func (w *Watcher) scan(ctx context.Context) (next, took time.Duration, err error) {
 	start := w.opts.Now()
 	w.refused.Store(0)
+	w.blocked = 0
 	s := &scan{w: w, next: w.opts.Poll}
 	w.known.begin()
 	err = s.list(ctx)

@@ -31,6 +31,7 @@ type Watcher struct {
 	originals *patience          // that could not be closed
 	known     *known             // what the ledger need not be asked again; scanning only
 	noted     *noted             // what the ledger was told; scanning only
+	blocked   time.Duration      // of the last look: until landers were free; scanning only
 	refused   atomic.Int32       // landings in a row that the ledger refused
 
 	mu     sync.Mutex
@@ -156,8 +157,9 @@ func (w *Watcher) scanning(ctx context.Context, hints <-chan struct{}) {
 			failures = 0
 		}
 		w.complain(err)
-		// Looking takes at most a fifth of the time, however many hints come and however large the folder is.
-		quiet := min(4*took, time.Second, next)
+		// Looking takes at most a fifth of the time, however many hints come and however large the folder is. Waiting until files
+		// have landed is not looking: more may have come meanwhile.
+		quiet := max(0, min(4*(took-w.blocked), time.Second, next))
 		if !pause(ctx, quiet) {
 			return
 		}
