@@ -119,19 +119,13 @@ type memory struct {
 // tokensPerRun leaves each process that works jobs a range of tokens of its own.
 const tokensPerRun = 1 << 32
 
-// takeQuery leaves out those of a set that are claimed already: there are as many of them as are looked for.
-func takeQuery(places string) string {
-	return `SELECT ` + entryColumns + ` FROM entries e WHERE e.job = ? AND e.state IN ('received', 'working') AND e.due <= ?
-	AND e.id NOT IN ` + places + ` ORDER BY e.id LIMIT ?`
-}
+// takeQuery leaves out those that are claimed already: there may be as many of them as are looked for.
+const takeQuery = `SELECT ` + entryColumns + ` FROM entries e WHERE e.job = ? AND e.state IN ('received', 'working') AND e.due <= ?
+	AND e.id NOT IN ` + store.Each + ` ORDER BY e.id LIMIT ?`
 
 func (m *memory) take(ctx context.Context, job string, n int) ([]Entry, error) {
 	return m.claim(ctx, n, func(r store.Reader, busy map[int64]int64) ([]Entry, error) {
-		known := slices.Collect(maps.Keys(busy))
-		known = known[:min(len(known), setSize-1)]
-		places, args := set(append(known, 0))
-		args = append([]any{job, store.Millis(m.now())}, args...)
-		return entries(r, takeQuery(places), append(args, n+len(busy)-len(known))...)
+		return entries(r, takeQuery, job, store.Millis(m.now()), store.Numbers(slices.Collect(maps.Keys(busy))), n)
 	})
 }
 

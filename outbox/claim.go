@@ -81,8 +81,7 @@ func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, ne
 		}
 	}
 	c.newer = 0
-	condition, args := notUnderWay(before)
-	found, err = c.take(ctx, now, before, condition, args)
+	found, err = c.take(ctx, now, before, " AND b.id NOT IN "+store.Each, []any{store.Numbers(slices.Collect(maps.Keys(before)))})
 	if err != nil || len(found) > 0 {
 		return found, 0, err
 	}
@@ -133,27 +132,6 @@ func (c *courier) take(ctx context.Context, now time.Time, before map[int64]bool
 func (c *courier) horizon(now time.Time) int64 {
 	dest, _ := c.current()
 	return store.Millis(now.Add(2 * dest.Options.Retry.Longest))
-}
-
-// notUnderWay is the condition that a batch is not one of busy, so that the payloads of those are not read in vain. There
-// are few distinct conditions, for each is a statement to prepare.
-func notUnderWay(busy map[int64]bool) (condition string, args []any) {
-	if len(busy) == 0 {
-		return "", nil
-	}
-	ids := slices.Collect(maps.Keys(busy))
-	n := passes * passBatches
-	for _, size := range []int{3, passBatches, 2 * passBatches} {
-		if len(ids) <= size {
-			n = size
-			break
-		}
-	}
-	args = make([]any, max(n, len(ids)))
-	for i := range args {
-		args[i] = ids[min(i, len(ids)-1)]
-	}
-	return " AND b.id NOT IN " + store.In(len(args)), args
 }
 
 // nextDue is how long until the next waiting batch is due.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -230,4 +231,46 @@ func TestNobodyElseCanReadTheLedger(t *testing.T) {
 	db := open(t, folder)
 	closed("opened again")
 	write(db, "two")
+}
+
+func TestASetIsOneArgument(t *testing.T) {
+	t.Parallel()
+	db := open(t, t.TempDir())
+	for _, set := range [][]int64{nil, {3}, {-1, 0, 3, 1 << 62}} {
+		rows, err := db.Reader(t.Context()).Query(`SELECT value FROM json_each('[-1,0,3,4,4611686018427387904]') WHERE value NOT IN `+Each, Numbers(set))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left []int64
+		for rows.Next() {
+			var id int64
+			if err := rows.Scan(&id); err != nil {
+				t.Fatal(err)
+			}
+			if slices.Contains(set, id) {
+				t.Errorf("%d is in %v", id, set)
+			}
+			left = append(left, id)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(left)+len(set) != 5 {
+			t.Errorf("without %v: %v, %v", set, left, err)
+		}
+	}
+}
+
+func TestAnInsertReturnsTheRowsNumber(t *testing.T) {
+	t.Parallel()
+	db := open(t, t.TempDir())
+	for want := int64(1); want <= 3; want++ {
+		err := db.Tx(t.Context(), func(tx *Tx) error {
+			id, err := tx.Insert(`INSERT INTO objects (size, digest, made) VALUES (0, x'', 0)`)
+			if id != want {
+				t.Errorf("row %d, want %d", id, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }

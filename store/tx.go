@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -147,6 +148,22 @@ var background = context.Background()
 // In returns "(?,?,…)" with n places, at least one.
 func In(n int) string {
 	return "(?" + strings.Repeat(",?", max(n, 1)-1) + ")"
+}
+
+// Each is a set of any size as one argument, which Numbers makes: "id NOT IN "+Each. A text with as many places as there are
+// numbers is parsed anew whenever SQLite plans the statement for new values. (PostgreSQL will have (SELECT unnest(?)).)
+const Each = "(SELECT value FROM json_each(?))"
+
+// Numbers is the argument of Each.
+func Numbers(ids []int64) string {
+	b := append(make([]byte, 0, 2+12*len(ids)), '[')
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, id, 10)
+	}
+	return string(append(b, ']'))
 }
 
 // Millis is how a time is stored: Unix milliseconds.
