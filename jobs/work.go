@@ -29,7 +29,7 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 	end := func() error { return nil }
 	defer func() {
 		if v := recover(); v != nil {
-			err = errors.Join(fmt.Errorf("the job panicked: %v\n%s", v, debug.Stack()), end())
+			err = errors.Join(&panicError{v, debug.Stack()}, end())
 		}
 		if err != nil || done.outcome.State == ledger.Rejected || done.outcome.State == ledger.Held {
 			err = errors.Join(err, w.discard(ctx, done))

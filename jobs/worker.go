@@ -199,7 +199,7 @@ func (w *Worker) works(ctx context.Context, p *Plan, entries []ledger.Entry) {
 	near := w.ahead(ctx, entries)
 	for _, e := range entries {
 		done, err := w.work(ctx, p, e, near)
-		if err != nil {
+		if err != nil && !w.hold(ctx, p, done, err) {
 			w.failed(ctx, e, err)
 			continue
 		}
