@@ -133,14 +133,14 @@ func TestABigEntryIsStagedAndShownAsWorkingAndAcceptedWhole(t *testing.T) {
 func TestOfARejectedFileNothingIsLeftButItsReport(t *testing.T) {
 	t.Parallel()
 	p := newPlant(t, "orders", both)
-	id := p.land1("bad.csv", orderLines(1, 2500)+"A-x;many\n")
+	id := p.land1("bad.csv", orderLines(1, 1200)+"A-x;many\n")
 	e := p.work(id)
 	if e.State != ledger.Rejected || e.Rejects != 1 || e.Messages != 0 {
 		t.Errorf("the entry is %s with %d rejects and %d messages", e.State, e.Rejects, e.Messages)
 	}
 	rejects, err := p.ledger.Rejects(t.Context(), id)
 	p.must(err)
-	if len(rejects) != 1 || rejects[0].Line != 2502 || rejects[0].Field != "qty" || rejects[0].Value != "many" {
+	if len(rejects) != 1 || rejects[0].Line != 1202 || rejects[0].Field != "qty" || rejects[0].Value != "many" {
 		t.Errorf("rejects: %+v", rejects)
 	}
 	for _, table := range []string{"batches", "payloads", "keys", "outputs"} {
@@ -148,7 +148,7 @@ func TestOfARejectedFileNothingIsLeftButItsReport(t *testing.T) {
 	}
 	p.is(1, `SELECT count(*) FROM objects`) // the file's own bytes
 	p.is(1, `SELECT count(*) FROM files WHERE state = 'closable' AND reason = 'failed'`)
-	if again := p.work(p.land1("good.csv", orderLines(1, 2500))); again.State != ledger.Accepted || again.Messages != 2501 {
+	if again := p.work(p.land1("good.csv", orderLines(1, 1200))); again.State != ledger.Accepted || again.Messages != 1201 {
 		t.Errorf("the keys of the rejected file count: %s, %d messages", again.State, again.Messages)
 	}
 }
@@ -444,13 +444,13 @@ func TestWhatAKilledProcessLeftOfAnEntryIsRemoved(t *testing.T) {
 	t.Parallel()
 	for _, cancelled := range []bool{false, true} {
 		p := newPlant(t, "both", both)
-		id := p.land1("1.csv", orderLines(1, 3000))
+		id := p.land1("1.csv", orderLines(1, 1100))
 		claimed, err := p.ledger.ClaimOnly(t.Context(), id)
 		p.must(err)
 		if _, err := p.worker.work(t.Context(), p.worker.Jobs().Plans[0], claimed[0], nearby{}); err != nil { // and not accepted
 			t.Fatal(err)
 		}
-		p.is(3, `SELECT count(*) FROM batches WHERE state = 'staged'`)
+		p.is(1, `SELECT count(*) FROM batches WHERE state = 'staged'`)
 		p.is(2, `SELECT count(*) FROM objects`)
 		p.wire(p.worker.Jobs()) // started again
 		p.prune(0)
@@ -461,11 +461,11 @@ func TestWhatAKilledProcessLeftOfAnEntryIsRemoved(t *testing.T) {
 			p.prune(0)
 			p.is(0, `SELECT count(*) FROM batches`)
 		} else {
-			if e := p.work(id); e.State != ledger.Accepted || e.Messages != 3001 {
+			if e := p.work(id); e.State != ledger.Accepted || e.Messages != 1101 {
 				t.Errorf("worked again it is %s with %d messages", e.State, e.Messages)
 			}
 			p.is(0, `SELECT count(*) FROM batches WHERE state = 'staged'`)
-			p.is(3000, `SELECT count(*) FROM keys`)
+			p.is(1100, `SELECT count(*) FROM keys`)
 			want = 2
 		}
 		p.is(want, `SELECT count(*) FROM objects`)
