@@ -69,35 +69,43 @@ func spanOf(text string) (time.Duration, error) {
 	return sum, nil
 }
 
-// windowOf returns the half-open window of the tick that is due, when the windows before it end at mark (zero: there was none).
+// windowOf returns the half-open window of the tick that is due, when the windows before it end at mark (zero: there was
+// none). It begins at the mark, so that there are no gaps, whatever was missed or skipped; a period of the calendar begins
+// earlier where the mark lies inside it. A tick made by hand for an instant before the mark gets the window of that instant.
 func (t *timetable) windowOf(due, mark time.Time) (since, till time.Time) {
-	local := due.Add(-t.window.Lag).In(t.instants.zone)
-	midnight := time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, local.Location())
-	back := func(till time.Time, years, months, days int) (time.Time, time.Time) {
-		return till.AddDate(-years, -months, -days).Add(-t.window.Back), till
-	}
-	switch t.window.Period {
-	case "day":
-		return back(midnight, 0, 0, 1)
-	case "week":
-		return back(midnight.AddDate(0, 0, -(int(local.Weekday())+6)%7), 0, 0, 7)
-	case "month":
-		return back(midnight.AddDate(0, 0, 1-local.Day()), 0, 1, 0)
-	case "quarter":
-		return back(time.Date(local.Year(), (local.Month()-1)/3*3+1, 1, 0, 0, 0, 0, local.Location()), 0, 3, 0)
-	case "year":
-		return back(time.Date(local.Year(), 1, 1, 0, 0, 0, 0, local.Location()), 1, 0, 0)
-	}
-	till = due.Add(-t.window.Lag)
-	switch {
-	case t.length > 0:
-		since = till.Add(-t.length)
-	case mark.IsZero():
-		since = t.previous(due).Add(-t.window.Lag)
-	default:
+	since, till = t.natural(due)
+	inside := !mark.After(since) || t.length == 0 && (t.window.Period == "" || t.window.Period == "tick")
+	if !mark.IsZero() && mark.Before(till) && inside {
 		since = mark
 	}
 	return since.Add(-t.window.Back), till
+}
+
+// natural is the window of an instant that knows of no others.
+func (t *timetable) natural(due time.Time) (since, till time.Time) {
+	till = due.Add(-t.window.Lag)
+	local := till.In(t.instants.zone)
+	midnight := time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, local.Location())
+	switch t.window.Period {
+	case "day":
+		return midnight.AddDate(0, 0, -1), midnight
+	case "week":
+		monday := midnight.AddDate(0, 0, -(int(local.Weekday())+6)%7)
+		return monday.AddDate(0, 0, -7), monday
+	case "month":
+		first := midnight.AddDate(0, 0, 1-local.Day())
+		return first.AddDate(0, -1, 0), first
+	case "quarter":
+		first := time.Date(local.Year(), (local.Month()-1)/3*3+1, 1, 0, 0, 0, 0, local.Location())
+		return first.AddDate(0, -3, 0), first
+	case "year":
+		first := time.Date(local.Year(), 1, 1, 0, 0, 0, 0, local.Location())
+		return first.AddDate(-1, 0, 0), first
+	}
+	if t.length > 0 {
+		return till.Add(-t.length), till
+	}
+	return t.previous(due).Add(-t.window.Lag), till
 }
 
 // previous is the instant before due, or a day before it when the schedule is rarer than that.
@@ -137,7 +145,10 @@ func (w *Worker) schedule(ctx context.Context, p *Plan) {
 		w.pause(ctx, retryFirst)
 	}
 	last := mark.At.Add(p.table.window.Lag) // an instant whose tick is there already makes no second one
-	if mark.At.IsZero() || p.table.catchUp == "none" {
+	if last.After(w.Now()) {
+		w.Log.Warn("the last window of the job ends in the future: was the clock ahead? ticks go on from now", "job", p.name, "until", mark.At)
+	}
+	if mark.At.IsZero() || p.table.catchUp == "none" || last.After(w.Now()) {
 		last = w.Now()
 	}
 	for ctx.Err() == nil {

@@ -38,7 +38,7 @@ func (l *Ledger) Tick(ctx context.Context, job string, due time.Time, window fun
 			return err
 		}
 		made = true
-		if e.Till.IsZero() {
+		if !e.Till.After(mark.At) { // the mark only moves on
 			return nil
 		}
 		return l.SetMark(tx, job, WindowMark, Mark{At: e.Till})
