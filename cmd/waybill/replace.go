@@ -57,6 +57,30 @@ func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
 	return errors.Join(errs...)
 }
 
+// strays warns of work that was left for jobs and destinations that the configuration no longer has: a reload refuses to
+// take them away, but a start finds them gone.
+func (d *daemon) strays(ctx context.Context) {
+	l := d.land.now()
+	waiting, err := d.outbox.Waiting(ctx)
+	if err != nil {
+		d.log.Error("cannot look for messages that wait", "error", err)
+	}
+	for name, w := range waiting {
+		if w.Batches > 0 && config.Find(l.config.Destinations, name) == nil {
+			d.log.Warn("messages wait for a destination that is not configured: configure it, or they wait for ever", "destination", name, "messages", w.Messages)
+		}
+	}
+	counts, err := d.ledger.Counts(ctx, d.p.now())
+	if err != nil {
+		d.log.Error("cannot look for entries that wait", "error", err)
+	}
+	for _, c := range counts {
+		if (c.State == ledger.Received || c.State == ledger.Working) && l.jobs.Plan(c.Job) == nil {
+			d.log.Warn("entries wait for a job that is not configured: configure it, or cancel them (waybill list --job)", "job", c.Job, "entries", c.N)
+		}
+	}
+}
+
 // busySource reports whether a source has files whose entries are on their way, or that are to be closed.
 func (d *daemon) busySource(ctx context.Context, name string) (bool, error) {
 	open, err := d.ledger.List(ctx, ledger.Filter{Source: name, Limit: 1,

@@ -61,6 +61,8 @@ type daemon struct {
 	land   *swap
 	worker *jobs.Worker
 
+	reloading sync.Mutex // one reload at a time, whoever asks for it
+
 	mu       sync.Mutex
 	watchers map[string]*watching // by source
 	wg       sync.WaitGroup       // of the watchers
@@ -100,6 +102,7 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 	stage("follow other processes", d.db.FollowOthers)
 	stage("carry out commands", func(ctx context.Context) error { return d.commands(ctx, intake) })
 	stage("keep house", d.housekeeping)
+	d.strays(ctx)
 	d.watch(intake)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -253,6 +256,8 @@ func (d *daemon) wanted(source, path string) bool {
 
 // reload loads the configuration anew and puts it in force, if it is valid and takes nothing away that has work pending.
 func (d *daemon) reload(intake context.Context) (string, error) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	d.notify("RELOADING=1\nMONOTONIC_USEC=" + monotonic())
 	defer d.notify("READY=1")
 	l, err := d.p.load(intake)
