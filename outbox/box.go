@@ -93,7 +93,7 @@ func (o *Outbox) SetDestinations(ds []Destination) {
 	}
 }
 
-// Only restricts delivery to the lots of some parents (at most 200): a one-shot run delivers its own entries and
+// Only restricts delivery to the lots of some parents (at most 32,000: one statement takes them all): a one-shot run delivers its own entries and
 // leaves the rest to the daemon. Call it before Run.
 func (o *Outbox) Only(parents ...int64) {
 	o.mu.Lock()

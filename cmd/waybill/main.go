@@ -31,7 +31,7 @@ const (
 	exitUsage   = 2 // wrong arguments or configuration
 	exitRejects = 3 // rejects or dead letters
 	exitHeld    = 4
-	exitPending = 5 // accepted but not yet delivered
+	exitPending = 5 // not yet delivered
 )
 
 func main() {

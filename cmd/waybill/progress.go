@@ -2,10 +2,44 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"waybill/ledger"
+	"waybill/store"
 )
+
+// When a run that looks on while another process works says what it waits for: the first time, and from then on.
+const (
+	tellFirst = time.Second
+	tellAgain = 5 * time.Second
+)
+
+// tell says what the other process has still to do, and what may keep it from that: its configuration may lack the job.
+func (r *runner) tell(ctx context.Context, h store.Holder) error {
+	for _, id := range r.entries {
+		e, err := r.ledger.Entry(ctx, id)
+		if err != nil {
+			return err
+		}
+		do, hint := "", ""
+		switch e.State {
+		case ledger.Received:
+			do, hint = "work", fmt.Sprintf("; if it never does, its configuration has no job %s: waybill reload", e.Job)
+		case ledger.Working:
+			do = "work"
+		case ledger.Accepted:
+			do = "deliver"
+		default:
+			continue
+		}
+		_, err = fmt.Fprintf(r.p.diag, "waybill: waits for %q (process %d) to %s #%d%s\n", h.Command, h.PID, do, id, hint)
+		return err // one line, however many wait
+	}
+	return nil
+}
 
 // A bar shows progress when a person looks on; else it does nothing.
 type bar struct{ bar *progressbar.ProgressBar }

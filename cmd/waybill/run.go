@@ -22,17 +22,20 @@ func (p *program) runOnce() *cobra.Command {
 		Use:   "run JOB [FILE…]",
 		Short: "Run one job now, with files or for its next window, and wait for the last confirmation",
 		Long: `Runs one job now through the same ledger as the daemon: a file that was processed before is not processed again. It
-waits until every message is confirmed or set aside; --wait bounds that. It may run beside the daemon, which then does the work.
+waits until every message is confirmed or set aside. It may run beside the daemon, which then does the work.
 Without FILE a scheduled job works the window that ends now.
 
+--wait bounds the time that it waits for others: for the process that is at work, and for the last confirmation. Its own reading and
+mapping takes the time it takes. What is not delivered then stays in the ledger, and the daemon goes on with it.
+
 Exit codes: 0 all delivered, or nothing to do because it already was; 1 error; 2 wrong arguments or configuration;
-3 rejects or dead letters; 4 held; 5 accepted but not yet delivered.`,
+3 rejects or dead letters; 4 held; 5 not yet delivered.`,
 		Args: args(cobra.MinimumNArgs(1)),
 
 		ValidArgsFunction: p.completeJob,
 		RunE:              func(c *cobra.Command, list []string) error { return p.run(c.Context(), list[0], list[1:], o) },
 	}
-	c.Flags().DurationVar(&o.wait, "wait", 0, "wait no longer than this for the last confirmation (0: as long as it takes)")
+	c.Flags().DurationVar(&o.wait, "wait", 0, "wait no longer than this for the process at work and for the last confirmation (0: as long as it takes)")
 	c.Flags().StringVar(&o.at, "at", "", "of a scheduled job: work the window that is due then (RFC 3339), instead of now")
 	return c
 }
@@ -41,6 +44,9 @@ type runOptions struct {
 	wait time.Duration
 	at   string
 }
+
+// runMost bounds the files of one run: delivery is restricted to their entries in one statement, see [outbox.Outbox.Only].
+const runMost = 30_000
 
 func (p *program) run(ctx context.Context, job string, files []string, o runOptions) error {
 	l, err := p.load(ctx)
@@ -51,6 +57,9 @@ func (p *program) run(ctx context.Context, job string, files []string, o runOpti
 	plan := l.jobs.Plan(job)
 	if plan == nil {
 		return usage("there is no job %s in %s", job, p.file)
+	}
+	if len(files) > runMost {
+		return usage("%d files are too many at once: run them %d at a time", len(files), runMost)
 	}
 	if (len(files) == 0) != (plan.Options().Schedule != nil) {
 		if len(files) == 0 {
@@ -168,6 +177,8 @@ func (r *runner) follow(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	patience := r.patience()
+	tell := time.NewTimer(tellFirst)
+	defer tell.Stop()
 	bar := r.progress()
 	defer bar.done()
 	for {
@@ -189,6 +200,11 @@ func (r *runner) follow(ctx context.Context) error {
 			return ctx.Err()
 		case <-patience:
 			return context.DeadlineExceeded
+		case <-tell.C:
+			if err := r.tell(ctx, held.Holder); err != nil {
+				return err
+			}
+			tell.Reset(tellAgain)
 		case <-tick.C:
 		}
 	}
@@ -222,7 +238,7 @@ func (r *runner) execute(ctx context.Context, bar *bar) error {
 		if err := r.worker.Work(ctx, r.entries...); err != nil {
 			return err
 		}
-		if patience == nil { // --wait bounds the wait for confirmations, not the work
+		if patience == nil { // --wait bounds the wait for others, not the own work
 			patience = r.patience()
 		}
 		if _, err := r.worker.Settle(ctx); err != nil {
