@@ -34,8 +34,8 @@ func (p *program) check() *cobra.Command {
 			case against != "":
 				return p.compare(c, against, l.config)
 			}
-			_, err = fmt.Fprintf(p.out, "%s is right: %d jobs, %d sources, %d destinations\n",
-				p.file, len(l.config.Jobs), len(l.config.Sources), len(l.config.Destinations))
+			_, err = fmt.Fprintf(p.out, "%s is right: %s, %s, %s\n", p.file,
+				count(len(l.config.Jobs), "job"), count(len(l.config.Sources), "source"), count(len(l.config.Destinations), "destination"))
 			return err
 		},
 	}

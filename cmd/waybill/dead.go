@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -187,7 +188,7 @@ func (p *program) deadText(d outbox.DeadLetter, m outbox.Message) error {
 func attemptText(a outbox.Attempt) string {
 	text := shown(a.Error, 300)
 	if a.Body != "" {
-		text += "  answered: " + shown(a.Body, 200)
+		text += "  answered: " + shown(strings.TrimSpace(a.Body), 200)
 	}
 	return text
 }

@@ -136,10 +136,10 @@ func answerText(t outbox.Tracked) string {
 			parts = append(parts, shown(c.Name, 40)+"="+shown(c.Value, 80))
 		}
 		if r.Text != "" {
-			parts = append(parts, shown(r.Text, 120))
+			parts = append(parts, shown(strings.TrimSpace(r.Text), 120))
 		}
 		if r.Body != "" {
-			parts = append(parts, shown(r.Body, 120))
+			parts = append(parts, shown(strings.TrimSpace(r.Body), 120))
 		}
 	}
 	if t.State != "delivered" && t.LastError != "" {

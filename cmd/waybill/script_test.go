@@ -195,5 +195,5 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
-	_, _ = fmt.Fprintf(w, `{"id": "DM-%d", "received": true}`, len(s.received)) // the caller may be gone
+	_, _ = fmt.Fprintf(w, "{\"id\": \"DM-%d\", \"received\": true}\n", len(s.received)) // the caller may be gone
 }
