@@ -41,7 +41,7 @@ func crc32Hex(r *run, args []any) (any, error) {
 }
 
 // uuid5 is the UUID of version 5 (RFC 9562) of a text in a namespace. A namespace
-// that is not a UUID stands for the UUID of its text in the namespace of URNs.
+// that is not a UUID stands for the UUID of its text in the namespace of object identifiers (OID).
 func uuid5(_ *run, args []any) (any, error) {
 	space, err := uuid.Parse(str(args[0]))
 	if err != nil || len(str(args[0])) != 36 {
