@@ -161,7 +161,7 @@ func (o *Outbox) Resend(ctx context.Context, r Resend) error {
 		m.Key = r.Key
 	}
 	b := &batch{lane: lane{d.Destination, d.Route}, first: m.Record}
-	b.raw = appendMessage(nil, &m)
+	b.raw = appendMessage(nil, &m, nil)
 	b.keys = []uint64{hashKey(m.Key), hashKey(m.Ref)}
 	b.count = 1
 	b.pack(o)

@@ -52,6 +52,8 @@ type batch struct {
 	raw   []byte
 	keys  []uint64
 
+	headers []Header // of the last message
+
 	frames []byte // compressed
 	block  []byte
 }
@@ -70,7 +72,10 @@ func (l *Lot) Add(ctx context.Context, destination, route string, m *Message) er
 		l.open[k] = b
 		l.order = append(l.order, k)
 	}
-	b.raw = appendMessage(b.raw, m)
+	b.raw = appendMessage(b.raw, m, b.headers)
+	if !slices.Equal(m.Headers, b.headers) {
+		b.headers = append(b.headers[:0], m.Headers...)
+	}
 	b.keys = append(b.keys, hashKey(m.Key))
 	if m.Ref != "" {
 		b.keys = append(b.keys, hashKey(m.Ref))
@@ -102,7 +107,7 @@ func (l *Lot) fresh(k lane, first int64) *batch {
 	case b = <-l.spare:
 	default:
 	}
-	*b = batch{lane: k, seq: l.seq, first: first, raw: b.raw[:0], keys: b.keys[:0], frames: b.frames[:0]}
+	*b = batch{lane: k, seq: l.seq, first: first, raw: b.raw[:0], keys: b.keys[:0], headers: b.headers[:0], frames: b.frames[:0]}
 	l.seq++
 	return b
 }
