@@ -167,7 +167,7 @@ func (p *plant) run() (stop func()) {
 	p.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { p.check(p.worker.Run(ctx)) })
+	wg.Go(func() { p.check(p.worker.Run(ctx, 0)) })
 	wg.Go(func() { p.check(p.outbox.Run(ctx, time.Second)) })
 	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
 	p.t.Cleanup(stop)

@@ -66,10 +66,13 @@ const (
 	retryMost  = 5 * time.Minute
 )
 
-// Run works until ctx ends and returns when nothing is under way any more. An entry that is interrupted is worked anew
+// Run works until ctx ends; what is under way then may finish within grace. It returns when nothing is any more. An entry that is interrupted is worked anew
 // later; that counts no attempt. When the jobs change, the loops of the old ones claim nothing more and end
 // with what they have under way, while those of the new ones begin.
-func (w *Worker) Run(ctx context.Context) error {
+func (w *Worker) Run(ctx context.Context, grace time.Duration) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	serial := map[string]chan struct{}{}
@@ -79,7 +82,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			if serial[p.name] == nil {
 				serial[p.name] = make(chan struct{}, 1)
 			}
-			w.start(&wg, claiming, ctx, p, serial[p.name])
+			w.start(&wg, claiming, work, p, serial[p.name])
 		}
 		wg.Go(func() { w.settle(claiming) })
 		select {
@@ -87,6 +90,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case <-w.changed:
 		case <-w.DB.Failed():
 			stop()
+			cancel()
 			return w.DB.Err()
 		}
 		stop()

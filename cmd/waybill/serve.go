@@ -43,6 +43,9 @@ configuration anew if it is valid. Under systemd it reports that it is ready, it
 func (p *program) runServe(ctx context.Context, wait bool) error {
 	l, err := p.load(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop before it began
+		}
 		return err
 	}
 	log := p.logger(l.config.Log)
@@ -97,7 +100,7 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 		})
 	}
 	intake, stopIntake := context.WithCancel(stages)
-	stage("work", d.worker.Run)
+	stage("work", func(ctx context.Context) error { return d.worker.Run(ctx, grace) })
 	stage("deliver", func(ctx context.Context) error { return d.outbox.Run(ctx, grace) })
 	stage("follow other processes", d.db.FollowOthers)
 	stage("carry out commands", func(ctx context.Context) error { return d.commands(ctx, intake) })
