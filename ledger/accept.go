@@ -171,6 +171,9 @@ func (l *Ledger) accept(tx *store.Tx, now time.Time, e Entry, o Outcome) (ok boo
 	case Rejected, Duplicate:
 		finished, frees = store.Millis(now), 1
 	case Held:
+		if e.Rerender() { // also once it is approved
+			o.Reason = e.anew() + "; " + o.Reason
+		}
 	default:
 		return false, fmt.Errorf("outcome %q is not one of accepted, delivered, rejected, held, duplicate", o.State)
 	}

@@ -415,3 +415,29 @@ func TestAReplayWithoutBytesIsRefusedWhenItMustReadThem(t *testing.T) {
 		}
 	}
 }
+
+func TestAReplayToBeRenderedAnewIsThatAlsoAfterItWasHeld(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, orders())
+	first := r.one("a", "1")
+	r.work(first.ID, Outcome{State: Delivered})
+	for _, rerender := range []bool{true, false} {
+		e, err := r.Replay(ctx, first.ID, "ops", rerender)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			r.work(e.ID, Outcome{State: Held, Reason: "no records"})
+			if held := r.entry(e.ID); rerender && held.Reason != rerenderedBy+"ops; no records" || !rerender && held.Reason != "no records" {
+				t.Errorf("held because %s", held.Reason)
+			}
+			if err := r.Approve(ctx, e.ID, "ana"); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.entry(e.ID); got.Rerender() != rerender || !got.Approved() {
+				t.Errorf("rerender %t: approved it says %q", rerender, got.Reason)
+			}
+		}
+		r.work(e.ID, Outcome{State: Delivered})
+	}
+}

@@ -22,7 +22,13 @@ func (e Entry) Approved() bool {
 
 // Rerender reports whether a replay is to read and map its file anew, and not to send the stored bytes of the first run.
 func (e Entry) Rerender() bool {
-	return strings.HasPrefix(e.Reason, rerenderedBy)
+	return strings.HasPrefix(e.Reason, rerenderedBy) || e.Approved() && strings.Contains(e.Reason, ", "+rerenderedBy)
+}
+
+// anew returns the part of the reason that says that the entry is to be rendered anew.
+func (e Entry) anew() string {
+	who, _, _ := strings.Cut(e.Reason[strings.Index(e.Reason, rerenderedBy):], "; ")
+	return who
 }
 
 // keep returns the part of the reason that must survive a retry, with a separator.
@@ -45,7 +51,11 @@ func (l *Ledger) Approve(ctx context.Context, id int64, by string) error {
 		if e.State != Held {
 			return &StateError{Do: "approve", Entry: id, State: e.State, Need: "only a held entry can be approved"}
 		}
-		if _, err := tx.Exec(`UPDATE entries SET state = 'received', reason = ?, due = 0 WHERE id = ?`, approvedBy+by, id); err != nil {
+		reason := approvedBy + by
+		if e.Rerender() {
+			reason += ", " + e.anew()
+		}
+		if _, err := tx.Exec(`UPDATE entries SET state = 'received', reason = ?, due = 0 WHERE id = ?`, reason, id); err != nil {
 			return err
 		}
 		tx.Notify(TopicEntries)
