@@ -20,7 +20,9 @@ func TestTheReceiverComesLater(t *testing.T) {
 	l.due()
 	l.usual()
 	p := l.serve("")
-	p.until(func() bool { return p.over() || l.states("orders", "accepted") == 5 && l.states("events", "accepted") == 2 })
+	p.until(func() bool {
+		return p.over() || l.states("orders", "accepted") == 5 && l.states("events", "accepted") == 2
+	})
 	l.out.again()
 	p.until(func() bool { return p.over() || l.partner() && l.drained() })
 	p.stop()

@@ -136,6 +136,9 @@ func (b *builder) target(item config.Item, o outbox.Options) outbox.Target {
 		for _, p := range problems {
 			b.mistake(at+p.Path, p.Text)
 		}
+		if t == nil {
+			return nil // and not a target that holds nothing
+		}
 		return t
 	case *amqp.Options:
 		options := *k
@@ -147,6 +150,9 @@ func (b *builder) target(item config.Item, o outbox.Options) outbox.Target {
 		for _, p := range problems {
 			b.mistake(at+p.Path, p.Text)
 		}
+		if t == nil {
+			return nil // and not a target that holds nothing
+		}
 		return t
 	case *file.Options:
 		options := *k
@@ -154,6 +160,9 @@ func (b *builder) target(item config.Item, o outbox.Options) outbox.Target {
 		t, problems := file.New(options, file.Limits{Concurrency: o.Concurrency}, b.now)
 		for _, p := range problems {
 			b.mistake(at+p.Path, p.Text)
+		}
+		if t == nil {
+			return nil // and not a target that holds nothing
 		}
 		return t
 	}
