@@ -8,10 +8,11 @@ import (
 
 // Health is what a courier knows of its destination.
 type Health struct {
-	State     string    // healthy, suspect, paused
-	Reason    string    // the last failure, or why it is paused
-	Next      time.Time // suspect or told to wait: not before
-	Confirmed time.Time // last confirmation, zero when none since start
+	State     string    `json:"state"`              // healthy, suspect, paused
+	Reason    string    `json:"reason,omitempty"`   // the last failure, or why it is paused
+	Since     time.Time `json:"since,omitzero"`     // suspect: since when
+	Next      time.Time `json:"next,omitzero"`      // suspect or told to wait: not before
+	Confirmed time.Time `json:"confirmed,omitzero"` // last confirmation, zero when none since start
 }
 
 // health decides whose fault a failure is. See the package comment.
@@ -134,7 +135,7 @@ func (h *health) snapshot() Health {
 	defer h.mu.Unlock()
 	s := Health{State: "healthy", Next: later(h.next, h.asked), Confirmed: h.confirmed}
 	if h.suspect {
-		s.State = "suspect"
+		s.State, s.Since = "suspect", h.since
 		s.Reason = h.reason
 	}
 	return s

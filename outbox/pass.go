@@ -235,9 +235,13 @@ func (p *pass) failed(id messageID, at place, e *Error, now time.Time) {
 		p.add(result{place: at, err: e, at: now})
 		return
 	case e.Fault == FaultStopped:
-		p.c.log.Error("the destination is paused until somebody acts", "error", e)
-		if err := p.c.out.Pause(context.Background(), p.c.name, e.Error()); err != nil {
-			p.c.log.Error("cannot pause the destination", "error", err)
+		switch why, err := p.c.out.Paused(context.Background(), p.c.name); {
+		case err == nil && why != "": // another message was told so before
+		default:
+			p.c.log.Error("the destination is paused until somebody acts (waybill resume)", "error", e)
+			if err := p.c.out.Pause(context.Background(), p.c.name, e.Error()); err != nil {
+				p.c.log.Error("cannot pause the destination", "error", err)
+			}
 		}
 		p.c.stopPasses()
 		p.untried(at, now)

@@ -105,6 +105,7 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 	stage("follow other processes", d.db.FollowOthers)
 	stage("carry out commands", func(ctx context.Context) error { return d.commands(ctx, intake) })
 	stage("keep house", d.housekeeping)
+	stage("tell what happens", d.herald)
 	d.strays(ctx)
 	d.watch(intake)
 	hup := make(chan os.Signal, 1)
