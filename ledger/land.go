@@ -16,6 +16,9 @@ import (
 // NoJob is the reason of a landed file that has no entry.
 const NoJob = "no job takes this name"
 
+// ErrFull says that there is no room to keep anything; compare with errors.Is.
+var ErrFull = store.ErrFull
+
 var _ Lander = (*Ledger)(nil)
 
 // Land keeps an arrival, see [Lander]. The bytes of a file that no job takes are kept too, until retention removes them: who
@@ -27,7 +30,7 @@ func (l *Ledger) Land(ctx context.Context, a Arrival, r io.Reader) (File, []Entr
 	blank := &blankReader{r: r, blank: true}
 	in, err := l.spool.Receive(ctx, blank, l.max)
 	if err != nil {
-		return File{}, nil, fmt.Errorf("land %s from %s: %w", Shown(a.Path), a.Source, err)
+		return File{}, nil, notLanded(a, err)
 	}
 	a.Size = in.Size // what a source says beforehand may be a guess
 	failpoint.Hit("ledger/landing")
@@ -39,10 +42,14 @@ func (l *Ledger) Land(ctx context.Context, a Arrival, r io.Reader) (File, []Entr
 	}
 	in.Abandon() // does nothing when it was committed
 	if err != nil {
-		return File{}, nil, fmt.Errorf("land %s from %s: %w", Shown(a.Path), a.Source, err)
+		return File{}, nil, notLanded(a, err)
 	}
 	failpoint.Hit("ledger/landed")
 	return g.file, g.entries, nil
+}
+
+func notLanded(a Arrival, err error) error {
+	return fmt.Errorf("land %s from %s: %w", Shown(a.Path), a.Source, err)
 }
 
 // A landing is one call of Land inside its transaction.

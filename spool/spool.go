@@ -30,6 +30,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"waybill/store"
@@ -136,6 +137,22 @@ func (e *SyncError) Error() string {
 }
 
 func (e *SyncError) Unwrap() error { return e.Err }
+
+// A fullError says that there was no room, in the words of the database, which is told the same: what cannot be kept is one
+// trouble, wherever it shows first. Which file was being written helps nobody, for its name is random.
+type fullError struct{ cause error }
+
+func (e *fullError) Error() string { return store.ErrFull.Error() }
+
+func (e *fullError) Unwrap() []error { return []error{store.ErrFull, e.cause} }
+
+// failed is the error of a step that the operating system refused.
+func failed(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return &fullError{err}
+	}
+	return fmt.Errorf("spool: %w", err)
+}
 
 // A TooLargeError says that there were more bytes than allowed.
 type TooLargeError struct{ Max int64 }

@@ -472,3 +472,35 @@ func TestAFailedSyncStopsTheProcess(t *testing.T) {
 		}
 	}
 }
+
+func TestNoRoomIsToldAsTheLedgerTellsIt(t *testing.T) {
+	t.Parallel()
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
+		err := fmt.Errorf("land: %w", failed(&os.PathError{Op: "write", Path: "/spool/tmp/4699", Err: errno}))
+		if !errors.Is(err, store.ErrFull) || !errors.Is(err, errno) || err.Error() != "land: "+store.ErrFull.Error() {
+			t.Error(err)
+		}
+	}
+	if err := failed(syscall.EIO); errors.Is(err, store.ErrFull) || !errors.Is(err, syscall.EIO) {
+		t.Error(err)
+	}
+}
+
+func TestAFullDiskWhileWritingIsErrFull(t *testing.T) {
+	t.Parallel()
+	s, _, _ := open(t)
+	w := s.Create(t.Context())
+	if _, err := w.Write(random(Inline + 1)); err != nil {
+		t.Fatal(err)
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no /dev/full:", err)
+	}
+	t.Cleanup(func() { _ = full.Close() })
+	w.out.Reset(io.MultiWriter(w.hash, full))
+	if _, err := w.Write(random(4 * Inline)); !errors.Is(err, store.ErrFull) {
+		t.Errorf("%v", err)
+	}
+	w.Abandon()
+}

@@ -129,7 +129,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	n, err := w.out.Write(p)
 	w.size += int64(n)
 	if err != nil {
-		w.err = fmt.Errorf("spool: %w", err)
+		w.err = failed(err)
 	}
 	return n, w.err
 }
@@ -140,18 +140,21 @@ func (w *Writer) spill() error {
 	_, _ = rand.Read(id[:]) // never fails
 	w.name = hex.EncodeToString(id[:])
 	if err := w.spool.makeSub(id[0]); err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return failed(err)
 	}
 	f, err := os.OpenFile(w.spool.temp(w.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return failed(err)
 	}
 	w.file, w.hash = f, sha256.New()
 	w.out = bufio.NewWriterSize(io.MultiWriter(w.hash, f), Inline)
 	failpoint.Hit("spool/begun")
 	_, err = w.out.Write(w.small.Bytes())
 	w.small = bytes.Buffer{}
-	return err
+	if err != nil {
+		return failed(err)
+	}
+	return nil
 }
 
 // Finish makes the object durable. An error leaves nothing behind.
@@ -174,11 +177,11 @@ func (w *Writer) Finish() (*Incoming, error) {
 // keep takes the fixed steps to a durable file, see the package comment.
 func (w *Writer) keep() error {
 	if err := w.out.Flush(); err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return failed(err)
 	}
 	info, err := w.file.Stat()
 	if err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return failed(err)
 	}
 	if info.Size() != w.size {
 		return fmt.Errorf("spool %s: wrote %d bytes but it has %d: is something else writing to the spool?", w.file.Name(), w.size, info.Size())
@@ -189,11 +192,11 @@ func (w *Writer) keep() error {
 	}
 	failpoint.Hit("spool/synced")
 	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return failed(err)
 	}
 	target := w.spool.path(w.name)
 	if err := os.Rename(w.file.Name(), target); err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return failed(err)
 	}
 	failpoint.Hit("spool/renamed")
 	if err := w.spool.syncFolder(filepath.Dir(target)); err != nil {

@@ -18,14 +18,13 @@ const (
 // closing closes files until ctx ends: when told that some may be, when one is due again, and every Poll.
 func (w *Watcher) closing(ctx context.Context) {
 	closable := w.opts.Closable
+	told := ""
 	for {
 		next, err := w.closeAll(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil && !errors.Is(err, ErrAway) { // that one is told by scanning
-			w.log.Warn("close files", "error", err)
-		}
+		told = w.closingFails(err, told)
 		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
@@ -37,6 +36,28 @@ func (w *Watcher) closing(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// closingFails logs err unless it was told before, and once more when it is over. It returns what was told.
+func (w *Watcher) closingFails(err error, told string) string {
+	text := ""
+	switch {
+	case errors.Is(err, ErrAway): // told by scanning
+	case errors.Is(err, ledger.ErrFull):
+		text = noRoom() // however many files it is about
+	case err != nil:
+		text = err.Error()
+	}
+	switch {
+	case text == told:
+		return told
+	case text == "":
+		w.log.Info("files can be closed again")
+	default:
+		w.log.Warn("close files", "error", err)
+	}
+	w.sticks(text)
+	return text
 }
 
 // CloseOnce closes what may be closed now.
@@ -53,7 +74,7 @@ func (w *Watcher) closeAll(ctx context.Context) (next time.Duration, err error) 
 		n := closeSet + w.originals.size()
 		list, err := w.archive.Closable(ctx, w.name, n)
 		if err != nil {
-			return next, fmt.Errorf("ask which files of %s may be closed: %w", w.name, err)
+			return next, err
 		}
 		closed, due, err := w.round(ctx, list)
 		if due > 0 {
@@ -102,7 +123,7 @@ func (w *Watcher) round(ctx context.Context, list []ledger.Closable) (n int, due
 		}
 	}
 	if err := w.archive.Closed(final, closed); err != nil {
-		return 0, due, fmt.Errorf("note %d closed files of %s: %w", len(closed), w.name, err)
+		return 0, due, err
 	}
 	failpoint.Hit("watcher/closed")
 	w.mu.Lock()
@@ -118,11 +139,17 @@ func (w *Watcher) closeOne(ctx context.Context, c ledger.Closable) (done ledger.
 	done.Where, err = w.takeAway(ctx, f, c)
 	switch {
 	case err == nil:
+		w.sticks("")
+	case errors.Is(err, ErrLeft):
+		w.sticks(err.Error())
 	case ctx.Err() != nil, errors.Is(err, ErrAway):
 		return done, 0, err
 	case errors.Is(err, ErrChanged):
 		done.Err = "another version stands in its place, which is a file of its own"
 	default:
+		if !errors.Is(err, ErrBusy) {
+			w.sticks(fmt.Sprintf("%s: %s", ErrLeft, err))
+		}
 		wait, tries := w.originals.fail(f.Path, f.Version, err.Error())
 		if tries == 1 {
 			w.log.Warn("file cannot be closed yet", "file", ledger.Shown(f.Path), "error", err)
@@ -134,6 +161,13 @@ func (w *Watcher) closeOne(ctx context.Context, c ledger.Closable) (done ledger.
 	}
 	w.originals.forget(f.Path)
 	return done, 0, nil
+}
+
+// sticks has the status say why a file could not be closed, "" for one that could.
+func (w *Watcher) sticks(why string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stuck = why
 }
 
 // takeAway has the source close f, and its companion before it: a file left behind by a crash is closed again, a
@@ -151,7 +185,7 @@ func (w *Watcher) takeAway(ctx context.Context, f File, c ledger.Closable) (wher
 	if comp, ok := w.companion(f.Path); ok && w.stater != nil {
 		if now, err := w.stater.Stat(ctx, f.Path); err == nil && now.Version == f.Version {
 			if m, err := w.stater.Stat(ctx, comp.of(f.Path)); err == nil && m.Skip == "" {
-				if _, err := w.src.Close(ctx, m, Closing{Fate: how.Fate}); err != nil && !errors.Is(err, ErrChanged) {
+				if _, err := w.src.Close(ctx, m, Closing{Fate: how.Fate}); err != nil && !errors.Is(err, ErrChanged) && !errors.Is(err, ErrLeft) {
 					return "", fmt.Errorf("close its companion: %w", err)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -32,6 +33,8 @@ type book struct {
 	noted   int
 	unknown int               // calls
 	refuse  error             // of Land
+	full    bool              // no room for notes, nor for files of more than room bytes
+	room    int64
 	fails   func(string) bool // which files end failed; nil: none
 	wake    chan struct{}
 }
@@ -56,6 +59,9 @@ func (b *book) Land(_ context.Context, a ledger.Arrival, r io.Reader) (ledger.Fi
 	text, err := io.ReadAll(r)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.full && int64(len(text)) > b.room {
+		err = fmt.Errorf("land %s from %s: %w", a.Path, a.Source, ledger.ErrFull)
+	}
 	if err = errors.Join(b.refuse, err); err != nil {
 		return ledger.File{}, nil, err
 	}
@@ -92,6 +98,9 @@ func (b *book) Unknown(_ context.Context, _ string, seen []ledger.Arrival) (list
 func (b *book) Waiting(_ context.Context, _ string, notes []ledger.Waiting) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.full {
+		return fmt.Errorf("note waiting files: %w", ledger.ErrFull)
+	}
 	for _, n := range notes {
 		b.notes[n.Arrival.Path] = n
 		b.noted++

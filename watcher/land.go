@@ -56,6 +56,13 @@ func (w *Watcher) isBusy(path string) bool {
 	return yes
 }
 
+// isLanding reports whether any file is being landed.
+func (w *Watcher) isLanding() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.busy) > 0
+}
+
 // take lands one file and deals with every way that can fail.
 func (w *Watcher) take(ctx context.Context, l landing) {
 	err := w.tryTake(ctx, l)
@@ -66,6 +73,13 @@ func (w *Watcher) take(ctx context.Context, l landing) {
 		w.status.Landed++
 		w.mu.Unlock()
 		failpoint.Hit("watcher/landed")
+		lacking, over := w.room.fits(l.file.Size)
+		if over {
+			w.hasRoom()
+		}
+		if lacking {
+			w.soon(0) // others waited for this one
+		}
 		return
 	}
 	if ctx.Err() != nil || errors.Is(err, ErrAway) {
@@ -76,7 +90,10 @@ func (w *Watcher) take(ctx context.Context, l landing) {
 		return
 	}
 	note := ledger.Waiting{Arrival: w.arrival(l.file), Reason: reason, Until: w.opts.Now().Add(wait)}
-	if err := w.intake.Waiting(ctx, w.name, []ledger.Waiting{note}); err != nil {
+	switch err := w.intake.Waiting(ctx, w.name, []ledger.Waiting{note}); {
+	case errors.Is(err, ledger.ErrFull):
+		w.lacksRoom(-1, err)
+	case err != nil:
 		w.log.Warn("note a waiting file", "file", ledger.Shown(l.file.Path), "error", err)
 	}
 	w.soon(wait)
@@ -97,9 +114,8 @@ func (w *Watcher) tryTake(ctx context.Context, l landing) error {
 	switch {
 	case body.err != nil:
 		return body.err // the file's fault, in its own words
-	case err != nil && ctx.Err() == nil:
+	case err != nil && ctx.Err() == nil && !errors.Is(err, ledger.ErrFull):
 		w.refused.Add(1)
-		return fmt.Errorf("land %s: %w", ledger.Shown(l.file.Path), err)
 	}
 	return err
 }
@@ -121,6 +137,11 @@ func (w *Watcher) fails(l landing, err error) (reason string, wait time.Duration
 		reason = "changed while it was being taken"
 		wait, _ = w.files.fail(f.Path, l.version, reason)
 		return reason, wait, true
+	case errors.Is(err, ledger.ErrFull):
+		w.files.fail(f.Path, l.version, noRoom())
+		wait = w.lacksRoom(f.Size, err)
+		w.files.putOff(f.Path, 2*wait) // another has its turn before it
+		return noRoom(), wait, true
 	case errors.Is(err, errMismatch):
 		reason = fmt.Sprintf("%s (%s): one of the two was not sent whole", errMismatch, ledger.Shown(l.companion.of(f.Path)))
 	case errors.Is(err, fs.ErrPermission):

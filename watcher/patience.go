@@ -80,6 +80,28 @@ func (p *patience) forget(path string) {
 	delete(p.files, path)
 }
 
+// putOff has a file that failed wait for at least d.
+func (p *patience) putOff(path string, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, ok := p.files[path]
+	if due := p.now().Add(d); ok && due.After(t.due) {
+		t.due = due
+		p.files[path] = t
+	}
+}
+
+// forgive has the files that failed for a reason tried again at once.
+func (p *patience) forgive(reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for path, t := range p.files {
+		if t.reason == reason {
+			delete(p.files, path)
+		}
+	}
+}
+
 // size is how many files are in trouble.
 func (p *patience) size() int {
 	p.mu.Lock()

@@ -47,8 +47,12 @@ func (w *Watcher) scan(ctx context.Context) (next, took time.Duration, err error
 	w.blocked = 0
 	s := &scan{w: w, next: w.opts.Poll}
 	w.known.begin()
+	w.room.begin()
 	err = s.list(ctx)
 	end := w.opts.Now()
+	if err == nil && w.room.unasked() {
+		w.hasRoom()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil {
@@ -107,7 +111,7 @@ func (s *scan) flush(ctx context.Context) error {
 	if len(s.set) > 0 {
 		unknown, err := s.w.intake.Unknown(ctx, s.w.name, s.set)
 		if err != nil {
-			return fmt.Errorf("compare the listing of %s with the ledger: %w", s.w.name, err)
+			return fmt.Errorf("compare the listing with the ledger: %w", err)
 		}
 		s.remember(unknown)
 		// Listings have no order; within a set older files land first.
@@ -121,9 +125,13 @@ func (s *scan) flush(ctx context.Context) error {
 		}
 	}
 	if len(s.notes) > 0 {
-		if err := s.w.intake.Waiting(ctx, s.w.name, s.notes); err != nil {
+		switch err := s.w.intake.Waiting(ctx, s.w.name, s.notes); {
+		case errors.Is(err, ledger.ErrFull):
 			s.w.noted.clear()
-			return fmt.Errorf("note the waiting files of %s: %w", s.w.name, err)
+			s.w.lacksRoom(-1, err)
+		case err != nil:
+			s.w.noted.clear()
+			return err
 		}
 		s.notes = s.notes[:0]
 	}
@@ -148,6 +156,7 @@ func (s *scan) remember(unknown []ledger.Arrival) {
 func (s *scan) consider(ctx context.Context, f File) error {
 	w := s.w
 	if w.isBusy(f.Path) {
+		w.room.ask()
 		return nil
 	}
 	l := landing{file: f, version: f.Version}
@@ -162,7 +171,12 @@ func (s *scan) consider(ctx context.Context, f File) error {
 		}
 		l.version, l.companion, l.digest = f.Version+" "+version, c, digest
 	}
-	if wait, reason, yes := w.files.waits(f.Path, l.version); yes {
+	switch wait, reason, yes := w.files.waits(f.Path, l.version); {
+	case yes && reason == noRoom():
+		w.room.ask()
+		s.show(f, reason, wait)
+		return nil
+	case yes:
 		s.note(f, reason, wait)
 		return nil
 	}
@@ -172,6 +186,10 @@ func (s *scan) consider(ctx context.Context, f File) error {
 		return s.failed(ctx, l, err)
 	case !ok:
 		s.note(f, reason, wait)
+		return nil
+	}
+	if wait, yes := w.room.waits(w.isLanding()); yes {
+		s.show(f, noRoom(), wait)
 		return nil
 	}
 	if w.refused.Load() >= refusalsInARow {
@@ -196,6 +214,13 @@ func (s *scan) failed(ctx context.Context, l landing, err error) error {
 
 // note remembers why f is not taken now. wait is until it is looked at again at the latest, 0 for the next rescan.
 func (s *scan) note(f File, reason string, wait time.Duration) {
+	if n := s.show(f, reason, wait); s.w.noted.first(n) {
+		s.notes = append(s.notes, n)
+	}
+}
+
+// show is note without the ledger.
+func (s *scan) show(f File, reason string, wait time.Duration) ledger.Waiting {
 	n := ledger.Waiting{Arrival: s.w.arrival(f), Reason: reason}
 	if wait > 0 {
 		s.next = min(s.next, wait)
@@ -205,9 +230,7 @@ func (s *scan) note(f File, reason string, wait time.Duration) {
 	if len(s.shown) < notesShown {
 		s.shown = append(s.shown, Note{Path: ledger.Shown(f.Path), Reason: reason, Until: n.Until})
 	}
-	if s.w.noted.first(n) {
-		s.notes = append(s.notes, n)
-	}
+	return n
 }
 
 // arrival returns f as the ledger knows it.

@@ -39,6 +39,8 @@ var (
 	ErrChanged = errors.New("changed meanwhile")
 	// ErrBusy says that a file cannot be closed now because somebody has it open for writing. It is tried again.
 	ErrBusy = errors.New("open for writing elsewhere")
+	// ErrLeft says that a file was closed where it is, because none can be taken away. Close returns where that is beside it.
+	ErrLeft = errors.New("closed files cannot be moved")
 )
 
 // A File is what a source's listing tells of one of its files.

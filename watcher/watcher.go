@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"waybill/ledger"
 )
 
 // notesShown bounds the waiting files that a Status lists.
@@ -32,12 +35,14 @@ type Watcher struct {
 	known     *known             // what the ledger need not be asked again; scanning only
 	noted     *noted             // what the ledger was told; scanning only
 	blocked   time.Duration      // of the last look: until landers were free; scanning only
-	refused   atomic.Int32       // landings in a row that the ledger refused
+	room      *room              // whether the ledger has any
+	refused   atomic.Int32       // landings in a row that the ledger refused for another reason
 
 	mu     sync.Mutex
 	busy   map[string]struct{} // paths being landed
 	status Status
-	away   bool // the last look found the source away
+	away   bool   // the last look found the source away
+	stuck  string // why the last file could not be closed
 }
 
 // A Status is what a watcher is doing, for `waybill status`.
@@ -72,6 +77,7 @@ func New(name string, src Source, intake Intake, archive Archive, o Options) *Wa
 		files:     newPatience(o.Now, 500*time.Millisecond, max(o.Poll, 5*time.Minute)),
 		originals: newPatience(o.Now, time.Second, 5*time.Minute),
 		known:     newKnown(o.Now),
+		room:      &room{now: o.Now},
 		noted:     &noted{now: o.Now, seed: maphash.MakeSeed(), sums: map[uint64]struct{}{}},
 		busy:      map[string]struct{}{},
 		status:    Status{Source: name},
@@ -118,6 +124,7 @@ func (w *Watcher) Status() Status {
 	defer w.mu.Unlock()
 	s := w.status
 	s.Landing = len(w.busy)
+	s.Error = cmp.Or(s.Error, w.room.trouble(), w.stuck)
 	return s
 }
 
@@ -202,6 +209,10 @@ func (w *Watcher) soon(d time.Duration) {
 // complain logs err once, and once more when it is over.
 func (w *Watcher) complain(err error) {
 	text := ""
+	if errors.Is(err, ledger.ErrFull) {
+		w.lacksRoom(-1, err)
+		return // not the source's fault, and told in its own words
+	}
 	if err != nil {
 		text = err.Error()
 	}

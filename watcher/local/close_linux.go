@@ -37,7 +37,10 @@ func (s *Source) Close(_ context.Context, f watcher.File, how watcher.Closing) (
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
 		s.once("closed files are left where they are, for they may not be moved: let the user that waybill runs as write the folder, or write `"+string(how.Fate)+": leave`", "error", err)
-		return f.Path, nil
+		if errno := unix.Errno(0); errors.As(err, &errno) {
+			err = errno // the same for every file
+		}
+		return f.Path, fmt.Errorf("%w: %w: they are left where they are; let the user that waybill runs as write the folder, or write `%s: leave`", watcher.ErrLeft, err, how.Fate)
 	case err != nil:
 		return "", fmt.Errorf("close %s: %w", ledger.Shown(f.Path), err)
 	}
