@@ -68,7 +68,7 @@ func TestASmallFileCostsAtMostTwelveRowWrites(t *testing.T) {
 	before := changes(t, db)
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	for _, run := range []func(context.Context) error{worker.Run, watch.Run, func(ctx context.Context) error { return out.Run(ctx, time.Second) }} {
+	for _, run := range []func(context.Context) error{func(ctx context.Context) error { return worker.Run(ctx, 0) }, watch.Run, func(ctx context.Context) error { return out.Run(ctx, time.Second) }} {
 		wg.Go(func() {
 			if err := run(ctx); err != nil {
 				t.Error(err)
