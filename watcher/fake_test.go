@@ -31,9 +31,9 @@ type book struct {
 	known   map[[2]string]*bookFile
 	notes   map[string]ledger.Waiting
 	noted   int
-	unknown int               // calls
-	refuse  error             // of Land
-	full    bool              // no room for notes, nor for files of more than room bytes
+	unknown int   // calls
+	refuse  error // of Land
+	full    bool  // no room for notes, nor for files of more than room bytes
 	room    int64
 	fails   func(string) bool // which files end failed; nil: none
 	wake    chan struct{}
