@@ -62,3 +62,6 @@ func distance(a, b []rune) int {
 	}
 	return last[len(b)]
 }
+
+// Suggest says which of the known words was meant, or lists them when none is near.
+func Suggest(word string, known []string, what string) string { return suggest(word, known, what) }

@@ -67,6 +67,11 @@ func (p *Plan) Takes(source, path string) bool {
 	return p.files != nil && !p.options.Drain && p.options.Receive.Source == source && p.files.Match(path)
 }
 
+// Drains reports whether a file of a source would belong to the job if that did not drain.
+func (p *Plan) Drains(source, path string) bool {
+	return p.files != nil && p.options.Drain && p.options.Receive.Source == source && p.files.Match(path)
+}
+
 func (p *Plan) policy() ledger.Policy {
 	id := p.options.Identity
 	action := func(text string, v ledger.Verdict) ledger.Action {

@@ -144,8 +144,8 @@ type Lander interface {
 
 // A Reject is one line of a reject report.
 type Reject struct {
-	Record int64  `json:"record"` // 0: the file as a whole
-	Line   int64  `json:"line"`   // 0: not known
+	Record int64  `json:"record,omitempty"` // 0: the file as a whole
+	Line   int64  `json:"line,omitempty"`   // 0: not known
 	Field  string `json:"field,omitempty"`
 	Value  string `json:"value,omitempty"` // cut to 200 characters, escaped
 	Reason string `json:"reason"`
