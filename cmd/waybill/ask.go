@@ -50,7 +50,7 @@ func entryError(err error, id int64) error {
 	var state *ledger.StateError
 	switch {
 	case errors.As(err, &state):
-		return fmt.Errorf("%w (waybill show %d tells more)", err, id)
+		return fmt.Errorf("%w (waybill show %d tells more)", state, id)
 	case errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("there is no entry #%d: see waybill list", id)
 	}

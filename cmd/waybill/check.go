@@ -20,7 +20,7 @@ func (p *program) check() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			l, err := p.load(c.Context())
 			if err != nil {
-				return err
+				return p.wrong(err)
 			}
 			defer func() { _ = l.close() }() // nothing was used
 			switch {
@@ -34,6 +34,10 @@ func (p *program) check() *cobra.Command {
 			case against != "":
 				return p.compare(c, against, l.config)
 			}
+			if p.json {
+				return p.print(checkView{File: p.file, Right: true, Jobs: len(l.config.Jobs), Sources: len(l.config.Sources),
+					Destinations: len(l.config.Destinations), Mistakes: []mistakeView{}})
+			}
 			_, err = fmt.Fprintf(p.out, "%s is right: %s, %s, %s\n", p.file,
 				count(len(l.config.Jobs), "job"), count(len(l.config.Sources), "source"), count(len(l.config.Destinations), "destination"))
 			return err
@@ -43,6 +47,64 @@ func (p *program) check() *cobra.Command {
 	c.Flags().StringVar(&against, "diff", "", "print what differs from another configuration file (the one in force), and what that changes")
 	c.MarkFlagsMutuallyExclusive("print", "diff")
 	return c
+}
+
+// A checkView is what `waybill check --json` prints.
+type checkView struct {
+	File         string        `json:"file"`
+	Right        bool          `json:"right"`
+	Jobs         int           `json:"jobs,omitempty"`
+	Sources      int           `json:"sources,omitempty"`
+	Destinations int           `json:"destinations,omitempty"`
+	Mistakes     []mistakeView `json:"mistakes"`
+}
+
+type mistakeView struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// wrong prints the mistakes as JSON if asked for that; everything else is said as ever.
+func (p *program) wrong(err error) error {
+	var mistakes config.Problems
+	if !p.json || !errors.As(withoutCode(err), &mistakes) {
+		return err
+	}
+	v := checkView{File: p.file}
+	for _, m := range mistakes {
+		v.Mistakes = append(v.Mistakes, mistakeView{File: m.File, Line: m.Line, Column: m.Column, Text: m.Text, Remedy: m.Remedy})
+	}
+	if err := p.print(v); err != nil {
+		return err
+	}
+	return exit{code: exitUsage}
+}
+
+// A changeView is a difference as --json shows it.
+type changeView struct {
+	What    string     `json:"what"`
+	Section string     `json:"section"`
+	Name    string     `json:"name,omitempty"`
+	From    string     `json:"from,omitempty"`
+	Edits   []editView `json:"edits,omitempty"`
+	Warning string     `json:"warning,omitempty"`
+}
+
+type editView struct {
+	Path string `json:"path"`
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
+}
+
+func viewOfChange(ch config.Change) changeView {
+	v := changeView{What: ch.What, Section: ch.Section, Name: ch.Name, From: ch.From, Warning: warning(ch)}
+	for _, e := range ch.Edits {
+		v.Edits = append(v.Edits, editView{e.Path, e.Old, e.New})
+	}
+	return v
 }
 
 // compare prints the differences between the configuration in the file old and c, and warns where identities or keys would change.
@@ -56,6 +118,14 @@ func (p *program) compare(cmd *cobra.Command, old string, c *config.Config) erro
 		return exit{exitUsage, err}
 	}
 	changes := config.Diff(was, c)
+	if p.json {
+		for _, ch := range changes {
+			if err := p.print(viewOfChange(ch)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if len(changes) == 0 {
 		_, err := fmt.Fprintln(p.out, "nothing differs")
 		return err

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"waybill/jobs"
 	"waybill/ledger"
 	"waybill/outbox"
 )
@@ -41,6 +38,9 @@ func (p *program) deadList() *cobra.Command {
 		Short:   "List dead letters, oldest first",
 		Args:    args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := deadWords(f); err != nil {
+				return err
+			}
 			i, err := p.reading(c.Context())
 			if err != nil {
 				return err
@@ -48,8 +48,14 @@ func (p *program) deadList() *cobra.Command {
 			defer func() { _ = i.close() }() // only read
 			f.Parent = entry
 			list, err := i.outbox.DeadLetters(c.Context(), f)
+			if err == nil && len(list) == 0 {
+				err = i.knownDestination(c.Context(), f.Destination)
+			}
 			if err != nil {
 				return err
+			}
+			if len(list) == 0 {
+				return p.none("dead letters")
 			}
 			return p.deadLetters(list)
 		},
@@ -64,7 +70,40 @@ func (p *program) deadList() *cobra.Command {
 
 func deadFlags(c *cobra.Command, f *outbox.DeadFilter) {
 	c.Flags().StringVar(&f.Destination, "destination", "", "only of this destination")
-	c.Flags().StringVar(&f.Kind, "kind", "", "only of this kind: refused, exhausted, expired or unknown")
+	c.Flags().StringVar(&f.Kind, "kind", "", "only of this kind: refused, exhausted, expired, unknown or damaged")
+}
+
+// The words of the filters.
+var (
+	deadStates = []string{"open", "resent", "discarded", "delivered"}
+	deadKinds  = []string{"refused", "exhausted", "expired", "unknown", "damaged"}
+)
+
+// deadWords refuses a filter that can choose nothing because a word of it is none.
+func deadWords(f outbox.DeadFilter) error {
+	return errors.Join(wordOf("--kind", f.Kind, deadKinds), wordOf("--state", f.State, deadStates))
+}
+
+// knownDestination refuses the name of a destination that neither the configuration nor the ledger knows.
+func (i *instance) knownDestination(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
+	c := i.p.configured(ctx, i.db.Folder())
+	if c == nil {
+		return nil
+	}
+	waiting, err := i.outbox.Waiting(ctx)
+	if err != nil || waiting[name].Destination != "" {
+		return err
+	}
+	for _, state := range deadStates {
+		list, err := i.outbox.DeadLetters(ctx, outbox.DeadFilter{Destination: name, State: state, Limit: 1})
+		if err != nil || len(list) > 0 {
+			return err
+		}
+	}
+	return unknownName("--destination", name, "destinations", c.Destinations)
 }
 
 // A deadView is a dead letter as --json shows it.
@@ -116,7 +155,7 @@ func (p *program) deadLetters(list []outbox.DeadLetter) error {
 			kind += ", " + d.State
 		}
 		rows = append(rows, []string{strconv.FormatInt(d.ID, 10), "#" + strconv.FormatInt(d.Parent, 10), d.Destination, kind,
-			strconv.FormatInt(d.Record, 10), strconv.Itoa(len(d.History)), clock(d.At), shown(d.Reason, 100)})
+			recordOf(d.Record), strconv.Itoa(len(d.History)), clock(d.At), shown(d.Reason, 100)})
 	}
 	return p.table(rows)
 }
@@ -172,8 +211,8 @@ func (p *program) deadText(d outbox.DeadLetter, m outbox.Message) error {
 	if !d.Closed.IsZero() {
 		fmt.Fprintf(p.out, "  %-9s %s, %s\n", d.State, clock(d.Closed), shown(d.Note, 200))
 	}
-	fmt.Fprintf(p.out, "  key       %s\n  record    %d\n", shown(d.Key, 200), d.Record)
-	fmt.Fprintln(p.out, "attempts")
+	fmt.Fprintf(p.out, "  key       %s\n  record    %s\n", shown(d.Key, 200), recordOf(d.Record))
+	fmt.Fprintf(p.out, "attempts  %d on record (a first failure, and those while the destination was away, are not)\n", len(d.History))
 	for _, a := range d.History {
 		fmt.Fprintf(p.out, "  %s  %s\n", clock(a.At), attemptText(a))
 	}
@@ -223,7 +262,7 @@ func (i *instance) choose(ctx context.Context, o choice, list []string) (chosen 
 		return nil, usage("say which: numbers of dead letters, or --destination, --kind or --all")
 	}
 	ids, err := numbers(list)
-	if err != nil {
+	if err = errors.Join(err, deadWords(o.filter), i.knownDestination(ctx, o.filter.Destination)); err != nil {
 		return nil, err
 	}
 	for _, id := range ids {
@@ -232,7 +271,7 @@ func (i *instance) choose(ctx context.Context, o choice, list []string) (chosen 
 			return nil, err
 		}
 		if d.State != "open" {
-			return nil, fmt.Errorf("dead letter %d is %s since %s: only an open one can be seen to", id, d.State, clock(d.Closed))
+			return nil, fmt.Errorf("dead letter %d is %s since %s%s: only an open one can be seen to", id, d.State, clock(d.Closed), i.followed(ctx, d))
 		}
 		chosen = append(chosen, d)
 	}
@@ -247,34 +286,18 @@ func (i *instance) choose(ctx context.Context, o choice, list []string) (chosen 
 	return chosen, nil
 }
 
-func (p *program) deadResend() *cobra.Command {
-	var o choice
-	var body string
-	c := &cobra.Command{
-		Use:   "resend [N…]",
-		Short: "Put dead letters back into the outbox",
-		Long: `Puts dead letters back into the outbox, with their bytes and keys as they were, so that a receiver that has one of them after all recognises
-it. With --body one is sent with a corrected body instead; it then gets a key of its own, made of the old key, the run and the
-new body.`,
-		Example: "  waybill dead resend 3\n  waybill dead resend --destination shop --yes\n  waybill dead resend 3 --body corrected.json",
-		RunE: func(c *cobra.Command, list []string) error {
-			if body != "" && len(list) != 1 {
-				return usage("--body corrects one dead letter: name it")
-			}
-			return p.onDead(c.Context(), o, list, "send %s again", func(i *instance, d outbox.DeadLetter) (string, error) {
-				r := outbox.Resend{ID: d.ID, Note: i.noted(o.note)}
-				if body != "" {
-					if err := i.correct(c.Context(), d, body, &r); err != nil {
-						return "", err
-					}
-				}
-				return i.resend(c.Context(), d, r)
-			})
-		},
+// followed says which open dead letter came of sending d again, "" when none did.
+func (i *instance) followed(ctx context.Context, d outbox.DeadLetter) string {
+	list, err := i.outbox.DeadLetters(ctx, outbox.DeadFilter{Parent: d.Parent, Destination: d.Destination, After: d.ID, Limit: 1000})
+	if err != nil || d.State != "resent" {
+		return ""
 	}
-	o.flags(c)
-	c.Flags().StringVar(&body, "body", "", "file with the corrected body")
-	return c
+	for _, next := range list {
+		if next.Route == d.Route && next.Record == d.Record && next.Batch > d.Batch {
+			return fmt.Sprintf(", and became dead letter %d", next.ID)
+		}
+	}
+	return ""
 }
 
 func (p *program) deadDiscard() *cobra.Command {
@@ -324,44 +347,11 @@ func (p *program) onDead(ctx context.Context, o choice, list []string, question 
 	return errors.Join(err, i.settle(ctx))
 }
 
-// correct gives r a corrected body, and the key that goes with it.
-func (i *instance) correct(ctx context.Context, d outbox.DeadLetter, name string, r *outbox.Resend) error {
-	body, err := os.ReadFile(name)
-	if err != nil {
-		return exit{exitUsage, err}
-	}
-	_, m, err := i.outbox.DeadMessage(ctx, d.ID)
-	if err != nil {
-		return err
-	}
-	if m.Object == 0 && (bytes.Equal(m.Body, body) || bytes.Equal(m.Body, bytes.TrimSuffix(body, []byte("\n")))) {
-		return nil // nothing is corrected, but for the line end of an editor: the key stays
-	}
-	e, err := i.ledger.Entry(ctx, d.Parent)
-	if err != nil {
-		return err
-	}
-	r.Body = body
-	r.Key = jobs.CorrectedKey(m.Key, e.Run, body)
-	return nil
-}
-
 func (i *instance) noted(note string) string {
 	if note == "" {
 		return "by " + by()
 	}
 	return "by " + by() + ": " + ledger.Shown(note)
-}
-
-func (i *instance) resend(ctx context.Context, d outbox.DeadLetter, r outbox.Resend) (string, error) {
-	if err := i.outbox.Resend(ctx, r); err != nil {
-		return "", fmt.Errorf("resend dead letter %d: %w", d.ID, err)
-	}
-	i.idle("it is sent")
-	if r.Key != "" {
-		return fmt.Sprintf("%d waits for %s again, corrected, under key %s", d.ID, d.Destination, r.Key), nil
-	}
-	return fmt.Sprintf("%d waits for %s again", d.ID, d.Destination), nil
 }
 
 func (i *instance) discard(ctx context.Context, d outbox.DeadLetter, state, note string) (string, error) {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"waybill/config"
 	"waybill/ledger"
 )
 
@@ -19,6 +23,9 @@ func (p *program) list() *cobra.Command {
 		Args:    args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, s := range states {
+				if err := wordOf("--state", s, entryStates()); err != nil {
+					return err
+				}
 				f.States = append(f.States, ledger.State(s))
 			}
 			if since != "" {
@@ -34,8 +41,14 @@ func (p *program) list() *cobra.Command {
 			}
 			defer func() { _ = i.close() }() // only read
 			list, err := i.ledger.List(c.Context(), f)
+			if err == nil && len(list) == 0 {
+				err = i.knownNames(c.Context(), f)
+			}
 			if err != nil {
 				return err
+			}
+			if len(list) == 0 {
+				return p.none("entries")
 			}
 			return p.entries(list)
 		},
@@ -49,6 +62,65 @@ func (p *program) list() *cobra.Command {
 	flags.Int64Var(&f.Before, "before", 0, "only those before this entry, to turn the page")
 	flags.IntVar(&f.Limit, "limit", 50, "at most so many")
 	return c
+}
+
+func entryStates() []string {
+	var list []string
+	for _, s := range []ledger.State{ledger.Held, ledger.Received, ledger.Working, ledger.Accepted, ledger.Delivered, ledger.Rejected, ledger.Failed,
+		ledger.Duplicate, ledger.Cancelled} {
+		list = append(list, string(s))
+	}
+	return list
+}
+
+// wordOf refuses a value of a flag that is none of its words.
+func wordOf(flag, value string, words []string) error {
+	if value == "" || slices.Contains(words, value) {
+		return nil
+	}
+	return usage("%s %s is no such word, %s", flag, ledger.Shown(value), config.Suggest(value, words, "words"))
+}
+
+// unknownName refuses a name that is none of items.
+func unknownName(flag, name, what string, items []config.Item) error {
+	var names []string
+	for _, item := range items {
+		if item.Name == name {
+			return nil
+		}
+		names = append(names, item.Name)
+	}
+	return usage("%s %s: neither the configuration nor the ledger knows that name, %s", flag, ledger.Shown(name), config.Suggest(name, names, what))
+}
+
+// knownNames refuses jobs and sources that neither the configuration nor the ledger knows.
+func (i *instance) knownNames(ctx context.Context, f ledger.Filter) error {
+	c := i.p.configured(ctx, i.db.Folder())
+	if c == nil {
+		return nil
+	}
+	one := func(f ledger.Filter) bool {
+		f.Limit = 1
+		list, err := i.ledger.List(ctx, f)
+		return err != nil || len(list) > 0
+	}
+	for _, job := range f.Jobs {
+		if !one(ledger.Filter{Jobs: []string{job}}) {
+			if err := unknownName("--job", job, "jobs", c.Jobs); err != nil {
+				return err
+			}
+		}
+	}
+	if f.Source != "" && !one(ledger.Filter{Source: f.Source}) {
+		return unknownName("--source", f.Source, "sources", c.Sources)
+	}
+	return nil
+}
+
+// none says that there is nothing to list, on the side: scripts read what is there.
+func (p *program) none(what string) error {
+	_, err := fmt.Fprintf(p.diag, "waybill: no %s\n", what)
+	return err
 }
 
 // instant reads a point in time as people write it: how long ago, a day, or an instant.

@@ -10,6 +10,7 @@ import (
 	"waybill/config"
 	"waybill/jobs"
 	"waybill/jobs/query"
+	"waybill/watcher/local"
 )
 
 // notKnown stands for a secret or a variable of the service's surroundings in the configuration as other people's shells see it.
@@ -42,6 +43,8 @@ func (p *program) peek(ctx context.Context) (*config.Config, error) {
 	c, err := config.Load(ctx, p.file, registry(), forLooking(config.System()))
 	var mistakes config.Problems
 	switch {
+	case errors.As(err, &mistakes) && p.data == "":
+		return nil, usage("%w\nto look all the same: --data FOLDER", withoutCode(p.mistakes(mistakes)))
 	case errors.As(err, &mistakes):
 		return nil, p.mistakes(mistakes)
 	case errors.Is(err, os.ErrNotExist):
@@ -53,6 +56,45 @@ func (p *program) peek(ctx context.Context) (*config.Config, error) {
 		c.Data = p.data
 	}
 	return c, nil
+}
+
+// withoutCode is an error without the exit code that it carries.
+func withoutCode(err error) error {
+	var e exit
+	if errors.As(err, &e) && e.err != nil {
+		return e.err
+	}
+	return err
+}
+
+// configured is the configuration of a data folder, nil where that cannot be told: looking must work without it. With --data
+// the file in the current folder may be that of another one.
+func (p *program) configured(ctx context.Context, folder string) *config.Config {
+	c, err := config.Load(ctx, p.file, registry(), forLooking(config.System()))
+	if err != nil {
+		return nil
+	}
+	full, err := filepath.Abs(c.Data)
+	if err != nil || p.data != "" && full != folder {
+		return nil
+	}
+	return c
+}
+
+// folderOf is the folder of a source, "" where that is not known.
+func folderOf(c *config.Config, source string) string {
+	if c == nil {
+		return ""
+	}
+	item := config.Find(c.Sources, source)
+	if item == nil {
+		return ""
+	}
+	o, ok := item.Options.(*local.Options)
+	if !ok {
+		return ""
+	}
+	return absolute(c, o.Path)
 }
 
 // looking is the landscape as far as no secrets are needed: jobs and sources, but neither destinations nor connections.

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"waybill/config"
+	"waybill/ledger"
 )
 
 // version is set when a release is built (-ldflags "-X main.version=…").
@@ -99,7 +100,8 @@ Exit codes: 0 done, 1 error, 2 wrong arguments or configuration, 3 rejects or de
 4 held, 5 accepted but not yet delivered.`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		Args:              cobra.NoArgs,
+		Args:              known,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 		CompletionOptions: cobra.CompletionOptions{},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -117,6 +119,20 @@ Exit codes: 0 done, 1 error, 2 wrong arguments or configuration, 3 rejects or de
 		root.AddCommand(add)
 	}
 	return root
+}
+
+// known refuses what is no command.
+func known(c *cobra.Command, list []string) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return usage("there is no command %q, %s; see waybill --help", ledger.Shown(list[0]), config.Suggest(list[0], names, "commands"))
 }
 
 // startProfile begins the CPU profile that --profile asks for.

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 
+	"waybill/jobs"
 	"waybill/ledger"
 	"waybill/store"
 )
@@ -32,6 +34,17 @@ func (r *runner) tell(ctx context.Context, h store.Holder) error {
 			do = "work"
 		case ledger.Accepted:
 			do = "deliver"
+			t, err := r.told(ctx)
+			if err != nil {
+				return err
+			}
+			waits, err := r.awaits(ctx, t, id)
+			if err != nil {
+				return err
+			}
+			if len(waits) > 0 {
+				hint = ": " + waits[0]
+			}
 		default:
 			continue
 		}
@@ -39,6 +52,17 @@ func (r *runner) tell(ctx context.Context, h store.Holder) error {
 		return err // one line, however many wait
 	}
 	return nil
+}
+
+// suspects says which destinations do not answer, and reports whether there are any.
+func (r *runner) suspects() (told bool) {
+	for name, h := range r.outbox.Healths() {
+		if h.State != "healthy" && slices.ContainsFunc(r.plan.Routes(), func(route jobs.Route) bool { return route.Destination == name }) {
+			fmt.Fprintf(r.p.diag, "waybill: %s is %s: %s; its messages wait\n", name, h.State, shown(h.Reason, 300))
+			told = true
+		}
+	}
+	return told
 }
 
 // A bar shows progress when a person looks on; else it does nothing.

@@ -76,19 +76,19 @@ func (d *daemon) strays(ctx context.Context) {
 	}
 	for _, c := range counts {
 		if (c.State == ledger.Received || c.State == ledger.Working) && l.jobs.Plan(c.Job) == nil {
-			d.log.Warn("entries wait for a job that is not configured: configure it, or cancel them (waybill list --job)", "job", c.Job, "entries", c.N)
+			d.log.Warn("entries wait for a job that is not configured: configure it, or cancel them (waybill list --job "+c.Job+")", "job", c.Job, "entries", c.N)
 		}
 	}
 }
 
 // busySource reports whether a source has files whose entries are on their way, or that are to be closed.
-func (d *daemon) busySource(ctx context.Context, name string) (bool, error) {
-	open, err := d.ledger.List(ctx, ledger.Filter{Source: name, Limit: 1,
+func (i *instance) busySource(ctx context.Context, name string) (bool, error) {
+	open, err := i.ledger.List(ctx, ledger.Filter{Source: name, Limit: 1,
 		States: []ledger.State{ledger.Held, ledger.Received, ledger.Working, ledger.Accepted}})
 	if err != nil || len(open) > 0 {
 		return len(open) > 0, err
 	}
-	files, err := d.ledger.Closable(ctx, name, 1)
+	files, err := i.ledger.Closable(ctx, name, 1)
 	return len(files) > 0, err
 }
 

@@ -234,6 +234,7 @@ func (r *runner) execute(ctx context.Context, bar *bar) error {
 	})
 	wg.Go(func() { r.watchProgress(stages, bar) })
 	var patience <-chan time.Time
+	began, told := r.p.now(), false
 	for {
 		if err := r.worker.Work(ctx, r.entries...); err != nil {
 			return err
@@ -247,6 +248,9 @@ func (r *runner) execute(ctx context.Context, bar *bar) error {
 		over, err := r.over(ctx, bar)
 		if over || err != nil {
 			return err
+		}
+		if !told && r.p.now().Sub(began) >= tellFirst {
+			told = r.suspects()
 		}
 		if err := r.pause(ctx, patience, failed); err != nil {
 			return err

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"waybill/jobs"
 	"waybill/ledger"
@@ -90,26 +92,53 @@ type fileView struct {
 	Closed   time.Time `json:"closed,omitzero"`
 }
 
-func viewOfFile(f ledger.File) *fileView {
+// viewOfFile shows a file; folder is that of its source, "" where it is not known.
+func viewOfFile(f ledger.File, folder string) *fileView {
 	return &fileView{File: f.ID, Source: f.Source, Path: ledger.Shown(f.Path), Size: f.Size, SHA256: hex.EncodeToString(f.Digest), State: f.State,
-		Where: whereOf(f), Spooled: f.Object != 0, Modified: f.ModTime, Seen: f.Seen, Landed: f.Landed, Closed: f.Closed}
+		Where: whereOf(f, folder), Spooled: f.Object != 0, Modified: f.ModTime, Seen: f.Seen, Landed: f.Landed, Closed: f.Closed}
 }
 
-// whereOf says where a file is now.
-func whereOf(f ledger.File) string {
+// leftWhere is how the reason of a closed file begins that could not be taken away.
+const leftWhere = "left where it was: "
+
+// whereOf says where a file is now, in full when the folder of its source is known.
+func whereOf(f ledger.File, folder string) string {
+	in := func(path string) string {
+		if folder == "" {
+			return ledger.Shown(path)
+		}
+		return ledger.Shown(filepath.Join(folder, path))
+	}
+	why, left := strings.CutPrefix(f.Reason, leftWhere)
 	switch {
 	case strings.HasPrefix(f.Source, jobs.ManualSource):
 		return "where it was: waybill run takes no file away"
 	case f.State == ledger.FileSeen:
 		return "at its source, not taken yet: " + f.Reason
+	case f.State == ledger.FileClosed && left:
+		return "left where it is, " + in(f.Path) + " (could not be moved: " + ledger.Shown(why) + ")"
 	case f.State == ledger.FileClosed && f.Reason == "":
 		return "deleted at its source"
+	case f.State == ledger.FileClosed && f.Reason == ledger.NoJob:
+		return "at its source: " + f.Reason
 	case f.State == ledger.FileClosed:
-		return ledger.Shown(f.Reason)
+		return in(f.Reason)
 	case f.State == ledger.FileClosable:
-		return "at its source, about to be moved to " + f.Reason
+		return "at its source, about to be moved to " + f.Reason + barred(folder, f.Path)
 	}
 	return "at its source, until its entries have come to an end"
+}
+
+// barred says what keeps a file from being moved, as far as this process can tell: the folder that it lies in cannot be written.
+func barred(folder, path string) string {
+	if folder == "" {
+		return ""
+	}
+	in := filepath.Dir(filepath.Join(folder, path))
+	if err := unix.Access(in, unix.W_OK); err != nil {
+		return fmt.Sprintf(" (cannot be moved yet: %s cannot be written: %v)", ledger.Shown(in), err)
+	}
+	return ""
 }
 
 // An eventView is an event as --json shows it.
@@ -128,7 +157,7 @@ func (i *instance) way(ctx context.Context, id int64, o showOptions) (*way, erro
 	f, err := i.ledger.FileOf(ctx, id)
 	switch {
 	case err == nil:
-		w.File = viewOfFile(f)
+		w.File = viewOfFile(f, folderOf(i.p.configured(ctx, i.db.Folder()), f.Source))
 	case !errors.Is(err, ledger.ErrNotFound):
 		return nil, err
 	}
@@ -249,14 +278,11 @@ func (p *program) wayRejects(w *way) error {
 func (p *program) rejects(list []ledger.Reject) error {
 	rows := [][]string{{"  RECORD", "LINE", "FIELD", "VALUE", "REASON"}}
 	for _, r := range list {
-		record, at := "whole file", "–"
-		if r.Record != 0 {
-			record = strconv.FormatInt(r.Record, 10)
-		}
+		at := "–"
 		if r.Line != 0 {
 			at = strconv.FormatInt(r.Line, 10)
 		}
-		rows = append(rows, []string{"  " + record, at, shown(r.Field, 40), short(r.Value, 60), safe(short(r.Reason, 200))})
+		rows = append(rows, []string{"  " + recordOf(r.Record), at, shown(r.Field, 40), short(r.Value, 60), safe(short(r.Reason, 200))})
 	}
 	return p.table(rows)
 }
@@ -273,14 +299,14 @@ func (p *program) traffic(t *traffic, o showOptions) error {
 	}
 	if o.bodies {
 		for n, m := range t.list {
-			fmt.Fprintf(p.out, "  record %d, %s\n", m.Record, stateOf(t.Shown[n]))
+			fmt.Fprintf(p.out, "  %s, %s\n", ofRecord(m.Record), stateOf(t.Shown[n]))
 			p.message(m.Message, "    ")
 			fmt.Fprintf(p.out, "    answered: %s\n", answerText(m))
 		}
 	} else if len(t.list) > 0 {
 		rows := [][]string{{"  RECORD", "KEY", "STATE", "TRIES", "ANSWERED", "ANSWER"}}
 		for n, m := range t.list {
-			rows = append(rows, []string{"  " + strconv.FormatInt(m.Record, 10), keyOf(m.Message), stateOf(t.Shown[n]), strconv.Itoa(m.Attempts), clock(m.Answered), answerText(m)})
+			rows = append(rows, []string{"  " + recordOf(m.Record), keyOf(m.Message), stateOf(t.Shown[n]), strconv.Itoa(m.Attempts), clock(m.Answered), answerText(m)})
 		}
 		if err := p.table(rows); err != nil {
 			return err

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waybill/config"
 	"waybill/ledger"
-	"waybill/store"
 	"waybill/watcher"
 )
 
@@ -41,25 +40,25 @@ func (p *program) status() *cobra.Command {
 	}
 }
 
-// statusOld is how old what a daemon tells of itself may be: it renews it every minute.
-const statusOld = 2 * time.Minute
-
 // A statusView is what `waybill status --json` prints.
 type statusView struct {
 	Data         string            `json:"data"`
-	Daemon       *daemonView       `json:"daemon,omitempty"` // left out: nobody is at work
+	Daemon       *daemonView       `json:"daemon,omitempty"`   // left out: nobody is at work
+	Troubles     []string          `json:"troubles,omitempty"` // why the rest may not be so
 	Destinations []destinationView `json:"destinations"`
 	Sources      []watcher.Status  `json:"sources"`
 	Jobs         []jobView         `json:"jobs"`
 	Paused       []ledger.Paused   `json:"paused"`
 	Failed       []entryView       `json:"failed_today"`
 	list         []ledger.Entry
+	now          time.Time
 }
 
 type daemonView struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
+	Noted   time.Time `json:"noted,omitzero"` // when it last told something
 	Version string    `json:"version,omitempty"`
 }
 
@@ -76,23 +75,28 @@ type jobView struct {
 }
 
 func (i *instance) status(ctx context.Context) (*statusView, error) {
-	s := &statusView{Data: i.db.Folder(), Destinations: []destinationView{}, Sources: []watcher.Status{}, Jobs: []jobView{}, Failed: []entryView{}}
-	holder, busy, err := store.ExecutorOf(i.db.Folder())
+	t, err := i.told(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if busy {
-		s.Daemon = &daemonView{PID: holder.PID, Command: holder.Command, Since: holder.Since}
+	s := &statusView{Data: i.db.Folder(), Troubles: t.troubles, Destinations: []destinationView{}, Sources: []watcher.Status{}, Jobs: []jobView{},
+		Failed: []entryView{}, now: t.now}
+	if t.busy {
+		s.Daemon = &daemonView{PID: t.holder.PID, Command: t.holder.Command, Since: t.holder.Since, Noted: t.noted, Version: t.version}
 	}
 	paused, err := i.ledger.AllPaused(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.Paused = append([]ledger.Paused{}, paused...)
-	if err := i.destinations(ctx, s); err != nil {
+	c := i.p.configured(ctx, s.Data)
+	if err := i.destinations(ctx, s, t, c); err != nil {
 		return nil, err
 	}
-	now := i.p.now()
+	if err := i.sources(ctx, s, t, c); err != nil {
+		return nil, err
+	}
+	now := t.now
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
 	if err := i.counts(ctx, s, today); err != nil {
 		return nil, err
@@ -104,39 +108,13 @@ func (i *instance) status(ctx context.Context) (*statusView, error) {
 	return s, err
 }
 
-// destinations joins what the daemon tells of destinations and sources with what the ledger knows of them.
-func (i *instance) destinations(ctx context.Context, s *statusView) error {
-	told, err := i.ledger.Statuses(ctx)
-	if err != nil {
-		return err
-	}
+// destinations joins what the daemon tells of destinations with what the ledger knows of them.
+func (i *instance) destinations(ctx context.Context, s *statusView, t *told, c *config.Config) error {
 	waiting, err := i.outbox.Waiting(ctx)
 	if err != nil {
 		return err
 	}
-	all := map[string]destinationStatus{}
-	for _, part := range told {
-		if s.Daemon == nil || i.p.now().Sub(part.At) > statusOld {
-			continue
-		}
-		kind, name, _ := strings.Cut(part.Part, "/")
-		switch kind {
-		case "node":
-			err = json.Unmarshal(part.Text, s.Daemon)
-		case "destination":
-			var d destinationStatus
-			err = json.Unmarshal(part.Text, &d)
-			all[name] = d
-		case "source":
-			var w watcher.Status
-			err = json.Unmarshal(part.Text, &w)
-			w.Source = name
-			s.Sources = append(s.Sources, w)
-		}
-		if err != nil {
-			return fmt.Errorf("status of %s: %w", part.Part, err)
-		}
-	}
+	all := t.destinations
 	for name, w := range waiting {
 		d := all[name]
 		d.Waiting, d.Oldest, d.Dead = w.Messages, w.Oldest, w.Dead
@@ -151,8 +129,42 @@ func (i *instance) destinations(ctx context.Context, s *statusView) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		d := all[name]
+		if c != nil && config.Find(c.Destinations, name) == nil {
+			if d.Waiting == 0 && d.Dead == 0 && d.Paused == "" {
+				continue // it is gone, and nothing is left of it
+			}
+			if !t.has("destination/" + name) { // else the daemon still has it: reload lets it go only when nothing waits
+				d.State, d.Next = "gone", time.Time{}
+				d.Reason = fmt.Sprintf("not in the configuration: %s wait, %s; configure it again", count(d.Waiting, "message"), count(d.Dead, "dead letter"))
+			}
+		}
 		d.State = cmp.Or(d.State, "unknown") // nobody delivers to it now
 		s.Destinations = append(s.Destinations, destinationView{name, d})
+	}
+	return nil
+}
+
+// sources adds what the daemon tells of sources. Of one that is no longer configured it says only what is left of it.
+func (i *instance) sources(ctx context.Context, s *statusView, t *told, c *config.Config) error {
+	for _, part := range slices.Sorted(maps.Keys(t.parts)) {
+		name, ok := strings.CutPrefix(part, "source/")
+		if !ok {
+			continue
+		}
+		w, live := t.sources[name]
+		if c != nil && config.Find(c.Sources, name) == nil {
+			busy, err := i.busySource(ctx, name)
+			if err != nil {
+				return err
+			}
+			live = busy
+			if busy && !t.has(part) {
+				w = watcher.Status{Source: name, Error: "gone: not in the configuration, but files of it are not closed; configure it again"}
+			}
+		}
+		if live {
+			s.Sources = append(s.Sources, w)
+		}
 	}
 	return nil
 }
@@ -187,6 +199,9 @@ func (p *program) statusText(s *statusView) error {
 	} else {
 		fmt.Fprintf(p.out, "nobody is at work on %s: nothing is taken, worked or delivered until waybill serve runs\n", s.Data)
 	}
+	for _, text := range s.Troubles {
+		fmt.Fprintln(p.out, text)
+	}
 	for _, x := range s.Paused {
 		kind, name, _ := strings.Cut(x.Subject, "/")
 		fmt.Fprintf(p.out, "%s %s is paused since %s: %s; waybill resume %s\n", kind, name, clock(x.Since), shown(x.Why, 200), x.Subject)
@@ -195,7 +210,7 @@ func (p *program) statusText(s *statusView) error {
 		rows := [][]string{{"\nDESTINATION", "STATE", "WAITING", "OLDEST", "DEAD", "LAST CONFIRMED", "REASON"}}
 		for _, d := range s.Destinations {
 			rows = append(rows, []string{d.Name, d.State, strconv.FormatInt(d.Waiting, 10), clock(d.Oldest), strconv.FormatInt(d.Dead, 10),
-				clock(d.Confirmed), shown(d.Reason, 100)})
+				clock(d.Confirmed), d.text(s.now, 100)})
 		}
 		if err := p.table(rows); err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -59,4 +60,20 @@ func count[N int | int64](n N, one string) string {
 		many = one
 	}
 	return fmt.Sprintf("%d %s", n, many)
+}
+
+// recordOf is the number of a record in a table; none stands for the whole file.
+func recordOf(n int64) string {
+	if n == 0 {
+		return "whole file"
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// ofRecord is a record in a sentence.
+func ofRecord(n int64) string {
+	if n == 0 {
+		return "whole file"
+	}
+	return "record " + recordOf(n)
 }

@@ -37,6 +37,9 @@ entry, file and line each comes, when it was sent, what was answered, or what it
 				return p.traceless(c.Context(), i, list[0])
 			}
 			t := tracer{instance: i, jobs: p.jobsIfAny(c.Context())}
+			if t.told, err = i.told(c.Context()); err != nil {
+				return err
+			}
 			for _, m := range found {
 				if err := t.tell(c.Context(), m, bodies); err != nil {
 					return err
@@ -79,6 +82,7 @@ func (p *program) traceless(ctx context.Context, i *instance, key string) error 
 type tracer struct {
 	*instance
 	jobs *jobs.Set
+	told *told
 }
 
 func (t *tracer) tell(ctx context.Context, m outbox.Tracked, bodies bool) error {
@@ -101,7 +105,7 @@ func (t *tracer) tell(ctx context.Context, m outbox.Tracked, bodies bool) error 
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(p.out, "  %-10s%s\n", name, fmt.Sprintf(format, args...))
 	}
-	from := fmt.Sprintf("#%d, %s, %s, record %d", m.Parent, e.Job, shown2(e.Name), m.Record)
+	from := fmt.Sprintf("#%d, %s, %s, %s", m.Parent, e.Job, shown2(e.Name), ofRecord(m.Record))
 	if v.Line != 0 {
 		from += fmt.Sprintf(", line %d", v.Line)
 	}
@@ -129,9 +133,6 @@ func (t *tracer) tell(ctx context.Context, m outbox.Tracked, bodies bool) error 
 
 // waits says what a message waits for.
 func (t *tracer) waits(ctx context.Context, m outbox.Tracked) string {
-	if why, err := t.outbox.Paused(ctx, m.Destination); err == nil && why != "" {
-		return fmt.Sprintf("%s is paused: %s; waybill resume %s", m.Destination, shown(why, 300), m.Destination)
-	}
 	text := "to be sent"
 	if m.LastError != "" {
 		text = fmt.Sprintf("for try %d, after %s", m.Attempts+1, shown(m.LastError, 300))
@@ -139,7 +140,7 @@ func (t *tracer) waits(ctx context.Context, m outbox.Tracked) string {
 	if m.Due.After(t.p.now()) {
 		text += ", not before " + clock(m.Due)
 	}
-	return text
+	return text + "; " + t.standing(ctx, t.told, m.Destination)
 }
 
 // line is the line of the file at which a record starts, 0 when that cannot be told any more.

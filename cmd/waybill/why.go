@@ -3,14 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"iter"
-	"log/slog"
 	"path"
 	"path/filepath"
 	"strings"
@@ -18,9 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"waybill/config"
 	"waybill/ledger"
-	"waybill/watcher"
 	"waybill/watcher/local"
 )
 
@@ -49,7 +40,8 @@ type whyView struct {
 	Says    string      `json:"says,omitempty"` // what the ledger says of it
 	Until   time.Time   `json:"until,omitzero"`
 	Entries []entryView `json:"entries,omitempty"`
-	Now     *sighting   `json:"now,omitempty"` // left out: it does not lie in a source now
+	Waits   []string    `json:"waits,omitempty"` // what messages of its entries wait for
+	Now     *sighting   `json:"now,omitempty"`   // left out: it does not lie in a source now
 }
 
 // A sighting is a file that lies in a source now.
@@ -65,11 +57,18 @@ type sighting struct {
 }
 
 func (i *instance) why(ctx context.Context, l *landscape, name string) error {
-	views, entries, err := i.known(ctx, name)
+	t, err := i.told(ctx)
 	if err != nil {
 		return err
 	}
-	sightings, err := i.look(ctx, l, name)
+	for _, text := range t.troubles {
+		fmt.Fprintf(i.p.diag, "waybill: %s\n", text)
+	}
+	views, entries, err := i.known(ctx, l, t, name)
+	if err != nil {
+		return err
+	}
+	sightings, err := i.look(ctx, l, t, name)
 	if err != nil {
 		return err
 	}
@@ -121,7 +120,7 @@ func (i *instance) paused(ctx context.Context) (map[string]string, error) {
 }
 
 // known is what the ledger says of a name.
-func (i *instance) known(ctx context.Context, name string) (views []whyView, entries [][]ledger.Entry, err error) {
+func (i *instance) known(ctx context.Context, l *landscape, t *told, name string) (views []whyView, entries [][]ledger.Entry, err error) {
 	full := name
 	if strings.Contains(name, "/") {
 		if full, err = filepath.Abs(name); err != nil {
@@ -130,13 +129,33 @@ func (i *instance) known(ctx context.Context, name string) (views []whyView, ent
 	}
 	list, err := i.ledger.Why(ctx, full)
 	for _, s := range list {
-		v := whyView{File: viewOfFile(s.File), Says: s.Says, Until: s.File.Until}
+		v := whyView{File: viewOfFile(s.File, folderOf(l.config, s.File.Source)), Says: says(s), Until: s.File.Until}
 		for _, e := range s.Entries {
 			v.Entries = append(v.Entries, viewOf(e))
+			if e.State != ledger.Accepted {
+				continue
+			}
+			waits, err := i.awaits(ctx, t, e.ID)
+			if err != nil {
+				return nil, nil, err
+			}
+			v.Waits = append(v.Waits, waits...)
 		}
 		views, entries = append(views, v), append(entries, s.Entries)
 	}
 	return views, entries, err
+}
+
+// says is what the ledger says of a file, without the time, which is shown as other times are, and with where it is now.
+func says(s ledger.Standing) string {
+	switch {
+	case s.File.State == ledger.FileClosed && s.File.Reason != ledger.NoJob:
+		return "closed"
+	case s.File.State == ledger.FileClosable:
+		return "done with"
+	}
+	text, _, _ := strings.Cut(s.Says, ", to be looked at again by ")
+	return text
 }
 
 func folders(l *landscape) string {
@@ -149,172 +168,6 @@ func folders(l *landscape) string {
 	}
 	return cmp.Or(strings.Join(list, ", "), "none")
 }
-
-// look finds the file in the folders of the sources and asks the rules about it.
-func (i *instance) look(ctx context.Context, l *landscape, name string) (list []sighting, err error) {
-	for _, item := range l.config.Sources {
-		o, ok := item.Options.(*local.Options)
-		if !ok {
-			continue
-		}
-		below := name
-		if strings.Contains(name, "/") {
-			full, err := filepath.Abs(name)
-			if err != nil {
-				return nil, err
-			}
-			below, err = filepath.Rel(absolute(l.config, o.Path), full)
-			if err != nil || below == ".." || strings.HasPrefix(below, "../") {
-				continue
-			}
-		}
-		s, found, err := i.sight(ctx, l, item, filepath.ToSlash(below))
-		if err != nil {
-			return nil, err
-		}
-		if found {
-			list = append(list, s)
-		}
-	}
-	return list, nil
-}
-
-// sight has a watcher of the source look at one file only, so that the rules are the daemon's own.
-func (i *instance) sight(ctx context.Context, l *landscape, item config.Item, name string) (s sighting, found bool, err error) {
-	log := slog.New(slog.DiscardHandler)
-	src, err := l.source(item, i.p.now, log)
-	if err != nil {
-		return s, false, err
-	}
-	one, ok := src.(lookable)
-	if !ok {
-		return s, false, nil
-	}
-	s = sighting{Source: item.Name, Path: ledger.Shown(name), path: name}
-	if _, err := one.Stat(ctx, name); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return s, false, nil
-		}
-		s.Rule = "cannot be looked at: " + err.Error()
-		return s, true, nil
-	}
-	if watcher.Ignored(name) {
-		s.Rule = "ignored: hidden files, and names that say that they are temporary, are never taken; rename it"
-		return s, true, nil
-	}
-	wanted := func(path string) bool {
-		for _, p := range l.jobs.Plans {
-			if p.Takes(item.Name, path) {
-				return true
-			}
-		}
-		return false
-	}
-	if rule := ofFolder(item.Options.(*local.Options), name); rule != "" {
-		s.Rule = rule
-		return s, true, nil
-	}
-	asked := &asked{ledger: i.ledger}
-	w := watcher.New(item.Name, &onlyOne{one, name}, asked, nothingToClose{}, watcher.Options{Companions: l.companions(item.Name), Wanted: wanted, Now: i.p.now, Log: log})
-	if err := w.ScanOnce(ctx); err != nil {
-		s.Rule = "cannot be looked at: " + err.Error()
-		return s, true, nil
-	}
-	s.Rule, s.Until = asked.rule, asked.until
-	if s.Rule == "" {
-		s.Rule = "it is the companion of other files: it stays as long as they do, and is never taken itself"
-	}
-	if asked.digest != nil {
-		s.SHA256 = hex.EncodeToString(asked.digest)
-		s.same, err = i.ledger.Same(ctx, asked.digest)
-		for _, e := range s.same {
-			s.Same = append(s.Same, viewOf(e))
-		}
-	}
-	return s, true, err
-}
-
-// ofFolder is the rule of a folder below the source that keeps a file from being taken, "" when there is none.
-func ofFolder(o *local.Options, name string) string {
-	first, _, below := strings.Cut(name, "/")
-	switch {
-	case !below:
-	case first == string(watcher.Done) || first == string(watcher.Failed):
-		return "nothing in " + first + "/ is taken: waybill moves there what it is done with"
-	case !o.Recursive:
-		return "it lies in a folder below the source, which looks only at its own: move it up, or say recursive: true"
-	}
-	return ""
-}
-
-// lookable is a source that can look at one file.
-type lookable interface {
-	watcher.Source
-	watcher.Stater
-}
-
-// onlyOne is a source in which there is only one file.
-type onlyOne struct {
-	lookable
-	path string
-}
-
-func (o *onlyOne) List(ctx context.Context) iter.Seq2[watcher.File, error] {
-	return func(yield func(watcher.File, error) bool) { yield(o.Stat(ctx, o.path)) }
-}
-
-// asked is an intake that keeps nothing but what it is told.
-type asked struct {
-	ledger *ledger.Ledger
-	rule   string
-	until  time.Time
-	digest []byte
-}
-
-func (a *asked) Land(_ context.Context, _ ledger.Arrival, r io.Reader) (ledger.File, []ledger.Entry, error) {
-	sum := sha256.New()
-	if _, err := io.Copy(sum, r); err != nil {
-		return ledger.File{}, nil, err
-	}
-	a.digest = sum.Sum(nil)
-	a.rule = cmp.Or(a.rule, "nothing holds it: it is complete, and is taken at the daemon's next look")
-	return ledger.File{}, nil, nil
-}
-
-func (a *asked) Unknown(ctx context.Context, source string, seen []ledger.Arrival) ([]ledger.Arrival, error) {
-	for _, arrival := range seen {
-		list, err := a.ledger.Why(ctx, arrival.Path)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range list {
-			f := s.File
-			if f.Source == source && f.Path == arrival.Path && f.Version == arrival.Version && f.State != ledger.FileSeen && len(s.Entries) > 0 {
-				a.rule = "it has been taken already: this very version of it is in the ledger"
-				if f.State == ledger.FileClosed {
-					a.rule += ", and " + whereOf(f)
-				}
-				return nil, nil
-			}
-		}
-	}
-	return seen, nil
-}
-
-func (a *asked) Waiting(_ context.Context, _ string, notes []ledger.Waiting) error {
-	for _, n := range notes {
-		a.rule, a.until = n.Reason, n.Until
-	}
-	return nil
-}
-
-// nothingToClose is an archive without files.
-type nothingToClose struct{}
-
-func (nothingToClose) Closable(context.Context, string, int) ([]ledger.Closable, error) {
-	return nil, nil
-}
-func (nothingToClose) Closed(context.Context, []ledger.ClosedFile) error { return nil }
 
 // whyText tells a person.
 func (p *program) whyText(v whyView, entries []ledger.Entry, paused map[string]string) error {
@@ -331,7 +184,11 @@ func (p *program) whyText(v whyView, entries []ledger.Entry, paused map[string]s
 	if v.File == nil {
 		line("ledger", "has not seen it")
 	} else {
-		line("ledger", "%s", safe(v.Says))
+		text := v.Says
+		if text == "closed" || text == "done with" {
+			text += ": " + v.File.Where
+		}
+		line("ledger", "%s%s", safe(text), p.again(v.Until))
 		line("seen", "%s, %s, changed %s", clock(v.File.Seen), count(v.File.Size, "byte"), clock(v.File.Modified))
 	}
 	for _, e := range entries {
@@ -344,19 +201,26 @@ func (p *program) whyText(v whyView, entries []ledger.Entry, paused map[string]s
 		}
 		line("entry", "%s%s", text, nextOfEntry(e))
 	}
+	for _, text := range v.Waits {
+		line("waits", "%s", text)
+	}
 	s := v.Now
 	if s == nil {
 		return nil
 	}
-	until := ""
-	if !s.Until.IsZero() {
-		until = "; looked at again by " + clock(s.Until)
-	}
-	line("now", "it lies in the folder of %s; %s%s", s.Source, safe(s.Rule), until)
+	line("now", "it lies in the folder of %s; %s%s", s.Source, safe(s.Rule), p.again(s.Until))
 	for _, e := range s.same {
 		line("same bytes", "#%d, %s, %s: %s", e.ID, e.Job, shown2(e.Name), e.State)
 	}
 	return nil
+}
+
+// again says when a file is looked at again, if that is still to come.
+func (p *program) again(until time.Time) string {
+	if !until.After(p.now()) {
+		return ""
+	}
+	return "; looked at again by " + clock(until)
 }
 
 // nextOfEntry says what a person can do about an entry.
