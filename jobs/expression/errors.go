@@ -94,9 +94,28 @@ func suggest(wrong string, names []string) string {
 		}
 	}
 	if best == "" {
+		best = akin(wrong, names)
+	}
+	if best == "" {
 		return ""
 	}
 	return ", did you mean " + best + "?"
+}
+
+// akin is the name that the wrong one lengthens or shortens, as uppercase does upper, by not more than doubling; empty if
+// there is none.
+func akin(wrong string, names []string) (best string) {
+	wrong = strings.ToLower(wrong)
+	for _, name := range names {
+		long, short := wrong, strings.ToLower(name)
+		if len(long) < len(short) {
+			long, short = short, long
+		}
+		if len(short) >= 4 && len(long) <= 2*len(short) && len(name) > len(best) && (strings.HasPrefix(long, short) || strings.HasSuffix(long, short)) {
+			best = name
+		}
+	}
+	return best
 }
 
 // distance is how many letters must be put in, left out, replaced or swapped

@@ -154,6 +154,10 @@ func syntaxError(from *source, text string, err error) error {
 	message := e.Message
 	switch {
 	case strings.HasPrefix(message, "unexpected token EOF"), strings.HasPrefix(message, "unexpected end"):
+		if at, bracket := unclosed(text); bracket != 0 {
+			return &Error{Source: from.whole, Offset: from.skip + at, Cause: err,
+				Text: fmt.Sprintf("this %c is never closed: the expression ends too early", bracket)}
+		}
 		message = "the expression ends too early"
 	case strings.HasPrefix(message, `unexpected token Operator("=")`):
 		message = "a single = says nothing here: == compares"
@@ -173,6 +177,30 @@ func syntaxError(from *source, text string, err error) error {
 		message = "the closing quote is missing"
 	}
 	return spot{from, e.Location}.err(errors.New(message))
+}
+
+// unclosed finds the innermost bracket that nothing closes; 0 if there is none. Quotes are closed: the parser has seen that.
+func unclosed(text string) (at int, bracket byte) {
+	var open []int
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case '(', '[', '{':
+			open = append(open, i)
+		case ')', ']', '}':
+			open = open[:max(0, len(open)-1)]
+		case '"', '\'', '`':
+			for i++; i < len(text) && text[i] != c; i++ {
+				if text[i] == '\\' && c != '`' {
+					i++
+				}
+			}
+		}
+	}
+	if len(open) == 0 {
+		return 0, 0
+	}
+	at = open[len(open)-1]
+	return at, text[at]
 }
 
 var unexpected = regexp.MustCompile(`^unexpected token \w+\((".*")\)`)

@@ -46,13 +46,19 @@ type part struct {
 	folder  bool     // it is file.folder, which may be empty
 }
 
-// Template compiles src.
+// Template compiles src. A = in front is a mistake, for an expression was meant; == is one =.
 func (s *Scope) Template(src string, m Mode) (*Template, error) {
 	t := &Template{source: src, mode: m}
 	if len(src) > maxSource {
 		return nil, t.err(0, fmt.Errorf("a template has at most %d KiB", maxSource>>10))
 	}
-	for at := 0; at < len(src); {
+	at := 0
+	if strings.HasPrefix(src, "=") {
+		if at = 1; !strings.HasPrefix(src, "==") {
+			return nil, t.err(0, errors.New("a template takes {name}, not an expression: compute a field and name it here, or begin with == for a text that starts with ="))
+		}
+	}
+	for at < len(src) {
 		brace := strings.IndexAny(src[at:], "{}")
 		if brace < 0 {
 			t.text(src[at:])
@@ -60,6 +66,9 @@ func (s *Scope) Template(src string, m Mode) (*Template, error) {
 		}
 		t.text(src[at : at+brace])
 		at += brace
+		if name := s.doubled(src[at:]); name != "" {
+			return nil, t.err(at, fmt.Errorf("{{%s}} is the text {%s}: write {%s} for its value", name, name, name))
+		}
 		switch {
 		case strings.HasPrefix(src[at:], "{{"), strings.HasPrefix(src[at:], "}}"):
 			t.text(src[at : at+1])
@@ -83,6 +92,25 @@ func (s *Scope) Template(src string, m Mode) (*Template, error) {
 		}
 	}
 	return t, nil
+}
+
+// doubled is the name that text begins with in braces that are doubled by mistake, as other languages write holes: one that the
+// scope has. Other text in doubled braces is meant.
+func (s *Scope) doubled(text string) string {
+	inside, ok := strings.CutPrefix(text, "{{")
+	end := strings.Index(inside, "}}")
+	if !ok || end < 0 {
+		return ""
+	}
+	inside = strings.TrimSpace(inside[:end])
+	declared := &Scope{fields: s.fields, names: s.names}
+	if _, known := declared.find(inside[:ident(inside)]); !known || !isPath(inside) {
+		return ""
+	}
+	if _, err := declared.compile(&source{whole: inside}, inside); err != nil {
+		return ""
+	}
+	return inside
 }
 
 func (t *Template) err(at int, cause error) error {

@@ -100,6 +100,10 @@ func TestWrongTemplatesSayWhatWouldBeRight(t *testing.T) {
 		{ModeText, "a{n", "1:2: the } that closes this is missing: write {{ for the character"},
 		{ModeText, "a{n{n}", "1:2: the } that closes this is missing: write {{ for the character"},
 		{ModeText, "n}", "1:2: this } closes nothing: write }} for the character"},
+		{ModeFileName, `="/z/" + name`, "1:1: a template takes {name}, not an expression: compute a field and name it here, or begin with == for a text that starts with ="},
+		{ModeText, "=", "1:1: a template takes {name}, not an expression: compute a field and name it here, or begin with == for a text that starts with ="},
+		{ModeText, "a {{name}}", "1:3: {{name}} is the text {name}: write {name} for its value"},
+		{ModeText, "{{ file.name }}", "1:1: {{file.name}} is the text {file.name}: write {file.name} for its value"},
 		{ModeText, "{}", `1:2: a hole holds a name and perhaps a format, not "": compute a field instead, or write {{ for the character`},
 		{ModeText, "{n + 1}", `1:2: a hole holds a name and perhaps a format, not "n + 1": compute a field instead, or write {{ for the character`},
 		{ModeText, "é{ordr_no}", "1:3: unknown name ordr_no, did you mean order_no?"},
@@ -138,11 +142,13 @@ func TestTemplatesNameWhatTheyUse(t *testing.T) {
 	if _, ok := tmpl.Literal(); ok {
 		t.Error("a template with holes is no literal")
 	}
-	constant, err := templateScope().Template("a{{b}}", ModeFileName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text, ok := constant.Literal(); !ok || text != "a{b}" {
-		t.Errorf("literal %q, %v", text, ok)
+	for src, want := range map[string]string{"a{{b}}": "a{b}", "==a": "=a", "{{file.nam}}": "{file.nam}", "a=b": "a=b", "{{name": "{name"} {
+		constant, err := templateScope().Template(src, ModeFileName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, ok := constant.Literal(); !ok || text != want {
+			t.Errorf("%s is the literal %q, %v", src, text, ok)
+		}
 	}
 }
