@@ -116,6 +116,7 @@ func (e *RecordError) Error() string {
 // A FileError tells why a file cannot be read further: it is rejected as a whole.
 type FileError struct {
 	Line   int64  // 0: not known
+	Column int64  // characters in the line, from 1; 0: not known
 	Offset int64  // byte offset, -1: not known
 	Limit  string // the setting whose limit was passed, "" when none
 	Reason string
@@ -123,13 +124,23 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
-	switch {
-	case e.Line > 0:
-		return fmt.Sprintf("line %d: %s", e.Line, e.Reason)
-	case e.Offset >= 0:
-		return fmt.Sprintf("offset %d: %s", e.Offset, e.Reason)
+	if place := e.Place(); place != "" {
+		return place + ": " + e.Reason
 	}
 	return e.Reason
+}
+
+// Place says where it is: "line 2, column 7", "line 2", "offset 48", or "" when that is not known.
+func (e *FileError) Place() string {
+	switch {
+	case e.Line > 0 && e.Column > 0:
+		return fmt.Sprintf("line %d, column %d", e.Line, e.Column)
+	case e.Line > 0:
+		return fmt.Sprintf("line %d", e.Line)
+	case e.Offset >= 0:
+		return fmt.Sprintf("offset %d", e.Offset)
+	}
+	return ""
 }
 
 func (e *FileError) Unwrap() error { return e.Err }

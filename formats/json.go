@@ -111,7 +111,9 @@ func (d *jsonDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 }
 
 func (d *jsonDecoder) reading(b Blob, on *bench) *jsonWalk {
-	return &jsonWalk{d: d, w: open(b, d.o, on), p: on.json(d.o.Limits), blob: b,
+	w := open(b, d.o, on)
+	w.passed = &passage{}
+	return &jsonWalk{d: d, w: w, p: on.json(d.o.Limits), blob: b,
 		cells: make([]Cell, max(d.plan.slots, d.whole.slots)), outer: make([]Cell, d.plan.slots)}
 }
 

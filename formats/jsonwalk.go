@@ -10,7 +10,7 @@ const off = -1 // the walk is beside the path to the records
 
 // refuse refuses the file at the i-th byte of the window.
 func (k *jsonWalk) refuse(i int, limit, reason string) error {
-	return &FileError{Offset: k.w.offset(i), Limit: limit, Reason: reason}
+	return k.w.refusal(k.w.offset(i), limit, reason)
 }
 
 // peek passes white space and returns the byte behind; io.EOF at the end of the text.
@@ -147,7 +147,7 @@ func (k *jsonWalk) name(seen map[string]struct{}) (string, error) {
 	}
 	name := string(cell[0].Bytes)
 	if _, twice := seen[name]; twice {
-		return "", &FileError{Offset: from, Reason: twiceReason(cell[0].Bytes)}
+		return "", k.w.refusal(from, "", twiceReason(cell[0].Bytes))
 	}
 	const overhead = 64 // of a map's entry
 	if k.held += len(name) + overhead; k.held > int(k.d.o.Limits.MaxRecord) {

@@ -48,6 +48,33 @@ func TestOffsetsFarIntoTheFile(t *testing.T) {
 	}
 }
 
+func TestAFaultInADocumentIsToldByLineAndColumn(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 2*windowSize)
+	many := strings.Repeat("{\"a\":\n \"é\"},\r\n", 50_000)
+	for text, want := range map[string]string{
+		"[\n  {\"a\": 1},\n]":                "line 3, column 1",
+		"[\n {\"é\": ]}":                     "line 2, column 8",
+		"\xef\xbb\xbf[x]":                    "line 1, column 2",
+		"[1,\n2]\n\n  3":                     "line 4, column 3",
+		"[1,\n\"a\xff\"]":                    "line 2, column 3",
+		"[1,\n":                              "line 2, column 1",
+		"{\"b\":1,\n\"b\":2,\"records\":[]}": "line 2, column 1",
+		"[" + many + "\n  x]":                "line 100002, column 3",
+		"[\"" + long + "\",\n x]":            "line 2, column 2",
+		"[\"" + long + "\", x]":              fmt.Sprintf("offset %d", len(long)+5),
+	} {
+		o := Options{Format: "json"}
+		if strings.Contains(text, "records") {
+			o.Records = "records"
+		}
+		f := fileError(t, decoder(t, o), Blob{Reader: strings.NewReader(text), Size: -1})
+		if f.Place() != want {
+			t.Errorf("%.20q…: %v, want %s", text, f, want)
+		}
+	}
+}
+
 func TestTheOpeningQuoteIsNamedWhenAnotherStandsBeyondMaxRecord(t *testing.T) {
 	t.Parallel()
 	d := decoder(t, Options{Format: "csv", Limits: Limits{MaxRecord: 100}})

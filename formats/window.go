@@ -19,14 +19,21 @@ const (
 // along the text and grows only while its owner needs more before letting go of any; the owner bounds
 // that. All it shows is valid UTF-8 without a byte order mark and without NUL.
 type window struct {
-	r     io.Reader
-	buf   []byte
-	start int   // what is still needed starts here
-	end   int   // what has been checked ends here
-	tail  int   // bytes behind end that have been read, but not the rest of their character
-	base  int64 // offset of buf[0] in the text
-	err   error // why there is no more: io.EOF, a *FileError or what the reader said
-	begun bool
+	r      io.Reader
+	buf    []byte
+	start  int   // what is still needed starts here
+	end    int   // what has been checked ends here
+	tail   int   // bytes behind end that have been read, but not the rest of their character
+	base   int64 // offset of buf[0] in the text
+	err    error // why there is no more: io.EOF, a *FileError or what the reader said
+	begun  bool
+	passed *passage // lines of the text before buf[0]; nil for who counts them himself
+}
+
+// A passage is what is known of the text that a window has let go of.
+type passage struct {
+	ended int64 // lines
+	start int64 // offset of the beginning of the line that goes on behind it
 }
 
 // A workshop lends out what reading one file needs, so that ten thousand small files do not make ten
@@ -122,6 +129,9 @@ func (w *window) more() bool {
 			return false
 		}
 		w.start, w.end = bom, bom
+		if w.passed != nil {
+			w.passed.start = int64(bom)
+		}
 	}
 	from := w.end
 	w.check(read)
@@ -134,6 +144,9 @@ func (w *window) slide() {
 	to := w.buf
 	if len(kept) > len(to)/2 {
 		to = make([]byte, 2*len(to))
+	}
+	if w.passed != nil {
+		w.passed.pass(w.base, w.buf[:w.start])
 	}
 	copy(to, kept)
 	w.buf = to
@@ -168,8 +181,32 @@ func (w *window) check(read int) {
 
 // stop ends the text before the i-th byte behind end.
 func (w *window) stop(i int, reason string) {
-	w.err = &FileError{Offset: w.base + int64(w.end+i), Reason: reason}
+	w.err = w.refusal(w.base+int64(w.end+i), "", reason)
 	w.tail = 0
+}
+
+// pass takes in text that stands at offset from.
+func (p *passage) pass(from int64, text []byte) {
+	if last := bytes.LastIndexByte(text, '\n'); last >= 0 {
+		p.ended += int64(bytes.Count(text[:last+1], []byte{'\n'}))
+		p.start = from + int64(last) + 1
+	}
+}
+
+// refusal is the error of a file at an offset that is in the window. It tells the line where lines are counted, unless that is longer
+// than the window, and the offset tells more.
+func (w *window) refusal(offset int64, limit, reason string) *FileError {
+	e := &FileError{Offset: offset, Limit: limit, Reason: reason}
+	if w.passed == nil {
+		return e
+	}
+	before := w.buf[:offset-w.base]
+	p := *w.passed
+	p.pass(w.base, before)
+	if p.start >= w.base {
+		e.Line, e.Column = p.ended+1, int64(utf8.RuneCount(before[p.start-w.base:]))+1
+	}
+	return e
 }
 
 // cause is the error to report when the text ended but should not have, nil at its regular end.

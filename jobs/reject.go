@@ -40,10 +40,10 @@ func (c *collector) file(e *formats.FileError) {
 	if e.Limit != "" {
 		reason += " (" + e.Limit + ")"
 	}
-	if e.Line == 0 && e.Offset >= 0 {
-		reason = fmt.Sprintf("offset %d: %s", e.Offset, reason)
-	}
 	c.whole = &ledger.Reject{Line: e.Line, Reason: reason}
+	if place := e.Place(); place != "" {
+		c.whole.Reason = place + ": " + reason
+	}
 }
 
 // over reports that the file will be rejected however it goes on. A share is not known before the end.
