@@ -317,6 +317,25 @@ func TestVerifyAfterReadingAtOffsetsFindsDamage(t *testing.T) {
 	}
 }
 
+func TestVerifyAfterReadingHalfFindsDamageInIt(t *testing.T) {
+	t.Parallel()
+	s, _, _ := open(t)
+	o := keep(t, s, random(300_000))
+	rewrite(t, s, o, func(b []byte) []byte { b[100_000] ^= 1; return b })
+	r, err := s.Reader(t.Context(), o.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.ReadFull(r, make([]byte, 150_000)); err != nil { // a parser stops here: what it read is no JSON
+		t.Fatal(err)
+	}
+	var corrupt *CorruptError
+	if err := r.Verify(); !errors.As(err, &corrupt) {
+		t.Errorf("Verify: %v", err)
+	}
+}
+
 func TestSweepTakesOnlyOldUnnamedFiles(t *testing.T) {
 	t.Parallel()
 	s, db, c := open(t)
