@@ -67,7 +67,7 @@ func (p *program) acting(ctx context.Context) (*instance, *landscape, error) {
 	case p.data != "":
 		l = &landscape{config: &config.Config{}, jobs: &jobs.Set{}, unread: true}
 	default:
-		return nil, nil, err
+		return nil, nil, p.lookAnyway(err)
 	}
 	i, err := p.reading(ctx)
 	if err != nil {

@@ -100,7 +100,7 @@ func (p *program) reading(ctx context.Context) (*instance, error) {
 	if folder == "" {
 		c, err := p.peek(ctx)
 		if err != nil {
-			return nil, err
+			return nil, p.lookAnyway(err)
 		}
 		folder = c.Data
 	}

@@ -43,8 +43,6 @@ func (p *program) peek(ctx context.Context) (*config.Config, error) {
 	c, err := config.Load(ctx, p.file, registry(), forLooking(config.System()))
 	var mistakes config.Problems
 	switch {
-	case errors.As(err, &mistakes) && p.data == "":
-		return nil, usage("%w\nto look all the same: --data FOLDER", withoutCode(p.mistakes(mistakes)))
 	case errors.As(err, &mistakes):
 		return nil, p.mistakes(mistakes)
 	case errors.Is(err, os.ErrNotExist):
@@ -56,6 +54,15 @@ func (p *program) peek(ctx context.Context) (*config.Config, error) {
 		c.Data = p.data
 	}
 	return c, nil
+}
+
+// lookAnyway adds to the mistakes of a configuration how a command that needs nothing of it but the data folder goes on without it.
+func (p *program) lookAnyway(err error) error {
+	var mistakes config.Problems
+	if p.data != "" || !errors.As(withoutCode(err), &mistakes) {
+		return err
+	}
+	return usage("%w\nto look all the same: --data FOLDER", withoutCode(err))
 }
 
 // withoutCode is an error without the exit code that it carries.

@@ -79,7 +79,7 @@ func (i *instance) sight(ctx context.Context, l *landscape, t *told, item config
 		s.Rule = rule
 		return s, true, nil
 	}
-	asked := &asked{ledger: i.ledger, serves: t.serves()}
+	asked := &asked{ledger: i.ledger, told: t}
 	wanted := func(path string) bool { return l.takes(item, path) }
 	w := watcher.New(item.Name, &onlyOne{one, name}, asked, nothingToClose{}, watcher.Options{Companions: l.companions(item.Name), Wanted: wanted, Now: i.p.now, Log: log})
 	if err := w.ScanOnce(ctx); err != nil {
@@ -153,7 +153,7 @@ func (o *onlyOne) List(ctx context.Context) iter.Seq2[watcher.File, error] {
 // asked is an intake that keeps nothing but what it is told.
 type asked struct {
 	ledger *ledger.Ledger
-	serves bool // a daemon is at work
+	told   *told
 	rule   string
 	until  time.Time
 	digest []byte
@@ -166,7 +166,10 @@ func (a *asked) Land(_ context.Context, _ ledger.Arrival, r io.Reader) (ledger.F
 	}
 	a.digest = sum.Sum(nil)
 	rule := "nothing holds it: it is complete, and is taken at the daemon's next look"
-	if !a.serves {
+	switch {
+	case a.told.serves() && len(a.told.troubles) > 0:
+		rule = "nothing holds it: it is complete; but " + a.told.troubles[0]
+	case !a.told.serves():
 		rule = "nothing holds it: it is complete; but no daemon is at work: it is taken once waybill serve runs"
 	}
 	a.rule = cmp.Or(a.rule, rule)

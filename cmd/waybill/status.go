@@ -82,7 +82,10 @@ func (i *instance) status(ctx context.Context) (*statusView, error) {
 	s := &statusView{Data: i.db.Folder(), Troubles: t.troubles, Destinations: []destinationView{}, Sources: []watcher.Status{}, Jobs: []jobView{},
 		Failed: []entryView{}, now: t.now}
 	if t.busy {
-		s.Daemon = &daemonView{PID: t.holder.PID, Command: t.holder.Command, Since: t.holder.Since, Noted: t.noted, Version: t.version}
+		s.Daemon = &daemonView{PID: t.holder.PID, Command: t.holder.Command, Since: t.holder.Since, Version: t.version}
+		if t.noted.After(t.holder.Since) {
+			s.Daemon.Noted = t.noted
+		}
 	}
 	paused, err := i.ledger.AllPaused(ctx)
 	if err != nil {

@@ -130,13 +130,16 @@ func crowded(folder string, free, total, freeNodes, nodes uint64) string {
 // text says why a destination is as it is, and when it is tried next.
 func (d destinationStatus) text(now time.Time, most int) string {
 	parts := []string{}
+	if !d.Since.IsZero() {
+		parts = append(parts, "since "+soon(d.Since, now))
+	}
 	if d.Reason != "" {
 		parts = append(parts, shown(d.Reason, most))
 	}
 	if d.Next.After(now) {
 		parts = append(parts, "next try "+soon(d.Next, now))
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, ", ")
 }
 
 // soon shows a time of today by its hour.

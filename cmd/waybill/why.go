@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waybill/config"
 	"waybill/ledger"
 	"waybill/watcher/local"
 )
@@ -129,7 +130,8 @@ func (i *instance) known(ctx context.Context, l *landscape, t *told, name string
 	}
 	list, err := i.ledger.Why(ctx, full)
 	for _, s := range list {
-		v := whyView{File: viewOfFile(s.File, folderOf(l.config, s.File.Source)), Says: says(s), Until: s.File.Until}
+		v := whyView{File: viewOfFile(s.File, folderOf(l.config, s.File.Source)), Until: s.File.Until}
+		v.Says = l.says(s, v.File.Where)
 		for _, e := range s.Entries {
 			v.Entries = append(v.Entries, viewOf(e))
 			if e.State != ledger.Accepted {
@@ -146,13 +148,17 @@ func (i *instance) known(ctx context.Context, l *landscape, t *told, name string
 	return views, entries, err
 }
 
-// says is what the ledger says of a file, without the time, which is shown as other times are, and with where it is now.
-func says(s ledger.Standing) string {
+// says is what the ledger says of a file, with where it is now, and without the time, which is shown as other times are.
+func (l *landscape) says(s ledger.Standing, where string) string {
+	f := s.File
+	item := config.Find(l.config.Sources, f.Source)
 	switch {
-	case s.File.State == ledger.FileClosed && s.File.Reason != ledger.NoJob:
-		return "closed"
-	case s.File.State == ledger.FileClosable:
-		return "done with"
+	case f.State == ledger.FileClosed && f.Reason != ledger.NoJob:
+		return "closed: " + where
+	case f.State == ledger.FileClosable:
+		return "done with: " + where
+	case f.State == ledger.FileSeen && item != nil:
+		return "not taken yet: " + l.drained(*item, f.Path, f.Reason)
 	}
 	text, _, _ := strings.Cut(s.Says, ", to be looked at again by ")
 	return text
@@ -184,11 +190,7 @@ func (p *program) whyText(v whyView, entries []ledger.Entry, paused map[string]s
 	if v.File == nil {
 		line("ledger", "has not seen it")
 	} else {
-		text := v.Says
-		if text == "closed" || text == "done with" {
-			text += ": " + v.File.Where
-		}
-		line("ledger", "%s%s", safe(text), p.again(v.Until))
+		line("ledger", "%s%s", safe(v.Says), p.again(v.Until))
 		line("seen", "%s, %s, changed %s", clock(v.File.Seen), count(v.File.Size, "byte"), clock(v.File.Modified))
 	}
 	for _, e := range entries {
