@@ -73,9 +73,9 @@ func (w *Watcher) take(ctx context.Context, l landing) {
 		w.status.Landed++
 		w.mu.Unlock()
 		failpoint.Hit("watcher/landed")
-		lacking, over := w.room.fits(l.file.Size)
-		if over {
-			w.hasRoom()
+		lacking, first := w.room.fits(l.file.Size)
+		if first {
+			w.files.forgive(noRoom())
 		}
 		if lacking {
 			w.soon(0) // others waited for this one

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	roomFirst = time.Second // from the first landing for which there was no room to the next try; doubles
-	roomMost  = time.Minute // and so how long after somebody made room files may still wait
+	roomFirst = time.Second      // from the first landing for which there was no room to the next try; doubles
+	roomQuiet = 10 * time.Second // without a file that fails, until it is over
+	roomMost  = time.Minute      // and so how long after somebody made room files may still wait
 )
 
 // A room is whether the ledger has room for files. When it has none, every file would fail, and the notes about them as
@@ -22,6 +23,8 @@ type room struct {
 	size    int64     // of the smallest file there was no room for, -1 if there was none even for a note
 	tries   int       // that failed, since one did not
 	due     time.Time // of the next try
+	failed  time.Time // when the last one did
+	fit     bool      // a file of that size has landed since
 	asked   bool      // for, in this look
 }
 
@@ -53,7 +56,7 @@ func (r *room) lacks(size int64) (wait time.Duration, news bool) {
 	if size >= 0 && (r.size < 0 || size < r.size) {
 		r.size = size
 	}
-	r.asked = true
+	r.asked, r.failed, r.fit = true, now, false
 	if !now.Before(r.due) { // else this one was begun before the last that failed
 		r.due = now.Add(min(roomMost, roomFirst<<min(r.tries, 10)))
 		r.tries++
@@ -61,24 +64,26 @@ func (r *room) lacks(size int64) (wait time.Duration, news bool) {
 	return r.due.Sub(now), news
 }
 
-// fits notes that a file of size bytes was landed. It reports whether there was a want of room, and whether it is over: a small
-// file may fit where others do not.
-func (r *room) fits(size int64) (lacking, over bool) {
+// fits notes that a file of size bytes was landed. It reports whether there is a want of room, and whether this file is the first
+// to tell of its end: a small one may fit where others do not.
+func (r *room) fits(size int64) (lacking, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tries, r.due = 0, time.Time{}
-	lacking, over = r.lacking, r.lacking && size >= r.size
-	r.lacking = r.lacking && !over
-	return lacking, over
+	first = r.lacking && !r.fit && size >= r.size
+	r.fit = r.fit || first
+	return r.lacking, first
 }
 
-// unasked ends a want of room that no file has any more: they were taken away. It reports whether there was one.
-func (r *room) unasked() (over bool) {
+// end ends a look, and with it a want of room: when a file landed for which there was none, and none has failed for a while
+// since, for one that fails leaves room to another; or when no file asks for room any more. It reports whether one is over, and whether
+// one goes on.
+func (r *room) end() (over, lacking bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	over = r.lacking && !r.asked
+	over = r.lacking && (!r.asked || r.fit && r.now().Sub(r.failed) >= roomQuiet)
 	r.lacking = r.lacking && !over
-	return over
+	return over, r.lacking
 }
 
 // waits reports whether a file is not to be tried now, and for how long. After one that failed, one try at a time is under way.
@@ -113,10 +118,4 @@ func (w *Watcher) lacksRoom(size int64, err error) (wait time.Duration) {
 		w.log.Warn("there is no room for files, they wait", "error", err)
 	}
 	return wait
-}
-
-// hasRoom tells that a want of room is over, and lets the files that waited for it go at once.
-func (w *Watcher) hasRoom() {
-	w.log.Info("there is room for files again")
-	w.files.forgive(noRoom())
 }

@@ -50,8 +50,14 @@ func (w *Watcher) scan(ctx context.Context) (next, took time.Duration, err error
 	w.room.begin()
 	err = s.list(ctx)
 	end := w.opts.Now()
-	if err == nil && w.room.unasked() {
-		w.hasRoom()
+	if err == nil {
+		over, lacking := w.room.end()
+		if over {
+			w.log.Info("there is room for files again")
+		}
+		if lacking {
+			s.next = min(s.next, roomQuiet)
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
