@@ -40,6 +40,9 @@ func (l *Ledger) Land(ctx context.Context, a Arrival, r io.Reader) (File, []Entr
 	for tries := 0; errors.Is(err, store.ErrConflict) && tries < 3; tries++ {
 		err = l.db.Tx(ctx, g.run)
 	}
+	if errors.Is(err, ErrFull) {
+		_ = in.Withdraw(ctx) // else the sweep takes it
+	}
 	in.Abandon() // does nothing when it was committed
 	if err != nil {
 		return File{}, nil, notLanded(a, err)

@@ -392,6 +392,31 @@ func TestCommitNoticesThatTheSweepTookTheFile(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatNoRowHasIsWithdrawn(t *testing.T) {
+	t.Parallel()
+	s, db, _ := open(t)
+	for _, fails := range []error{store.ErrFull, nil} {
+		in, err := s.Receive(t.Context(), bytes.NewReader(random(100_000)), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := in.Commit(tx)
+			return errors.Join(err, fails)
+		})
+		if !errors.Is(err, fails) {
+			t.Fatal(err)
+		}
+		if err := in.Withdraw(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, err = os.Stat(s.path(in.name))
+		if gone := errors.Is(err, os.ErrNotExist); gone != (fails != nil) {
+			t.Errorf("after %v the file: %v", fails, err)
+		}
+	}
+}
+
 func TestCommittedObjectIsNotAbandoned(t *testing.T) {
 	t.Parallel()
 	s, db, _ := open(t)

@@ -252,5 +252,16 @@ func (in *Incoming) Abandon() {
 	_ = os.Remove(in.spool.path(in.name)) // what cannot be removed now is swept
 }
 
+// Withdraw is Abandon after a transaction that failed for lack of room: the file would take a day of what room there is. It
+// looks under the write lock, as the sweep does, whether a row has the file after all.
+func (in *Incoming) Withdraw(ctx context.Context) error {
+	if !in.attempted || in.name == "" {
+		in.Abandon()
+		return nil
+	}
+	_, err := in.spool.removeUnnamed(ctx, []string{in.name})
+	return err
+}
+
 // Bytes returns the content of a small object, false when it lies in a file.
 func (in *Incoming) Bytes() ([]byte, bool) { return in.bytes, in.name == "" }
