@@ -42,6 +42,14 @@ func TestADamagedFileIsHeld(t *testing.T) {
 	for name, damage := range map[string]func(path string) error{
 		"missing": os.Remove,
 		"shorter": func(path string) error { return os.Truncate(path, 100_000) },
+		"broken in the middle": func(path string) error { // which reads like a mistake of whoever wrote it
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			b[len(b)/2] = '"'
+			return os.WriteFile(path, b, 0o600)
+		},
 		"changed": func(path string) error {
 			b, err := os.ReadFile(path)
 			if err != nil {

@@ -48,7 +48,8 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 		}
 	}
 	in := Input{Entry: e, Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Anew: e.Rerender()}
-	if end, err = w.open(ctx, p, e, near, &in); err != nil {
+	var verify func() error
+	if verify, end, err = w.open(ctx, p, e, near, &in); err != nil {
 		return done, err
 	}
 	routes := make([]string, len(p.routes))
@@ -61,6 +62,9 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 		}
 		return done.lot.Add(ctx, p.routes[r.Route].destination, routes[r.Route], &r.Message)
 	})
+	if err == nil && done.outcome.State == ledger.Rejected {
+		err = verify() // damaged bytes are no fault of the partner's
+	}
 	if err = errors.Join(err, end()); err != nil {
 		return done, err
 	}
@@ -131,31 +135,34 @@ func (w *Worker) ahead(ctx context.Context, entries []ledger.Entry) (near nearby
 	return near
 }
 
-// open gives in what the entry is about: the rows of its window, or the bytes of its file.
-func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, near nearby, in *Input) (end func() error, err error) {
+// open gives in what the entry is about: the rows of its window, or the bytes of its file, which verify compares with
+// their digest.
+func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, near nearby, in *Input) (verify, end func() error, err error) {
 	if q := p.options.Query; q != nil {
 		rows, end, err := w.Ask(ctx, q.Connection, q.SQL, e.Since, e.Till)
 		if err != nil {
-			return nil, fmt.Errorf("query of job %s: %w", p.name, err)
+			return nil, nil, fmt.Errorf("query of job %s: %w", p.name, err)
 		}
 		in.Rows = rows
-		return end, nil
+		return func() error { return nil }, end, nil
 	}
 	var ok bool
 	if in.File, ok = near.files[e.File]; !ok {
 		if in.File, err = w.Ledger.FileOf(ctx, e.ID); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	r := near.small[in.File.Object]
 	delete(near.small, in.File.Object) // it can be read once
 	if r == nil {
 		if r, err = w.Spool.Reader(ctx, in.File.Object); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	in.Blob, err = p.Unpack(formats.Blob{Name: in.File.Path, Reader: r, ReaderAt: r, Size: r.Size()})
-	return r.Close, err
+	if in.Blob, err = p.Unpack(formats.Blob{Name: in.File.Path, Reader: r, ReaderAt: r, Size: r.Size()}); err != nil {
+		return nil, nil, errors.Join(err, r.Close())
+	}
+	return r.Verify, r.Close, nil
 }
 
 // Unpack undoes the job's packings. What is wrong with the packed bytes shows when they are read, as what is wrong with the file.
