@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"time"
 
 	"waybill/failpoint"
@@ -54,6 +55,13 @@ func (w *Watcher) isBusy(path string) bool {
 	defer w.mu.Unlock()
 	_, yes := w.busy[path]
 	return yes
+}
+
+// busyNow returns the files that are being landed.
+func (w *Watcher) busyNow() map[string]struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.busy)
 }
 
 // isLanding reports whether any file is being landed.

@@ -22,7 +22,9 @@ type scan struct {
 	set   []ledger.Arrival // not yet compared with the ledger
 	notes []ledger.Waiting // not yet written
 	seen  int
-	held  int // files that wait
+	held  int                 // files that wait
+	taken int                 // files that are landed
+	busy  map[string]struct{} // being landed when the ledger was asked: it may not have known them yet
 	shown []Note
 	next  time.Duration // until something is due
 	err   error         // the first file that could not be looked at
@@ -41,7 +43,7 @@ func (w *Watcher) ScanOnce(ctx context.Context) error {
 }
 
 // scan looks at everything once. Landings it starts may go on after it. next is until when to look again at the latest.
-func (w *Watcher) scan(ctx context.Context) (next, took time.Duration, err error) {
+func (w *Watcher) scan(ctx context.Context) (next, looking time.Duration, err error) {
 	start := w.opts.Now()
 	w.refused.Store(0)
 	w.blocked = 0
@@ -67,7 +69,16 @@ func (w *Watcher) scan(ctx context.Context) (next, took time.Duration, err error
 		w.status.Scanned, w.status.Took = end, end.Sub(start)
 		w.status.Seen, w.status.Waiting, w.status.Notes = s.seen, s.held, s.shown
 	}
-	return s.next, end.Sub(start), err
+	return s.next, s.looking(end.Sub(start)), err
+}
+
+// looking is the part of a scan's time that went into files which there was nothing to do about. Waiting until files have
+// landed is no part of it, nor is finding those that have.
+func (s *scan) looking(took time.Duration) time.Duration {
+	if s.seen == 0 {
+		return took
+	}
+	return time.Duration(float64(took-s.w.blocked) * float64(s.seen-s.taken) / float64(s.seen))
 }
 
 // list streams the listing through sets.
@@ -115,6 +126,7 @@ func (s *scan) see(ctx context.Context, f File) error {
 // flush compares the set with the ledger, takes what is new and writes the notes.
 func (s *scan) flush(ctx context.Context) error {
 	if len(s.set) > 0 {
+		s.busy = s.w.busyNow()
 		unknown, err := s.w.intake.Unknown(ctx, s.w.name, s.set)
 		if err != nil {
 			return fmt.Errorf("compare the listing with the ledger: %w", err)
@@ -161,7 +173,8 @@ func (s *scan) remember(unknown []ledger.Arrival) {
 // consider takes a file that the ledger does not know, if it is complete. The error ends the scan.
 func (s *scan) consider(ctx context.Context, f File) error {
 	w := s.w
-	if w.isBusy(f.Path) {
+	if _, was := s.busy[f.Path]; was || w.isBusy(f.Path) {
+		s.next = min(s.next, time.Second) // another version may lie there meanwhile
 		w.room.ask()
 		return nil
 	}
@@ -201,6 +214,7 @@ func (s *scan) consider(ctx context.Context, f File) error {
 	if w.refused.Load() >= refusalsInARow {
 		return fmt.Errorf("the ledger takes no files now; the last reason is logged with the file")
 	}
+	s.taken++
 	return w.land(ctx, l)
 }
 

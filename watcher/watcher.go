@@ -153,7 +153,7 @@ func (w *Watcher) hints(ctx context.Context) <-chan struct{} {
 func (w *Watcher) scanning(ctx context.Context, hints <-chan struct{}) {
 	failures := 0
 	for {
-		next, took, err := w.scan(ctx)
+		next, looking, err := w.scan(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -164,9 +164,8 @@ func (w *Watcher) scanning(ctx context.Context, hints <-chan struct{}) {
 			failures = 0
 		}
 		w.complain(err)
-		// Looking takes at most a fifth of the time, however many hints come and however large the folder is. Waiting until files
-		// have landed is not looking: more may have come meanwhile.
-		quiet := max(0, min(4*(took-w.blocked), time.Second, next))
+		// Looking takes at most a fifth of the time, however many hints come and however large the folder is.
+		quiet := max(0, min(4*looking, time.Second, next))
 		if !pause(ctx, quiet) {
 			return
 		}
