@@ -144,7 +144,7 @@ func BenchmarkFloor(b *testing.B) {
 				case 6:
 					body = append(body, row[c]...)
 				default:
-					body = appendString(body, []byte(row[c]))
+					body = formats.AppendJSONString(body, []byte(row[c]))
 				}
 			}
 			body = append(body, '}')

@@ -137,7 +137,7 @@ func (c *compiler) scalar(s *scope, path string, n *yaml.Node, null bool) []inst
 	case v == nil:
 		return nil
 	case v.fixed:
-		return []instruction{{op: opText, text: append(appendString(nil, v.literal), ',')}}
+		return []instruction{{op: opText, text: append(formats.AppendJSONString(nil, v.literal), ',')}}
 	case !v.optional():
 		return []instruction{{op: opRequired, value: v}}
 	case null:
@@ -173,7 +173,7 @@ func (c *compiler) mapping(s *scope, path string, n *yaml.Node, null bool) []ins
 		if strings.HasPrefix(key, "=") {
 			continue
 		}
-		in.body = append(in.body, prefix(append(appendString(nil, []byte(key)), ':'), c.node(inner, at, value, null))...)
+		in.body = append(in.body, prefix(append(formats.AppendJSONString(nil, []byte(key)), ':'), c.node(inner, at, value, null))...)
 	}
 	in.body = merge(in.body)
 	return []instruction{in}

@@ -257,7 +257,7 @@ func (m *maker) treeText(f *field, k formats.Kind, cell []byte) ([]byte, string)
 		text = []byte("null")
 	case formats.Text:
 		at := len(m.arena)
-		m.arena = appendString(m.arena, cell)
+		m.arena = formats.AppendJSONString(m.arena, cell)
 		text = m.arena[at:]
 	}
 	switch {

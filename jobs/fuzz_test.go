@@ -137,14 +137,14 @@ func TestTryShowsWhatWouldBeSent(t *testing.T) {
 	golden(t, "try.json", string(text)+"\n")
 }
 
-func TestRejectReport(t *testing.T) {
+func TestRejects(t *testing.T) {
 	t.Parallel()
 	p := compile(t, ordersJob)
 	in := input("in/orders_\n.csv", latin("N° commande;Date;Site;Article;Qté;Prix;Urgent\nB;;W;S;\"\x1b[1m\";1;\n"))
 	o, _ := runs(t, p, in)
-	text, err := json.MarshalIndent(Report(in.Entry, in.File, o), "", "  ")
+	text, err := json.MarshalIndent(o.Rejects, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report.json", string(text)+"\n")
+	golden(t, "rejects.json", string(text)+"\n")
 }

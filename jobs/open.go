@@ -77,7 +77,7 @@ func (r *run) openJSON(dst []byte) ([]byte, error) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendString(dst, []byte(name)), ':')
+		dst = append(formats.AppendJSONString(dst, []byte(name)), ':')
 		dst = appendCell(dst, rec.Cells[i])
 	}
 	return append(dst, '}'), nil
@@ -86,7 +86,7 @@ func (r *run) openJSON(dst []byte) ([]byte, error) {
 func appendCell(dst []byte, c formats.Cell) []byte {
 	switch c.Kind {
 	case formats.Text:
-		return appendString(dst, c.Bytes)
+		return formats.AppendJSONString(dst, c.Bytes)
 	case formats.Number, formats.Bool, formats.Tree:
 		return append(dst, c.Bytes...)
 	}

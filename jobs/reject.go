@@ -123,35 +123,3 @@ func (a Allowance) String() string {
 	}
 	return string(t)
 }
-
-// A RejectReport is what a partner or an operator is told about a file that was rejected, or accepted without some of its
-// records. It is written as JSON beside the file.
-type RejectReport struct {
-	File     string          `json:"file"` // as the source names it, escaped
-	Digest   string          `json:"sha256,omitempty"`
-	Entry    int64           `json:"entry"`
-	Job      string          `json:"job"`
-	State    ledger.State    `json:"state"`
-	Reason   string          `json:"reason,omitempty"`
-	Records  int64           `json:"records"`
-	Rejected int64           `json:"rejected"`
-	Shown    int             `json:"shown"` // length of Rejects: at most the first 1,000
-	Rejects  []ledger.Reject `json:"rejects"`
-}
-
-// Report makes the reject report of an outcome, nil when nothing was rejected.
-func Report(e ledger.Entry, f ledger.File, o ledger.Outcome) *RejectReport {
-	if o.Rejected == 0 {
-		return nil
-	}
-	name := f.Path
-	if name == "" {
-		name = e.Name
-	}
-	rr := &RejectReport{File: clip([]byte(name)), Entry: e.ID, Job: e.Job, State: o.State, Reason: o.Reason,
-		Records: o.Records, Rejected: o.Rejected, Shown: len(o.Rejects), Rejects: o.Rejects}
-	if len(f.Digest) > 0 {
-		rr.Digest = fmt.Sprintf("%x", f.Digest)
-	}
-	return rr
-}

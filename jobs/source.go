@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 
+	"waybill/formats"
 	"waybill/jobs/expression"
 )
 
@@ -97,7 +98,7 @@ func (r *run) constant(s *source, f *frame) (*constant, error) {
 func (r *run) appendJSON(dst []byte, s *source, f *frame, null bool) (out []byte, there bool, err error) {
 	switch {
 	case s.fixed:
-		return appendString(dst, s.literal), true, nil
+		return formats.AppendJSONString(dst, s.literal), true, nil
 	case s.ref != nil:
 		v := s.ref.value(f)
 		if v == nil || !v.set {
@@ -156,7 +157,7 @@ func appendValue(dst []byte, f *field, v *value, null bool) []byte {
 	case expression.KindInteger, expression.KindDecimal, expression.KindNumber, expression.KindBoolean:
 		return append(dst, v.text...)
 	case expression.KindString:
-		return appendString(dst, v.text)
+		return formats.AppendJSONString(dst, v.text)
 	case expression.KindObject:
 		return appendRow(dst, f.fields, v.rows[0], null)
 	case expression.KindList:
@@ -185,7 +186,7 @@ func appendRow(dst []byte, fields []field, row []value, null bool) []byte {
 			dst = append(dst, ',')
 		}
 		first = false
-		dst = append(appendString(dst, []byte(fields[i].name)), ':')
+		dst = append(formats.AppendJSONString(dst, []byte(fields[i].name)), ':')
 		if row[i].set {
 			dst = appendValue(dst, &fields[i], &row[i], null)
 		} else {

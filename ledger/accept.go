@@ -145,7 +145,7 @@ func acceptSet(tx *store.Tx, now time.Time, k likeness, list []Worked) (done map
 	if k.state == Delivered {
 		finished = store.Millis(now)
 	}
-	places, args := set(ids)
+	places, args := store.Set(ids)
 	found, err := collect(tx, scanID, `UPDATE entries SET state = ?, reason = '', records = ?, messages = ?, rejects = 0, config = ?, token = ?, accepted = ?, finished = ?
 		WHERE id IN `+places+` AND state IN ('received', 'working') AND token <= ? RETURNING id`,
 		append(append([]any{k.state, k.records, k.messages, k.config, highest, store.Millis(now), finished}, args...), lowest)...)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -35,7 +36,7 @@ func BenchmarkLookAtKnownFiles(b *testing.B) {
 	for i := range arrivals {
 		arrivals[i] = arrival(fmt.Sprintf("in/orders_%08d.csv", i), fmt.Sprintf("%016x-%016x-%08x", i*7919, i*104729, i))
 	}
-	for chunk := range chunks(arrivals) {
+	for chunk := range slices.Chunk(arrivals, setSize) {
 		r.tx(func(tx *store.Tx) error {
 			for _, a := range chunk {
 				_, err := tx.Exec(`INSERT INTO files (source, path, version, size, mtime, state, seen) VALUES (?, ?, ?, 0, 0, 'closed', ?)`,

@@ -135,8 +135,8 @@ func (m *memory) only(ctx context.Context, ids []int64) ([]Entry, error) {
 	}
 	return m.claim(ctx, len(ids), func(r store.Reader, _ map[int64]int64) ([]Entry, error) {
 		var list []Entry
-		for chunk := range chunks(ids) {
-			places, args := set(chunk)
+		for chunk := range slices.Chunk(ids, setSize) {
+			places, args := store.Set(chunk)
 			more, err := entries(r, `SELECT `+entryColumns+` FROM entries e WHERE e.id IN `+places+` AND e.state IN ('received', 'working')
 				AND e.due <= ? ORDER BY e.id`, append(args, store.Millis(m.now()))...)
 			if err != nil {

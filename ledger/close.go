@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,9 +92,9 @@ func places(n int) int {
 
 func (l *Ledger) stillThere(ctx context.Context, ids []int64) error {
 	now := l.clock()
-	for chunk := range chunks(ids) {
+	for chunk := range slices.Chunk(ids, setSize) {
 		err := l.db.Tx(ctx, func(tx *store.Tx) error {
-			in, args := set(chunk)
+			in, args := store.Set(chunk)
 			args = append([]any{store.Millis(now)}, args...)
 			_, err := tx.Exec(`UPDATE files SET seen = ? WHERE id IN `+in+` AND seen < ?`, append(args, store.Millis(now.Add(-seenRefresh)))...)
 			return err
@@ -122,7 +123,7 @@ func (l *Ledger) Waiting(ctx context.Context, source string, list []Waiting) err
 			changed = append(changed, w)
 		}
 	}
-	for chunk := range chunks(changed) {
+	for chunk := range slices.Chunk(changed, setSize) {
 		err := l.db.Tx(ctx, func(tx *store.Tx) error {
 			for _, w := range chunk {
 				if err := l.wait(tx, source, w); err != nil {
@@ -238,7 +239,7 @@ func rejectsOf(r store.Reader, entry int64) ([]Reject, error) {
 // says why.
 func (l *Ledger) Closed(ctx context.Context, list []ClosedFile) error {
 	now := l.clock()
-	for chunk := range chunks(list) {
+	for chunk := range slices.Chunk(list, setSize) {
 		err := l.db.Tx(ctx, func(tx *store.Tx) error {
 			for _, c := range chunk {
 				if err := l.closed(tx, now, c); err != nil {

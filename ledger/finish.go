@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"waybill/failpoint"
@@ -38,7 +39,7 @@ func (l *Ledger) Finish(tx *store.Tx, results []Finish) error {
 		}
 		files = append(files, file)
 	}
-	for chunk := range chunks(clean) {
+	for chunk := range slices.Chunk(clean, setSize) {
 		more, err := l.deliver(tx, now, chunk)
 		if err != nil {
 			return fmt.Errorf("finish %d entries: %w", len(chunk), err)
@@ -54,7 +55,7 @@ func (l *Ledger) Finish(tx *store.Tx, results []Finish) error {
 
 // deliver ends entries without open dead letters and returns their files.
 func (l *Ledger) deliver(tx *store.Tx, now time.Time, ids []int64) ([]int64, error) {
-	places, args := set(ids)
+	places, args := store.Set(ids)
 	type ended struct{ id, file int64 }
 	list, err := collect(tx, func(scan func(...any) error) (e ended, err error) {
 		err = scan(&e.id, &e.file)
@@ -90,8 +91,8 @@ func (l *Ledger) settle(tx *store.Tx, now time.Time, files []int64) error {
 			ids = append(ids, id)
 		}
 	}
-	for chunk := range chunks(ids) {
-		places, args := set(chunk)
+	for chunk := range slices.Chunk(ids, setSize) {
+		places, args := store.Set(chunk)
 		n, err := tx.Exec(settleQuery(places), append([]any{store.Millis(now)}, args...)...)
 		if err != nil {
 			return err
@@ -114,17 +115,4 @@ func settleQuery(places string) string {
 		closed = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN NULL ELSE ? END
 		WHERE id IN ` + places + ` AND state IN ('landed', 'closable') AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id
 			AND e.state NOT IN ('delivered', 'rejected', 'failed', 'duplicate', 'cancelled'))`
-}
-
-// chunks cuts a list into sets of at most setSize.
-func chunks[T any](list []T) func(yield func([]T) bool) {
-	return func(yield func([]T) bool) {
-		for len(list) > 0 {
-			n := min(len(list), setSize)
-			if !yield(list[:n]) {
-				return
-			}
-			list = list[n:]
-		}
-	}
 }

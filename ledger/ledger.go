@@ -19,7 +19,7 @@ const (
 )
 
 // setSize is how many rows one set statement is about, at most.
-const setSize = 200
+const setSize = store.SetMost
 
 // Options of a ledger.
 type Options struct {
@@ -91,23 +91,6 @@ type StateError struct {
 
 func (e *StateError) Error() string {
 	return fmt.Sprintf("%s #%d: it is %s: %s", e.Do, e.Entry, e.State, e.Need)
-}
-
-// set returns the places of a set of ids and their arguments. The size is rounded up, by repeating the last id, so
-// that there are few distinct statements to prepare.
-func set(ids []int64) (places string, args []any) {
-	n := setSize
-	for _, size := range []int{1, 8, 40} {
-		if len(ids) <= size {
-			n = size
-			break
-		}
-	}
-	args = make([]any, n)
-	for i := range args {
-		args[i] = ids[min(i, len(ids)-1)]
-	}
-	return store.In(n), args
 }
 
 // instant turns a stored time into a time, zero for NULL.

@@ -152,7 +152,7 @@ func (l *Ledger) Files(ctx context.Context, ids []int64) (map[int64]File, error)
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	places, args := set(ids)
+	places, args := store.Set(ids)
 	list, err := collect(l.db.Reader(ctx), scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.id IN `+places, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read %d files: %w", len(ids), err)

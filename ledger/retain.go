@@ -116,7 +116,7 @@ func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, n
 	if err != nil || len(page) == 0 {
 		return 0, 0, err
 	}
-	places, args := set(page)
+	places, args := store.Set(page)
 	ids, err := collect(tx, scanID, `SELECT e.id FROM entries e WHERE e.id IN `+places+` AND e.finished < ?
 		AND e.state IN ('delivered', 'rejected', 'duplicate', 'cancelled')
 		AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.origin = e.id)
@@ -125,7 +125,7 @@ func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, n
 	if err != nil || len(ids) == 0 {
 		return 0, last(page), err
 	}
-	places, args = set(ids)
+	places, args = store.Set(ids)
 	for _, statement := range []string{
 		`INSERT INTO identities (job, identity, entry) SELECT job, identity, id FROM entries WHERE id IN ` + places + ` AND identity IS NOT NULL
 			ON CONFLICT (job, identity) DO NOTHING`,
@@ -148,7 +148,7 @@ func (l *Ledger) pruneFiles(tx *store.Tx, before time.Time, after int64) (n, nex
 	if err != nil || len(page) == 0 {
 		return 0, 0, err
 	}
-	places, args := set(page)
+	places, args := store.Set(page)
 	n, err = tx.Exec(`DELETE FROM files WHERE id IN `+places+` AND closed < ? AND seen < ? AND object IS NULL
 		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id)`,
 		append(args, store.Millis(before), store.Millis(l.clock().Add(-listedKept)))...)

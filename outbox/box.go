@@ -200,8 +200,8 @@ func (o *Outbox) Finished(tx *store.Tx, lots []Settled) ([]Settled, error) {
 		all = append(all, s.Batches...)
 		parents = append(parents, s.Parent)
 	}
-	for ids := range slices.Chunk(all, setMost) {
-		places, args := set(ids)
+	for ids := range slices.Chunk(all, store.SetMost) {
+		places, args := store.Set(ids)
 		if _, err := tx.Exec(`UPDATE batches SET settled = 0 WHERE id IN `+places, args...); err != nil {
 			return nil, err
 		}
@@ -227,8 +227,8 @@ func (o *Outbox) Finished(tx *store.Tx, lots []Settled) ([]Settled, error) {
 // tally counts rows by parent; query has %s where the set of parents stands.
 func tally(tx *store.Tx, query string, parents []int64) (map[int64]int64, error) {
 	found := map[int64]int64{}
-	for ids := range slices.Chunk(parents, setMost) {
-		places, args := set(ids)
+	for ids := range slices.Chunk(parents, store.SetMost) {
+		places, args := store.Set(ids)
 		rows, err := tx.Query(fmt.Sprintf(query, places), args...)
 		if err != nil {
 			return nil, err
@@ -245,26 +245,6 @@ func tally(tx *store.Tx, query string, parents []int64) (map[int64]int64, error)
 		}
 	}
 	return found, nil
-}
-
-// setMost is how many rows one statement serves.
-const setMost = 200
-
-// set returns the places of a set of at most setMost ids and their arguments. The size is rounded up, by repeating the last
-// id, so that there are few distinct statements to prepare.
-func set(ids []int64) (places string, args []any) {
-	n := setMost
-	for _, size := range []int{1, 8, 40} {
-		if len(ids) <= size {
-			n = size
-			break
-		}
-	}
-	args = make([]any, n)
-	for i := range args {
-		args[i] = ids[min(i, len(ids)-1)]
-	}
-	return store.In(n), args
 }
 
 // Paused returns why destination is paused, "" when it is not.

@@ -211,7 +211,7 @@ func (p *pass) write(tx *store.Tx, touched map[int]bool, frame, keys []byte, dea
 		}
 	}
 	alike := p.alike(touched)
-	for ids := range slices.Chunk(alike, setMost) {
+	for ids := range slices.Chunk(alike, store.SetMost) {
 		if err := p.writeDone(tx, ids, answersID, now); err != nil {
 			return err
 		}
@@ -250,7 +250,7 @@ func (p *pass) writeDone(tx *store.Tx, ids []int64, answersID, now int64) error 
 	if answersID != 0 {
 		answers = strconv.FormatInt(answersID, 10)
 	}
-	places, args := set(ids)
+	places, args := store.Set(ids)
 	_, err := tx.Exec(`UPDATE batches SET state = 'done', done = NULL, sending = NULL, trouble = '', answers = ?, finished = ?,
 		settled = CASE WHEN EXISTS (SELECT 1 FROM batches o WHERE o.parent = batches.parent AND o.state = 'ready' AND o.id <> batches.id) THEN 0 ELSE 1 END
 		WHERE id IN `+places+` AND state = 'ready'`, append([]any{answers, now}, args...)...)

@@ -44,7 +44,7 @@ func (o *Outbox) old(ctx context.Context, before, after int64) (ids []int64, err
 
 // remove deletes those of ids that have no open dead letter, with all that belongs to them.
 func (o *Outbox) remove(ctx context.Context, ids []int64) (n int64, err error) {
-	places, args := set(ids)
+	places, args := store.Set(ids)
 	free := `(SELECT b.id FROM batches b WHERE b.id IN ` + places + ` AND b.state = 'done' AND b.settled = 0
 		AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.batch = b.id AND d.state = 'open'))`
 	err = o.db.Tx(ctx, func(tx *store.Tx) (err error) {

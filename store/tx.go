@@ -166,6 +166,26 @@ func Numbers(ids []int64) string {
 	return string(append(b, ']'))
 }
 
+// SetMost is how many rows one set statement is about, at most.
+const SetMost = 200
+
+// Set returns the places of a set of at most SetMost ids and their arguments, for IN. The size is rounded up, by repeating
+// the last id, so that there are few distinct statements to prepare.
+func Set(ids []int64) (places string, args []any) {
+	n := SetMost
+	for _, size := range []int{1, 8, 40} {
+		if len(ids) <= size {
+			n = size
+			break
+		}
+	}
+	args = make([]any, n)
+	for i := range args {
+		args[i] = ids[min(i, len(ids)-1)]
+	}
+	return In(n), args
+}
+
 // Millis is how a time is stored: Unix milliseconds.
 func Millis(t time.Time) int64 { return t.UnixMilli() }
 
