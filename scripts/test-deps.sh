@@ -16,6 +16,8 @@ postgres_there() {
 }
 rabbitmq_there() { [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || command -v rabbitmq-server >/dev/null 2>&1; }
 libc_there() { [ -e /usr/include/stdlib.h ]; }
+# Debian's own python3: another one on PATH does not see Debian's packages.
+python_there() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import importlib.util as u; exit(u.find_spec('$1') is None)"; }
 there() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
 
 missing=
@@ -24,6 +26,13 @@ rabbitmq_there          || missing="$missing rabbitmq-server"
 postgres_there          || missing="$missing postgresql"
 there systemd-analyze   || missing="$missing systemd"
 there strace            || missing="$missing strace"
+there sshd              || missing="$missing openssh-server"
+there sftp && there ssh-agent || missing="$missing openssh-client"
+there lftp              || missing="$missing lftp"
+there psftp             || missing="$missing putty-tools"
+python_there paramiko   || missing="$missing python3-paramiko"
+python_there asyncssh   || missing="$missing python3-asyncssh"
+there ssh-audit         || missing="$missing ssh-audit"
 [ -n "$missing" ] || exit 0
 
 if ! there apt-get; then

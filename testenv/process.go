@@ -1,4 +1,4 @@
-// Package testenv starts the real servers that tests talk to: a RabbitMQ broker
+// Package testenv starts the real servers that tests talk to: a RabbitMQ broker, an OpenSSH server
 // and a PostgreSQL server, as ordinary processes on free loopback ports with
 // everything they write in a temporary folder. Nothing of the machine's own
 // installation is touched, so that several can run at once, as any user.
