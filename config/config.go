@@ -42,7 +42,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A Config is a configuration without mistakes. It is not changed after Load.
+// A Config is a configuration. It is not changed after Load; one with mistakes only serves to look for more of them, see Load.
 type Config struct {
 	File   string // as given to Load
 	Folder string // of File: relative paths in the configuration start here
@@ -56,6 +56,8 @@ type Config struct {
 
 	root *yaml.Node // the effective tree: included files merged, jobs expanded, references as written
 	*origins
+	damaged      damage
+	bad, partial map[*yaml.Node]bool // as the loader has them
 }
 
 // Retain says how long things are kept after they are closed.

@@ -27,7 +27,9 @@ func (l *loader) decode(c *Config) {
 		var vars []variable
 		l.value(place{node: section, owner: key}, reflect.ValueOf(&vars).Elem())
 		for _, v := range vars {
-			l.vars[v.Name] = v.Text
+			if _, n := get(section, v.Name); c.sound(n) {
+				l.vars[v.Name] = v.Text
+			}
 		}
 	}
 	t := top{Data: l.env.dataFolder()}
@@ -154,7 +156,7 @@ func (l *loader) value(at place, v reflect.Value) {
 
 func (l *loader) structure(at place, v reflect.Value) {
 	p := l.plans.of(v.Type())
-	before := len(l.mistakes)
+	before := l.flaws
 	switch {
 	case at.node.Kind == yaml.ScalarNode && p.scalar != nil:
 		l.fill(p, v, nil)
@@ -166,7 +168,7 @@ func (l *loader) structure(at place, v reflect.Value) {
 	default:
 		l.members(at, p, v)
 	}
-	if len(l.mistakes) == before {
+	if l.flaws == before {
 		l.validate(at, v)
 	}
 }
@@ -188,7 +190,8 @@ func (l *loader) members(at place, p *plan, v reflect.Value) {
 	l.fill(p, v, given)
 	for _, f := range p.fields {
 		if f.required && !l.partial[at.node] && !meant[f.name] {
-			l.report(at.owner, fmt.Sprintf("key %q is missing", f.name), "")
+			l.at(l.files[at.owner], at.owner.Line, at.owner.Column, fmt.Sprintf("key %q is missing", f.name), "")
+			l.lacks(at.node, f.name)
 		}
 	}
 }
@@ -213,11 +216,23 @@ func (l *loader) member(at place, p *plan, v reflect.Value, key, value *yaml.Nod
 	}
 }
 
+// lacks notes that a key is missing from a mapping.
+func (l *loader) lacks(n *yaml.Node, name string) {
+	if l.damaged.missing[n] == nil {
+		l.damaged.missing[n] = map[string]bool{}
+	}
+	l.damaged.missing[n][name] = true
+}
+
 func (l *loader) unknown(key *yaml.Node, known []string, what string) {
+	if !l.full() {
+		l.damaged.meant[key] = nearest(key.Value, known)
+	}
 	l.report(key, fmt.Sprintf("unknown key %q", key.Value), l.suggest(key.Value, known, what))
 }
 
 func (l *loader) notYet(key *yaml.Node) {
+	l.damaged.meant[key] = key.Value
 	l.report(key, key.Value+": not yet in this version", "")
 }
 
@@ -285,11 +300,17 @@ func (l *loader) entries(at place, v reflect.Value) {
 	}
 	p := l.plans.of(v.Type().Elem())
 	v.Set(reflect.MakeSlice(v.Type(), 0, len(at.node.Content)/2))
+	first := index(at.node)
 	for key, value := range pairs(at.node) {
+		e := reflect.New(v.Type().Elem()).Elem()
 		if l.bad[key] {
+			if name := e.FieldByIndex(p.key.index); key.Value != "" && first[key.Value].key == key && name.Kind() == reflect.String {
+				name.SetString(key.Value) // others may refer to it
+				l.fill(p, e, nil)
+				v.Set(reflect.Append(v, e))
+			}
 			continue
 		}
-		e := reflect.New(v.Type().Elem()).Elem()
 		l.value(place{node: l.keyText(key), owner: key, field: *p.key}, e.FieldByIndex(p.key.index))
 		l.value(place{node: value, owner: key, field: at.field.element(), stored: at.stored}, e)
 		v.Set(reflect.Append(v, e))

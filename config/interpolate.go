@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -95,6 +96,9 @@ func (l *loader) text(at place) (text, bool) {
 	return t, true
 }
 
+// errElsewhere says that a reference fails for a mistake that is reported where it stands.
+var errElsewhere = errors.New("reported elsewhere")
+
 func isNull(s string) bool { return s == "null" || s == "Null" || s == "NULL" }
 
 // expressive reports whether a text that begins with = is an expression here.
@@ -131,6 +135,11 @@ func (l *loader) reference(at place, p piece, secret bool) (string, bool) {
 		return "", false
 	}
 	value, err := l.lookup(at, p)
+	if errors.Is(err, errElsewhere) {
+		l.damaged.wrong[at.node] = true
+		l.flaws++
+		return "", false
+	}
 	if err != nil {
 		l.report(at.node, p.String()+": "+err.Error(), "")
 		return "", false
@@ -155,6 +164,9 @@ func (l *loader) lookup(at place, p piece) (string, error) {
 		value, ok := l.vars[p.name]
 		if !ok {
 			_, vars := get(l.tree, "vars")
+			if _, there := get(vars, p.name); there != nil || l.incomplete("vars") {
+				return "", errElsewhere
+			}
 			return "", fmt.Errorf("no such var, %s", l.suggest(p.name, names(vars), "vars"))
 		}
 		return value, nil

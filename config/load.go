@@ -20,11 +20,14 @@ type loader struct {
 	registry Registry
 	plans    plans
 	mistakes []mistake
+	flaws    int                 // mistakes, those included that are reported elsewhere
 	bad      map[*yaml.Node]bool // reported already
 	partial  map[*yaml.Node]bool // mappings of which a part could not be had: what is missing there is no mistake of its own
 	aliases  map[string]bool     // aliases reported already, by file and name
 	vars     map[string]string
 	mentions []mention
+	damaged  damage
+	lacking  bool // a file that belongs to the configuration could not be had: what is in it may be referred to
 }
 
 // A mention is a text that must name an item.
@@ -35,16 +38,19 @@ type mention struct {
 }
 
 // Load reads path and what it includes, and decodes all of it. A configuration with mistakes is none: the error is then of
-// type Problems and has them all. The returned configuration is never changed again.
+// type Problems and has them all. What could be decoded is returned beside it, unless nothing could, and is good for one
+// thing: to look for mistakes in what it means, where it is Whole, so that a person gets all of them at once. The returned
+// configuration is never changed again.
 func Load(ctx context.Context, path string, r Registry, env Environment) (*Config, error) {
 	l := &loader{ctx: ctx, main: path, env: env, registry: r, plans: plans{}, vars: map[string]string{}}
 	l.bad, l.partial, l.aliases = map[*yaml.Node]bool{}, map[*yaml.Node]bool{}, map[string]bool{}
+	l.damaged = damage{map[*yaml.Node]bool{}, map[*yaml.Node]string{}, map[*yaml.Node]map[string]bool{}}
 	l.origins = newOrigins(l.plans.secretWords(r))
 	data, err := env.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	c := &Config{File: path, Folder: filepath.Dir(path), origins: l.origins}
+	c := &Config{File: path, Folder: filepath.Dir(path), origins: l.origins, damaged: l.damaged, bad: l.bad, partial: l.partial}
 	if root := l.parse(path, c.Folder, data); root != nil {
 		c.root = l.gather(root)
 		l.tree = c.root
@@ -56,17 +62,22 @@ func Load(ctx context.Context, path string, r Registry, env Environment) (*Confi
 		return nil, fmt.Errorf("read configuration %s: %w", path, err)
 	}
 	l.seal()
-	if len(l.mistakes) > 0 {
-		return nil, l.all()
+	if len(l.mistakes) == 0 {
+		return c, nil
 	}
-	return c, nil
+	if c.root == nil || l.full() {
+		c = nil
+	}
+	return c, l.all()
 }
 
 func (l *loader) report(n *yaml.Node, text, remedy string) {
+	l.damaged.wrong[n] = true
 	l.at(l.files[n], n.Line, n.Column, text, remedy)
 }
 
 func (l *loader) at(f *file, line, column int, text, remedy string) {
+	l.flaws++
 	if !l.full() {
 		l.mistakes = append(l.mistakes, mistake{f, line, column, text, remedy})
 	}
@@ -112,14 +123,18 @@ func (l *loader) gather(main *yaml.Node) *yaml.Node {
 		data, err := l.env.ReadFile(path)
 		if err != nil {
 			l.report(include, "include: "+err.Error(), "")
+			l.lacking = true
 			continue
 		}
 		if l.ctx.Err() != nil {
 			break
 		}
-		if part := l.parse(path, filepath.Dir(path), data); part != nil {
-			l.merge(root, part)
+		part := l.parse(path, filepath.Dir(path), data)
+		if part == nil {
+			l.lacking = true
+			continue
 		}
+		l.merge(root, part)
 	}
 	return root
 }
@@ -134,6 +149,7 @@ func (l *loader) included(n *yaml.Node) []string {
 	main := l.files[n]
 	for _, e := range elements {
 		if e.Kind != yaml.ScalarNode || l.bad[e] {
+			l.lacking = true
 			continue // the decoder reports it
 		}
 		pattern := e.Value
@@ -141,6 +157,7 @@ func (l *loader) included(n *yaml.Node) []string {
 			pattern = filepath.Join(main.folder, pattern)
 		}
 		found, err := l.env.Glob(pattern)
+		l.lacking = l.lacking || err != nil || len(found) == 0 && !strings.ContainsAny(pattern, `*?[`)
 		switch {
 		case err != nil:
 			l.report(e, fmt.Sprintf("include %q: %v", e.Value, err), "")
@@ -226,11 +243,26 @@ func (l *loader) resolve(c *Config) {
 		l.formerly(section, known[name])
 	}
 	for _, m := range l.mentions {
-		if _, ok := known[m.section][m.name]; !ok {
+		if _, ok := known[m.section][m.name]; !ok && !l.incomplete(m.section) {
 			_, section := get(c.root, m.section)
 			l.report(m.node, fmt.Sprintf("%q is not one of the %s", m.node.Value, m.section), l.suggest(m.name, names(section), m.section))
 		}
 	}
+}
+
+// incomplete reports whether a section may lack items because something could not be read: what refers to them is no mistake then.
+func (l *loader) incomplete(section string) bool {
+	key, value := get(l.tree, section)
+	if key != nil {
+		return l.lacking || l.bad[key] || l.bad[value] || l.partial[value] || value.Kind != yaml.MappingNode
+	}
+	known := l.plans.of(topType).names()
+	for other := range pairs(l.tree) { // one that is mistyped
+		if near := nearest(other.Value, known); !slices.Contains(known, other.Value) && (near == "" || near == section) {
+			return true
+		}
+	}
+	return l.lacking
 }
 
 func (l *loader) formerly(section *yaml.Node, known map[string]entry) {

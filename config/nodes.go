@@ -145,6 +145,7 @@ func (l *loader) checkNull(n, key *yaml.Node) {
 // spoil reports a node and keeps the decoder from reporting it again.
 func (l *loader) spoil(n *yaml.Node, text, remedy string) {
 	l.bad[n] = true
+	l.damaged.meant[n] = n.Value
 	l.report(n, text, remedy)
 }
 

@@ -67,6 +67,9 @@ func (u *uses) base(key, job *yaml.Node) *yaml.Node {
 		return nil
 	}
 	base, known := u.jobs[use.Value]
+	if !known && u.lacking {
+		return nil
+	}
 	if !known {
 		u.spoil(use, fmt.Sprintf("use: there is no job %q", use.Value), u.suggest(use.Value, u.all, "jobs"))
 		return nil

@@ -12,9 +12,10 @@ import (
 
 // Environment is what a job refers to outside itself.
 type Environment struct {
-	Zone         *time.Location    // of dates that name none; nil: UTC
-	Destinations map[string]string // kind by name (http, amqp, file); nil: not checked
-	Config       string            // digest of the job's configuration, kept with its entries
+	Zone         *time.Location         // of dates that name none; nil: UTC
+	Destinations map[string]string      // kind by name (http, amqp, file); nil: not checked
+	Config       string                 // digest of the job's configuration, kept with its entries
+	Whole        func(path string) bool // whether what stands at path below the job was understood, see config.Config.Whole; nil: it was
 }
 
 // A Plan is a compiled job: records in, messages out. It is safe for concurrent use.
@@ -58,13 +59,16 @@ type unique struct {
 	same, other string
 }
 
-// Compile makes the plan of a job. It reports every mistake at once; the plan is nil when there is one.
+// Compile makes the plan of a job. It reports every mistake at once; the plan is nil when there is one. Of a job that was not
+// understood in all its parts (see Environment.Whole) it reports what is wrong with the others, and nothing that may only
+// follow from those.
 func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
 	if env.Zone == nil {
 		env.Zone = time.UTC
 	}
 	problems := overlap(&o)
 	c := &compiler{problems: problems, env: env, plan: &Plan{name: name, options: o, config: env.Config, zone: env.Zone}}
+	c.open = c.unsure(o)
 	c.start(o)
 	c.beside(o)
 	if o.Read != nil {
@@ -79,10 +83,27 @@ func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
 	c.check(o.Check)
 	c.routes(o.Send)
 	c.plan.once = c.once
-	if len(c.problems) > 0 {
+	c.problems = slices.DeleteFunc(c.problems, func(p Problem) bool { return !c.whole(p.Path) })
+	if len(c.problems) > 0 || !c.whole("") {
 		return nil, c.problems
 	}
 	return c.plan, nil
+}
+
+// whole reports whether what stands at path was understood.
+func (c *compiler) whole(path string) bool { return c.env.Whole == nil || c.env.Whole(path) }
+
+// unsure reports whether there may be names that nobody can tell for mistakes elsewhere: then none in an expression is unknown.
+func (c *compiler) unsure(o Options) bool {
+	for _, part := range []string{"format", "fields", "header", "trailer", "block", "totals", "kind", "group"} {
+		if part != "fields" && !c.whole("read."+part) || part == "fields" && (o.Read == nil || len(o.Read.Fields) == 0) && !c.whole("read.fields") {
+			return true
+		}
+	}
+	if o.Receive == nil && o.Schedule == nil {
+		return true // what starts the job gives it names
+	}
+	return o.Receive == nil && !c.whole("receive") || o.Schedule == nil && !c.whole("schedule")
 }
 
 // overlap makes a check.unique of query.window.key: rows of windows that overlap are sent once, and again when they changed.
@@ -110,6 +131,7 @@ type compiler struct {
 	names    []expression.Field // beside the fields
 	record   *scope
 	once     int
+	open     bool // see unsure
 }
 
 func (c *compiler) problem(path, format string, args ...any) {
@@ -119,7 +141,7 @@ func (c *compiler) problem(path, format string, args ...any) {
 // start checks what starts the job.
 func (c *compiler) start(o Options) {
 	switch {
-	case o.Receive == nil && o.Schedule == nil:
+	case o.Receive == nil && o.Schedule == nil && c.whole("schedule"):
 		c.problem("receive", "is missing: say with receive or schedule what starts the job")
 	case o.Receive != nil && o.Schedule != nil:
 		c.problem("schedule", "does not go with receive: make two jobs of it")
@@ -169,7 +191,7 @@ func (c *compiler) beside(o Options) {
 			parts = c.plan.files.fields()
 		}
 		part := object(parts...)
-		if len(parts) == 0 {
+		if len(parts) == 0 && c.whole("receive.files") {
 			part.Fields = []expression.Field{}
 		}
 		c.names = append(c.names,
@@ -201,7 +223,11 @@ type scope struct {
 }
 
 func (c *compiler) scope(fields []field) *scope {
-	return &scope{expression: expression.NewScope(types(fields), c.names...), fields: fields}
+	s := &scope{expression: expression.NewScope(types(fields), c.names...), fields: fields}
+	if c.open {
+		s.expression = s.expression.Open()
+	}
+	return s
 }
 
 func (c *compiler) recordScope() *scope {

@@ -25,7 +25,9 @@ func (c *compiler) read(o *Read) {
 	if r.open {
 		all.expression = all.expression.Open()
 		if o.Group != nil {
-			c.problem("read.group", "needs declared fields")
+			if c.whole("read.fields") {
+				c.problem("read.group", "needs declared fields")
+			}
 			return
 		}
 	}
@@ -33,12 +35,15 @@ func (c *compiler) read(o *Read) {
 		r.only = c.condition(all, "read.only", o.Only)
 	}
 	r.order()
-	if o.Group != nil {
+	if o.Group != nil && c.whole("read.group") {
 		c.group(o.Group)
 	}
 }
 
 func (c *compiler) decoder(o *Read) {
+	if p := c.plan.options; p.Query == nil && (p.Schedule != nil || !c.whole("query")) {
+		return // reported, or to be seen when the query is known
+	}
 	if c.plan.options.Query != nil {
 		if o.Format != "" {
 			c.problem("read.format", "does not go with query: its rows are no file")
@@ -92,6 +97,13 @@ func (c *compiler) fields(path string, read *Read, list []Field) (fields []field
 			c.problem(at, "stands there twice")
 		}
 		names[o.Name] = true
+		if !c.whole(at) { // others may use it as they like
+			if c.whole(at+".type") && c.whole(at+".format") && c.whole(at+".decimal") && c.whole(at+".value") && c.whole("read.decimal") {
+				c.field(at, read, o) // for its mistakes
+			}
+			fields = append(fields, field{name: o.Name, kind: expression.KindAny, tree: true, required: true, cell: -1})
+			continue
+		}
 		f := c.field(at, read, o)
 		if o.Value != "" {
 			c.compute(at, o, &f, fields)

@@ -135,6 +135,9 @@ func (c *compiler) routes(list []Send) {
 }
 
 func (c *compiler) route(path string, o *Send, r *route) {
+	if !c.whole(path + ".each") {
+		return // nobody knows what it is to be
+	}
 	if c.plan.reader.none {
 		if o.Each == "window" {
 			c.problem(path+".each", "window goes with query")
@@ -176,6 +179,8 @@ func (c *compiler) shape(path string, o *Send, r *route) {
 	}
 	if o.To == "" {
 		c.problem(path+".to", "is missing: name a destination")
+	} else if !c.whole(path + ".to") {
+		return
 	} else if kind, ok := c.env.Destinations[o.To]; c.env.Destinations != nil && !ok {
 		c.problem(path+".to", "there is no destination %s%s", o.To, known(slices.Sorted(maps.Keys(c.env.Destinations))))
 	} else if kind == "file" && o.Name == "" {

@@ -39,24 +39,21 @@ type builder struct {
 	mistakes config.Problems
 }
 
+// build compiles a configuration, also one with mistakes, to find more of them. With mistakes the landscape is good for
+// nothing but to be closed.
 func build(c *config.Config, now func() time.Time) (*landscape, config.Problems) {
 	b := &builder{c: c, now: now, out: &landscape{config: c, jobs: &jobs.Set{}, connections: map[string]*query.Connection{}}}
 	b.connections()
 	b.jobs()
 	b.destinations()
-	if len(b.mistakes) > 0 {
-		return nil, append(b.mistakes.Sort(), b.close()...)
-	}
-	return b.out, nil
+	return b.out, b.mistakes
 }
 
-// close ends what was opened before a mistake was found; nothing has used it.
-func (b *builder) close() config.Problems {
-	_ = b.out.close()
-	return nil
-}
-
+// mistake reports what is wrong at a path, unless it may only follow from what was not understood there.
 func (b *builder) mistake(path, text string) {
+	if !b.c.Whole(path) {
+		return
+	}
 	b.mistakes = append(b.mistakes, b.c.Locate(path, text))
 }
 
@@ -95,12 +92,15 @@ func (b *builder) jobs() {
 	for _, item := range b.c.Jobs {
 		o := *item.Options.(*jobs.Options)
 		for i, send := range o.Send {
-			if d := config.Find(b.c.Destinations, send.To); d != nil && d.Common.(*outbox.Options).Drain && !o.Drain {
+			if _, known := kinds[send.To]; !known {
+				kinds[send.To] = "" // it is no mistake, or reported where it stands
+			}
+			if d := config.Find(b.c.Destinations, send.To); drains(d) && !o.Drain {
 				b.mistake(fmt.Sprintf("jobs.%s.send[%d].to", item.Name, i), "destination "+send.To+" drains: send elsewhere, or let the job drain too")
 			}
 		}
 		plan, problems := jobs.Compile(item.Name, o,
-			jobs.Environment{Zone: zone, Destinations: kinds, Config: item.Digest})
+			jobs.Environment{Zone: zone, Destinations: kinds, Config: item.Digest, Whole: b.wholeBelow("jobs." + item.Name)})
 		for _, p := range problems {
 			b.mistake("jobs."+item.Name+"."+p.Path, p.Text)
 		}
@@ -110,8 +110,24 @@ func (b *builder) jobs() {
 	}
 }
 
+func drains(destination *config.Item) bool {
+	if destination == nil {
+		return false
+	}
+	o, ok := destination.Common.(*outbox.Options)
+	return ok && o.Drain
+}
+
+// wholeBelow tells of paths below a path whether what stands there was understood.
+func (b *builder) wholeBelow(path string) func(string) bool {
+	return func(rest string) bool { return b.c.Whole(path + "." + rest) }
+}
+
 func (b *builder) destinations() {
 	for _, item := range b.c.Destinations {
+		if item.Common == nil || item.Options == nil {
+			continue // not understood
+		}
 		o := item.Common.(*outbox.Options).WithDefaults()
 		target := b.target(item, o)
 		b.out.destinations = append(b.out.destinations, outbox.Destination{
@@ -142,6 +158,9 @@ func (b *builder) target(item config.Item, o outbox.Options) outbox.Target {
 		return t
 	case *amqp.Options:
 		options := *k
+		if !b.c.Whole(at+"amqp.connection") || options.Connection != "" && !b.c.Whole("connections."+options.Connection+".url") {
+			return nil // and no url is no further mistake
+		}
 		if options.Connection != "" {
 			options.URL = b.brokerURL(at, options.Connection)
 		}

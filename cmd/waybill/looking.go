@@ -40,20 +40,23 @@ func forLooking(e config.Environment) config.Environment {
 
 // peek reads the configuration for a command that needs no secrets.
 func (p *program) peek(ctx context.Context) (*config.Config, error) {
-	c, err := config.Load(ctx, p.file, registry(), forLooking(config.System()))
-	var mistakes config.Problems
-	switch {
-	case errors.As(err, &mistakes):
+	c, mistakes, err := p.glance(ctx)
+	if len(mistakes) > 0 {
 		return nil, p.mistakes(mistakes)
+	}
+	return c, err
+}
+
+// glance is peek for those that go on looking for mistakes.
+func (p *program) glance(ctx context.Context) (*config.Config, config.Problems, error) {
+	c, mistakes, err := p.read(ctx, forLooking(config.System()))
+	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, usage("%w; name the configuration with --config or the data folder with --data", err)
+		return nil, nil, usage("%w; name the configuration with --config or the data folder with --data", err)
 	case err != nil:
-		return nil, exit{exitUsage, err}
+		return nil, nil, exit{exitUsage, err}
 	}
-	if p.data != "" {
-		c.Data = p.data
-	}
-	return c, nil
+	return c, mistakes, nil
 }
 
 // lookAnyway adds to the mistakes of a configuration how a command that needs nothing of it but the data folder goes on without it.
@@ -106,14 +109,17 @@ func folderOf(c *config.Config, source string) string {
 
 // looking is the landscape as far as no secrets are needed: jobs and sources, but neither destinations nor connections.
 func (p *program) looking(ctx context.Context) (*landscape, error) {
-	c, err := p.peek(ctx)
+	c, mistakes, err := p.glance(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if c == nil {
+		return nil, p.mistakes(mistakes)
+	}
 	b := &builder{c: c, now: p.now, out: &landscape{config: c, jobs: &jobs.Set{}, connections: map[string]*query.Connection{}}}
 	b.jobs()
-	if len(b.mistakes) > 0 {
-		return nil, p.mistakes(b.mistakes.Sort())
+	if mistakes = append(mistakes, b.mistakes...); len(mistakes) > 0 {
+		return nil, p.mistakes(mistakes.Sort())
 	}
 	return b.out, nil
 }

@@ -159,22 +159,32 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // load reads the configuration and builds what it says. Mistakes are printed, all of them.
 func (p *program) load(ctx context.Context) (*landscape, error) {
-	c, err := config.Load(ctx, p.file, registry(), config.System())
-	var mistakes config.Problems
-	if errors.As(err, &mistakes) {
-		return nil, p.mistakes(mistakes)
-	}
+	c, mistakes, err := p.read(ctx, config.System())
 	if err != nil {
 		return nil, exit{exitUsage, err}
 	}
-	if p.data != "" {
-		c.Data = p.data
-	}
-	l, mistakes := build(c, p.now)
-	if len(mistakes) > 0 {
+	if c == nil {
 		return nil, p.mistakes(mistakes)
 	}
+	l, more := build(c, p.now)
+	if mistakes = append(mistakes, more...); len(mistakes) > 0 {
+		_ = l.close() // nothing has used it
+		return nil, p.mistakes(mistakes.Sort())
+	}
 	return l, nil
+}
+
+// read reads the configuration. One with mistakes is there too, to look for more of them, unless nothing of it could be read.
+func (p *program) read(ctx context.Context, env config.Environment) (*config.Config, config.Problems, error) {
+	c, err := config.Load(ctx, p.file, registry(), env)
+	var mistakes config.Problems
+	if err != nil && !errors.As(err, &mistakes) {
+		return nil, nil, err
+	}
+	if c != nil && p.data != "" {
+		c.Data = p.data
+	}
+	return c, mistakes, nil
 }
 
 func (p *program) mistakes(list config.Problems) error {

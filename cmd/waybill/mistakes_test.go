@@ -1,0 +1,292 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"waybill/config"
+)
+
+// landscapeOfAll uses as much of the language as one configuration can.
+const landscapeOfAll = `data: data
+zone: Europe/Paris
+retain: {files: 90d, messages: 14d}
+vars:
+  gateway: http://127.0.0.1:8911
+log:
+  level: info
+connections:
+  shop:
+    url: "sqlite:shop.db"
+  rabbit:
+    url: "amqp://guest:guest@127.0.0.1:5672/"
+sources:
+  drop:
+    folder:
+      path: drop
+    poll: 1s
+    done: move
+destinations:
+  shop:
+    http:
+      url: "${var:gateway}/shop"
+      auth:
+        bearer: "abcdef"
+    timeout: 5s
+    retry:
+      attempts: 4
+      pause: 1s
+    unknown:
+      ask:
+        get: "/orders/{key}"
+        applied: '=response.status == 200'
+    concurrency: 8
+    rate: 50/s
+  bus:
+    amqp:
+      connection: rabbit
+      exchange: agoram
+  files:
+    file:
+      folder: out
+jobs:
+  orders:
+    receive:
+      source: drop
+      files: ["orders_{day:%Y%m%d}.csv"]
+      companion: "*.done"
+    identity:
+      by: content
+      suspect: hold
+    unpack: gzip
+    read:
+      format: csv
+      delimiter: ";"
+      encoding: windows-1252
+      decimal: ","
+      only: '=quantity > 0'
+      fields:
+        order_no:
+          from: Order
+          required: true
+          pattern: '^A-\d+$'
+        sku:
+          from: Article
+          required: true
+        quantity:
+          from: Qty
+          type: integer
+          min: "1"
+          required: true
+        price:
+          type: decimal
+          required: true
+        ordered:
+          type: date
+          format: "%d.%m.%Y"
+        total:
+          value: '=quantity * price'
+      group:
+        by: order_no
+        into: lines
+        take: [sku, quantity, price, total]
+        apart: reject
+    check:
+      allow_rejects: 1%
+      unique:
+        key: =order_no
+        for: 90d
+      record:
+        - that: '=len(lines) <= 200'
+          say: too many lines
+    send:
+      - to: shop
+        path: /orders/{order_no}
+        method: PUT
+        key: =order_no
+        when: '=any(lines, .quantity > 0)'
+        query:
+          no: =order_no
+        headers:
+          X-Day: =file.part.day
+        body:
+          orderId: =order_no
+          ordered: =ordered
+          lines:
+            =each: lines
+            no: =position
+            sku: =sku
+            price: =price
+          total: '=sum(lines, .quantity * .price)'
+        success: '=response.body.received == true'
+        capture:
+          remote: =response.body.id
+      - to: bus
+        routing_key: "orders.{order_no}"
+        key: =order_no
+        body:
+          id: =order_no
+      - to: files
+        each: file
+        name: "{file.stem}.csv"
+        as: csv
+        columns:
+          - title: No
+            value: =order_no
+          - title: Day
+            value: =ordered
+            format: "%Y"
+  hourly:
+    schedule:
+      cron: "0 * * * *"
+      zone: Europe/Paris
+    query:
+      connection: shop
+      sql: "select no, qty from orders where at >= :from and at < :to"
+      window:
+        period: tick
+        lag: 2m
+        back: 10m
+        key: =no
+    read:
+      fields:
+        no:
+          required: true
+        qty:
+          type: integer
+    send:
+      - to: shop
+        key: =no
+        body:
+          no: =no
+          from: =window.from
+`
+
+var keyOfLine = regexp.MustCompile(`^(\s*(?:- )?)([a-z_]+):(\s*)(.*)$`)
+
+// breakages are ways to spoil one line.
+func breakages(line string) map[string]string {
+	m := keyOfLine.FindStringSubmatch(line)
+	if m == nil {
+		return nil
+	}
+	lead, key, blank, value := m[1], m[2], m[3], m[4]
+	broken := map[string]string{
+		"a key nobody knows": lead + "qqxzzyqq:" + blank + value,
+		"a key mistyped":     lead + key + "z:" + blank + value,
+		"a later key":        lead + "acknowledge:" + blank + value,
+	}
+	if value != "" {
+		broken["no value"] = lead + key + ":"
+		broken["an empty list"] = lead + key + ": []"
+		broken["a list in a list"] = lead + key + ": [[x]]"
+		broken["a mapping"] = lead + key + ": {qqx: 1}"
+		broken["an alias"] = lead + key + ": *other"
+		broken["a reference to nothing"] = lead + key + `: "${var:qqxzzy}"`
+		broken["another word"] = lead + key + ": qqxzzyqq"
+	}
+	return broken
+}
+
+// mistakesOf checks a configuration as waybill check does.
+func mistakesOf(t *testing.T, text string) config.Problems {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "waybill.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &program{file: name, now: time.Now}
+	c, mistakes, err := p.read(t.Context(), config.System())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c == nil {
+		return mistakes
+	}
+	l, more := build(c, p.now)
+	_ = l.close()
+	return append(mistakes, more...).Sort()
+}
+
+// One mistake of form is one mistake: whatever line is spoiled, nothing is said of others that were right before.
+func TestAMistakeOfFormLeadsToNoOthers(t *testing.T) {
+	t.Parallel()
+	whole := landscapeOfAll
+	if found := mistakesOf(t, whole); len(found) > 0 {
+		t.Fatalf("the landscape itself is wrong:\n%v", found)
+	}
+	lines := strings.Split(whole, "\n")
+	spoiled := 0
+	for i, line := range lines {
+		for how, broken := range breakages(line) {
+			text := strings.Join(slices.Concat(lines[:i], []string{broken}, lines[i+1:]), "\n")
+			found := mistakesOf(t, text)
+			here := slices.ContainsFunc(found, func(p config.Problem) bool { return p.Line == i+1 })
+			if !here || semantic(found) {
+				continue // it is no mistake there, or one of meaning
+			}
+			spoiled++
+			for _, p := range found {
+				// A key that nobody knows is one mistake, and the key that is not there another.
+				missing := strings.Contains(p.Text, "is missing") || strings.Contains(p.Text, "has no kind")
+				if p.Line != i+1 && !(missing && p.Line < i+1 && strings.HasSuffix(how, "knows") || missing && how == "a later key") {
+					t.Errorf("%s in line %d (%s) leads to %s", how, i+1, strings.TrimSpace(broken), fmt.Sprintln(p))
+				}
+			}
+		}
+	}
+	if spoiled < 500 {
+		t.Errorf("only %d mistakes were made", spoiled)
+	}
+}
+
+// semantic reports whether none of the mistakes is one of form.
+func semantic(found config.Problems) bool {
+	return !slices.ContainsFunc(found, func(p config.Problem) bool {
+		return strings.Contains(p.Text, "unknown key") || strings.Contains(p.Text, "not yet") || strings.Contains(p.Text, "no value") ||
+			strings.Contains(p.Text, "is a ") || strings.Contains(p.Text, "alias") || strings.Contains(p.Text, "is not") || strings.Contains(p.Text, "no such")
+	})
+}
+
+// What stands in a file that cannot be read may be referred to; what else is wrong is said all the same.
+func TestABrokenIncludedFileHidesNoOtherMistake(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"waybill.yaml": "include: [more.yaml, none.yaml]\nsources:\n  drop: {folder: {path: drop}}\njobs:\n  a:\n    use: base\n    receive: {source: other}\n" +
+			"  b:\n    receive: {source: drop}\n    read: {format: csv, fields: {no: {required: true}}}\n    send:\n      - {to: shop, key: no}\n      - {to: shop, key: =nr, path: \"${var:x}\"}\n",
+		"more.yaml": "sources: {other: \n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &program{file: filepath.Join(folder, "waybill.yaml"), now: time.Now}
+	_, err := p.load(t.Context())
+	var mistakes config.Problems
+	if !errors.As(withoutCode(err), &mistakes) {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range mistakes {
+		got = append(got, fmt.Sprintf("%s:%d: %s", filepath.Base(m.File), m.Line, m.Text))
+	}
+	want := []string{
+		"more.yaml:1: a value is missing",
+		"waybill.yaml:1: include \"none.yaml\": no such file",
+		"waybill.yaml:12: \"no\" is a plain text, which would be the same every time: write =no for the field",
+		"waybill.yaml:13: unknown name nr, did you mean no?",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("mistakes (-want +got):\n%s", diff)
+	}
+}
