@@ -24,31 +24,85 @@ var _ Lander = (*Ledger)(nil)
 // Land keeps an arrival, see [Lander]. The bytes of a file that no job takes are kept too, until retention removes them: who
 // gave them may not have them any more.
 func (l *Ledger) Land(ctx context.Context, a Arrival, r io.Reader) (File, []Entry, error) {
+	g, err := l.receive(ctx, a, r)
+	if err == nil {
+		err = l.keep(ctx, g)
+	}
+	if err != nil {
+		return File{}, nil, notLanded(a, err)
+	}
+	return g.file, g.entries, nil
+}
+
+// LandSet is Land for several arrivals of one source, in one transaction; a set of small files costs a few statements. There is an error, or nil, for each of
+// them: what one cannot do does not keep the others.
+func (l *Ledger) LandSet(ctx context.Context, list []Parcel) []error {
+	errs := make([]error, len(list))
+	set := make([]*landing, 0, len(list))
+	at := make([]int, 0, len(list))
+	for i, p := range list {
+		g, err := l.open(ctx, p)
+		if err != nil {
+			errs[i] = notLanded(p.Arrival, err)
+			continue
+		}
+		set, at = append(set, g), append(at, i)
+	}
+	if len(set) == 0 || l.keep(ctx, set...) == nil {
+		return errs
+	}
+	// What is wrong with one, or too large for what room there is, is found by looking at each.
+	for i, g := range set {
+		if err := l.keep(ctx, g); err != nil {
+			errs[at[i]] = notLanded(g.arrival, err)
+		}
+	}
+	return errs
+}
+
+// open receives a parcel.
+func (l *Ledger) open(ctx context.Context, p Parcel) (*landing, error) {
+	r, err := p.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() // only read from; what matters was told by its last Read
+	return l.receive(ctx, p.Arrival, r)
+}
+
+// receive reads an arrival's bytes.
+func (l *Ledger) receive(ctx context.Context, a Arrival, r io.Reader) (*landing, error) {
 	if a.Kind == "" {
 		a.Kind = OfFile
 	}
 	blank := &blankReader{r: r, blank: true}
 	in, err := l.spool.Receive(ctx, blank, l.max)
 	if err != nil {
-		return File{}, nil, notLanded(a, err)
+		return nil, err
 	}
 	a.Size = in.Size // what a source says beforehand may be a guess
+	return &landing{ledger: l, arrival: a, incoming: in, blank: blank.blank}, nil
+}
+
+// keep lands what was received: all of it, or nothing.
+func (l *Ledger) keep(ctx context.Context, set ...*landing) error {
 	failpoint.Hit("ledger/landing")
-	g := landing{ledger: l, arrival: a, incoming: in, blank: blank.blank}
-	err = l.db.Tx(ctx, g.run)
+	run := func(tx *store.Tx) error { return l.landAll(tx, set) }
+	err := l.db.Tx(ctx, run)
 	// Where several nodes write, another may have claimed the identity between our look and our insert: look again.
 	for tries := 0; errors.Is(err, store.ErrConflict) && tries < 3; tries++ {
-		err = l.db.Tx(ctx, g.run)
+		err = l.db.Tx(ctx, run)
 	}
-	if errors.Is(err, ErrFull) {
-		_ = in.Withdraw(ctx) // else the sweep takes it
+	for _, g := range set {
+		if errors.Is(err, ErrFull) && len(set) == 1 { // one of a set is tried again
+			_ = g.incoming.Withdraw(ctx) // else the sweep takes it
+		}
+		g.incoming.Abandon() // does nothing when it was committed
 	}
-	in.Abandon() // does nothing when it was committed
-	if err != nil {
-		return File{}, nil, notLanded(a, err)
+	if err == nil {
+		failpoint.Hit("ledger/landed")
 	}
-	failpoint.Hit("ledger/landed")
-	return g.file, g.entries, nil
+	return err
 }
 
 func notLanded(a Arrival, err error) error {
@@ -62,13 +116,13 @@ type landing struct {
 	incoming *spool.Incoming
 	blank    bool
 	now      time.Time
-	file     File
-	entries  []Entry
+
+	decisions []decision // of one that is unprecedented
+	file      File
+	entries   []Entry
 }
 
 func (g *landing) run(tx *store.Tx) error {
-	g.now = g.ledger.clock()
-	g.entries = nil
 	prior, known, err := g.prior(tx)
 	if err != nil {
 		return err

@@ -142,6 +142,12 @@ type Lander interface {
 	Land(ctx context.Context, a Arrival, r io.Reader) (File, []Entry, error)
 }
 
+// A Parcel is one of the arrivals of LandSet. Open is called once, and what it returns is closed as soon as it has been read.
+type Parcel struct {
+	Arrival Arrival
+	Open    func(ctx context.Context) (io.ReadCloser, error)
+}
+
 // A Reject is one line of a reject report.
 type Reject struct {
 	Record int64  `json:"record,omitempty"` // 0: the file as a whole

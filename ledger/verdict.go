@@ -108,14 +108,20 @@ func (d *decision) identity(file int64) any {
 
 // decide applies the policy of a job to an arrival.
 func decide(r store.Reader, p Policy, a Arrival, digest []byte, empty, knownName bool) (decision, error) {
-	d := decision{policy: p, plain: identityOf(p.Identity, a, digest)}
+	plain := identityOf(p.Identity, a, digest)
 	var earlier []past
 	if !empty {
 		var err error
-		if earlier, err = resembling(r, p, a, digest, d.plain, knownName); err != nil {
-			return d, fmt.Errorf("compare with earlier entries of %s: %w", p.Job, err)
+		if earlier, err = resembling(r, p, a, digest, plain, knownName); err != nil {
+			return decision{}, fmt.Errorf("compare with earlier entries of %s: %w", p.Job, err)
 		}
 	}
+	return ruling(p, plain, empty, earlier), nil
+}
+
+// ruling applies the policy of a job to an arrival with the identity plain that resembles earlier ones.
+func ruling(p Policy, plain string, empty bool, earlier []past) decision {
+	d := decision{policy: p, plain: plain}
 	d.taken = empty // all empty files look the same, and none is another's duplicate
 	for _, e := range earlier {
 		d.taken = d.taken || e.claims
@@ -137,7 +143,7 @@ func decide(r store.Reader, p Policy, a Arrival, digest []byte, empty, knownName
 	default:
 		d.state = Received
 	}
-	return d, nil
+	return d
 }
 
 // likeness says the verdict in words.

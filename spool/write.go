@@ -243,6 +243,20 @@ func (in *Incoming) Commit(tx *store.Tx) (Object, error) {
 	return Object{ID: id, Size: in.Size, Digest: in.Digest}, nil
 }
 
+// CommitAll is Commit for objects that are all small (see [Incoming.Bytes]), with a few statements for all of them. The ids are in their order.
+func CommitAll(tx *store.Tx, list []*Incoming) ([]int64, error) {
+	args := make([]any, 0, 4*len(list))
+	for _, in := range list {
+		in.attempted = true
+		args = append(args, in.Size, in.Digest, in.bytes, store.Millis(in.spool.now()))
+	}
+	ids, err := tx.InsertAll(`INSERT INTO objects (size, digest, bytes, made)`, `(?, ?, ?, ?)`, args)
+	if err != nil {
+		return nil, fmt.Errorf("keep %d objects: %w", len(list), err)
+	}
+	return ids, nil
+}
+
 // Abandon drops an object that is not wanted. After an attempt to commit it does nothing, because a transaction that
 // failed may still turn out to be on disk: the sweep tells for sure.
 func (in *Incoming) Abandon() {

@@ -94,6 +94,33 @@ func (tx *Tx) Insert(query string, args ...any) (id int64, err error) {
 	return id, tx.note(err)
 }
 
+// insertSizes are how many rows one statement of InsertAll inserts: few distinct statements, whatever the number of rows.
+var insertSizes = [...]int{64, 8, 1}
+
+// InsertAll is Insert for many rows, of which one statement inserts up to 64: that is a third of the cost of as many single
+// ones. insert ends before VALUES, row is what follows for one row ("(?, ?, 'new')"), args are those of all rows, one row after the other.
+// The ids are in the order of the rows. (One connection writes, so that SQLite numbers the rows of a statement without a gap; PostgreSQL will return them.)
+func (tx *Tx) InsertAll(insert, row string, args []any) (ids []int64, err error) {
+	width := strings.Count(row, "?")
+	for rest := len(args) / width; rest > 0; {
+		n := 0
+		for _, n = range insertSizes {
+			if n <= rest {
+				break
+			}
+		}
+		last, err := tx.Insert(insert+" VALUES "+row+strings.Repeat(","+row, n-1), args[:n*width]...)
+		if err != nil {
+			return nil, err
+		}
+		for i := range n {
+			ids = append(ids, last-int64(n-1-i))
+		}
+		args, rest = args[n*width:], rest-n
+	}
+	return ids, nil
+}
+
 // Query runs a query inside the transaction.
 func (tx *Tx) Query(query string, args ...any) (*Rows, error) {
 	if tx.err != nil {

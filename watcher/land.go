@@ -19,34 +19,55 @@ type landing struct {
 	version   string // what failures are remembered by: the file's version and its companion's
 	companion Companion
 	digest    []byte // to verify, nil for none
+	ready     bool   // Ready said so
 }
 
 // land starts landing a file, as soon as a lander is free. The error is ctx's.
 func (w *Watcher) land(ctx context.Context, l landing) error {
-	select {
-	case w.slots <- struct{}{}:
-	default:
-		since := w.opts.Now()
-		select {
-		case w.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		w.blocked += w.opts.Now().Sub(since)
+	if err := w.enter(ctx, w.slots); err != nil {
+		return err
 	}
-	w.mu.Lock()
-	w.busy[l.file.Path] = struct{}{}
-	w.mu.Unlock()
+	w.begins(l)
 	w.landers.Go(func() {
-		defer func() {
-			w.mu.Lock()
-			delete(w.busy, l.file.Path)
-			w.mu.Unlock()
-			<-w.slots
-		}()
-		w.take(ctx, l)
+		defer func() { <-w.slots }()
+		defer w.ends(l)
+		w.landed(ctx, l, w.take(ctx, l))
 	})
 	return nil
+}
+
+// enter waits for one of slots, and notes how long. The error is ctx's.
+func (w *Watcher) enter(ctx context.Context, slots chan struct{}) error {
+	select {
+	case slots <- struct{}{}:
+		return nil
+	default:
+	}
+	since := w.opts.Now()
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	w.blocked += w.opts.Now().Sub(since)
+	return nil
+}
+
+// begins notes that files are being landed, ends that they are not any more.
+func (w *Watcher) begins(set ...landing) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range set {
+		w.busy[l.file.Path] = struct{}{}
+	}
+}
+
+func (w *Watcher) ends(set ...landing) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range set {
+		delete(w.busy, l.file.Path)
+	}
 }
 
 // isBusy reports whether path is being landed.
@@ -71,14 +92,14 @@ func (w *Watcher) isLanding() bool {
 	return len(w.busy) > 0
 }
 
-// take lands one file and deals with every way that can fail.
-func (w *Watcher) take(ctx context.Context, l landing) {
-	err := w.tryTake(ctx, l)
+// landed deals with what became of a file that was to be landed.
+func (w *Watcher) landed(ctx context.Context, l landing, err error) {
 	if err == nil {
 		w.refused.Store(0)
 		w.files.forget(l.file.Path)
 		w.mu.Lock()
 		w.status.Landed++
+		delete(w.doubts, l.file.Path)
 		w.mu.Unlock()
 		failpoint.Hit("watcher/landed")
 		lacking, first := w.room.fits(l.file.Size)
@@ -92,6 +113,11 @@ func (w *Watcher) take(ctx context.Context, l landing) {
 	}
 	if ctx.Err() != nil || errors.Is(err, ErrAway) {
 		return // being stopped is not failing; and that the source went away is told by scanning
+	}
+	if errors.Is(err, ErrUnproven) {
+		w.doubt(l.file)
+		w.soon(0)
+		return
 	}
 	reason, wait, ok := w.fails(l, err)
 	if !ok {
@@ -107,8 +133,8 @@ func (w *Watcher) take(ctx context.Context, l landing) {
 	w.soon(wait)
 }
 
-// tryTake reads the file into the ledger.
-func (w *Watcher) tryTake(ctx context.Context, l landing) error {
+// take reads the file into the ledger.
+func (w *Watcher) take(ctx context.Context, l landing) error {
 	r, err := w.src.Open(ctx, l.file)
 	if err != nil {
 		return err
@@ -119,6 +145,11 @@ func (w *Watcher) tryTake(ctx context.Context, l landing) error {
 		body.r = &verifier{r: r, hash: l.companion.hash(), want: l.digest}
 	}
 	_, _, err = w.intake.Land(ctx, w.arrival(l.file), body)
+	return w.blame(ctx, body, err)
+}
+
+// blame returns the error of a landing in the words of whose fault it is.
+func (w *Watcher) blame(ctx context.Context, body *witness, err error) error {
 	switch {
 	case body.err != nil:
 		return body.err // the file's fault, in its own words
@@ -166,6 +197,7 @@ func (w *Watcher) fails(l landing, err error) (reason string, wait time.Duration
 
 // A witness remembers the error that reading ended with, so that a faulty file is told from a ledger that refuses.
 type witness struct {
+	io.Closer
 	r   io.Reader
 	err error
 }

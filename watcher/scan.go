@@ -21,6 +21,8 @@ type scan struct {
 	w     *Watcher
 	set   []ledger.Arrival // not yet compared with the ledger
 	notes []ledger.Waiting // not yet written
+	small []landing        // found complete, to be landed together
+	bytes int64            // of them
 	seen  int
 	held  int                 // files that wait
 	taken int                 // files that are landed
@@ -38,6 +40,10 @@ func (w *Watcher) ScanOnce(ctx context.Context) error {
 	}
 	_, _, err := w.scan(ctx)
 	w.landers.Wait()
+	if err == nil && w.wasDoubtful() {
+		_, _, err = w.scan(ctx)
+		w.landers.Wait()
+	}
 	w.complain(err)
 	return err
 }
@@ -141,6 +147,9 @@ func (s *scan) flush(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := s.landSet(ctx); err != nil {
+			return err
+		}
 	}
 	if len(s.notes) > 0 {
 		switch err := s.w.intake.Waiting(ctx, s.w.name, s.notes); {
@@ -199,13 +208,16 @@ func (s *scan) consider(ctx context.Context, f File) error {
 		s.note(f, reason, wait)
 		return nil
 	}
-	ok, reason, wait, err := w.src.Ready(ctx, f)
-	switch {
-	case err != nil:
-		return s.failed(ctx, l, err)
-	case !ok:
-		s.note(f, reason, wait)
-		return nil
+	if !w.proves(l) {
+		ok, reason, wait, err := w.src.Ready(ctx, f)
+		switch {
+		case err != nil:
+			return s.failed(ctx, l, err)
+		case !ok:
+			s.note(f, reason, wait)
+			return nil
+		}
+		l.ready = true
 	}
 	if wait, yes := w.room.waits(w.isLanding()); yes {
 		s.show(f, noRoom(), wait)
@@ -215,7 +227,10 @@ func (s *scan) consider(ctx context.Context, f File) error {
 		return fmt.Errorf("the ledger takes no files now; the last reason is logged with the file")
 	}
 	s.taken++
-	return w.land(ctx, l)
+	if l.ready && !w.inSets(l) {
+		return w.land(ctx, l)
+	}
+	return s.gather(ctx, l)
 }
 
 // failed notes that a file could not be looked at. The error is one that ends the scan.

@@ -22,12 +22,15 @@ type Watcher struct {
 	name    string
 	src     Source
 	stater  Stater // nil where the source has none
+	taker   Taker  // as well
 	intake  Intake
+	sets    SetIntake // nil where the intake has none
 	archive Archive
 	opts    Options
 	log     *slog.Logger
 
 	slots     chan struct{} // one per lander
+	setSlots  chan struct{} // one per set of small files
 	landers   sync.WaitGroup
 	again     chan time.Duration // a lander asks for a look before the next rescan
 	files     *patience          // that could not be landed
@@ -38,11 +41,13 @@ type Watcher struct {
 	room      *room              // whether the ledger has any
 	refused   atomic.Int32       // landings in a row that the ledger refused for another reason
 
-	mu     sync.Mutex
-	busy   map[string]struct{} // paths being landed
-	status Status
-	away   bool   // the last look found the source away
-	stuck  string // why the last file could not be closed
+	mu       sync.Mutex
+	busy     map[string]struct{} // paths being landed
+	doubts   map[string]string   // version by path: opening it proved nothing
+	doubtful bool                // one was added
+	status   Status
+	away     bool   // the last look found the source away
+	stuck    string // why the last file could not be closed
 }
 
 // A Status is what a watcher is doing, for `waybill status`.
@@ -73,6 +78,7 @@ func New(name string, src Source, intake Intake, archive Archive, o Options) *Wa
 		name: name, src: src, intake: intake, archive: archive, opts: o,
 		log:       o.Log.With("source", name),
 		slots:     make(chan struct{}, o.Landers),
+		setSlots:  make(chan struct{}, setsAtOnce),
 		again:     make(chan time.Duration, 1),
 		files:     newPatience(o.Now, 500*time.Millisecond, max(o.Poll, 5*time.Minute)),
 		originals: newPatience(o.Now, time.Second, 5*time.Minute),
@@ -80,9 +86,12 @@ func New(name string, src Source, intake Intake, archive Archive, o Options) *Wa
 		room:      &room{now: o.Now},
 		noted:     &noted{now: o.Now, seed: maphash.MakeSeed(), sums: map[uint64]struct{}{}},
 		busy:      map[string]struct{}{},
+		doubts:    map[string]string{},
 		status:    Status{Source: name},
 	}
 	w.stater, _ = src.(Stater)
+	w.taker, _ = src.(Taker)
+	w.sets, _ = intake.(SetIntake)
 	return w
 }
 

@@ -31,8 +31,8 @@ func lease(f *handle) error {
 	return fmt.Errorf("%w: %w", errNoLease, err)
 }
 
-// leased reports whether the lease on f still stands: nobody wants to open it for writing.
-func leased(f *handle) bool {
+// stands reports whether the lease on f does: nobody wants to open it for writing.
+func stands(f *handle) bool {
 	kind, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETLEASE, 0)
 	return err == nil && kind == unix.F_RDLCK
 }
@@ -103,6 +103,35 @@ func (r *root) openVersion(f watcher.File) (*handle, error) {
 
 // Open implements [watcher.Source].
 func (s *Source) Open(_ context.Context, f watcher.File) (io.ReadCloser, error) {
+	r, err := s.begin(f)
+	switch {
+	case err != nil:
+		return nil, err
+	case errors.Is(r.unproven, watcher.ErrBusy):
+		_ = r.Close() // only looked at
+		return nil, fmt.Errorf("open %s: %w", ledger.Shown(f.Path), r.unproven)
+	}
+	return r, nil
+}
+
+// Take implements [watcher.Taker]: a lease is the proof.
+func (s *Source) Take(_ context.Context, f watcher.File) (io.ReadCloser, error) {
+	r, err := s.begin(f)
+	if err == nil && r.unproven != nil {
+		_ = r.Close() // only looked at
+		err = r.unproven
+	}
+	if errors.Is(err, watcher.ErrBusy) || errors.Is(err, errNoLease) || errors.Is(err, watcher.ErrChanged) {
+		err = fmt.Errorf("%w: %w", watcher.ErrUnproven, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// begin opens f and asks for a lease on it.
+func (s *Source) begin(f watcher.File) (*reader, error) {
 	r, err := s.open()
 	if err != nil {
 		return nil, err
@@ -116,32 +145,34 @@ func (s *Source) Open(_ context.Context, f watcher.File) (io.ReadCloser, error) 
 	if !r.isRemote() {
 		err = lease(file)
 	}
-	if errors.Is(err, watcher.ErrBusy) {
-		file.Close()
-		return nil, fmt.Errorf("open %s: %w", ledger.Shown(f.Path), err)
-	}
 	failpoint.Hit("local/opened")
-	return &reader{file: file, f: f, left: f.Size, leased: err == nil}, nil
+	return &reader{file: file, f: f, left: f.Size, unproven: err}, nil
 }
 
 // A reader reads one version of a file.
 type reader struct {
-	file   *handle
-	f      watcher.File
-	left   int64 // bytes until the end
-	leased bool
+	file *handle
+	f    watcher.File
+	left int64 // bytes until the end
+
+	unproven error // why there is no lease, nil when there is one
 }
 
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {
-	n, err := r.file.Read(p)
+	leased := r.unproven == nil
+	var n int
+	err := io.EOF
+	if !leased || r.left > 0 { // nobody lets a file grow that is leased
+		n, err = r.file.Read(p)
+	}
 	r.left -= int64(n)
 	switch {
 	case err != nil && err != io.EOF:
 		return n, fmt.Errorf("read %s: %w", ledger.Shown(r.f.Path), errors.Unwrap(err))
 	case r.left < 0:
 		return n, r.changed() // and it may grow for ever
-	case r.leased && !leased(r.file):
+	case leased && (r.left > 0 || err == io.EOF) && !stands(r.file):
 		return n, r.changed() // a writer waits for us: let it in
 	case err == io.EOF:
 		m, err := metaOf(r.file)

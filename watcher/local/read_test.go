@@ -143,7 +143,7 @@ func TestReadingEndsWithChangedWhen(t *testing.T) {
 				if remote {
 					_, err := unix.FcntlInt(uintptr(r.file.fd), unix.F_SETLEASE, unix.F_UNLCK)
 					must(t, err)
-					r.leased = false
+					r.unproven = errNoLease
 				}
 				_, err = io.ReadFull(r, make([]byte, 1000))
 				must(t, err)
@@ -155,7 +155,7 @@ func TestReadingEndsWithChangedWhen(t *testing.T) {
 				if held := name == "truncated" || name == "appended"; remote || !held {
 					<-done
 				} else {
-					for leased(r.file) { // until the writer knocks
+					for stands(r.file) { // until the writer knocks
 						runtime.Gosched()
 					}
 				}

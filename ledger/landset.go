@@ -1,0 +1,178 @@
+package ledger
+
+import (
+	"strings"
+
+	"waybill/spool"
+	"waybill/store"
+)
+
+// landAll lands a set in its order. What is new in every respect, as nearly all small files of a stream are, is written by a few
+// statements; any other arrival is looked at by itself, after those before it.
+func (l *Ledger) landAll(tx *store.Tx, set []*landing) error {
+	now := l.clock()
+	for _, g := range set {
+		g.now, g.entries = now, nil
+	}
+	plain, err := l.unprecedented(tx, set)
+	if err != nil {
+		return err
+	}
+	var run []*landing
+	for i, g := range set {
+		if plain[i] {
+			run = append(run, g)
+			continue
+		}
+		if err := l.landPlain(tx, run); err != nil {
+			return err
+		}
+		run = run[:0]
+		if err := g.run(tx); err != nil {
+			return err
+		}
+	}
+	return l.landPlain(tx, run)
+}
+
+// unprecedented tells which of a set are small files whose name is new, whose bytes and identities no entry and no other of the set
+// has, and which their jobs just take. It sets their decisions.
+func (l *Ledger) unprecedented(tx *store.Tx, set []*landing) ([]bool, error) {
+	plain := make([]bool, len(set))
+	names, digests := map[string]bool{}, map[string]bool{}
+	for i, g := range set {
+		_, small := g.incoming.Bytes()
+		name, digest := g.arrival.Source+"\x00"+g.arrival.Path, string(g.incoming.Digest)
+		plain[i] = small && !g.blank && !names[name] && !digests[digest] && g.rule()
+		names[name], digests[digest] = true, true
+	}
+	return plain, l.strikeKnown(tx, set, plain)
+}
+
+// rule decides as for an arrival that resembles none, and reports whether all jobs, at least one, take it then.
+func (g *landing) rule() bool {
+	policies := g.ledger.route(g.arrival)
+	g.decisions = make([]decision, len(policies))
+	for i, p := range policies {
+		g.decisions[i] = ruling(p, identityOf(p.Identity, g.arrival, g.incoming.Digest), false, nil)
+		if g.decisions[i].state != Received {
+			return false
+		}
+	}
+	return len(policies) > 0
+}
+
+// knownSizes are how many arrivals one statement of strikeKnown compares.
+var knownSizes = [...]int{1, 8, 64}
+
+// strikeKnown takes out of plain those that resemble something in the ledger.
+func (l *Ledger) strikeKnown(tx *store.Tx, set []*landing, plain []bool) error {
+	const most = 64
+	var args []any
+	n := 0
+	ask := func() error {
+		if n == 0 {
+			return nil
+		}
+		size := most
+		for _, s := range knownSizes {
+			if n <= s {
+				size = s
+				break
+			}
+		}
+		for ; n < size; n++ {
+			args = append(args, -1, "", []byte{}, "", "", nil)
+		}
+		found, err := collect(tx, scanID, likenessQuery(size), args...)
+		for _, i := range found {
+			plain[i] = false
+		}
+		args, n = args[:0], 0
+		return err
+	}
+	for i, g := range set {
+		if !plain[i] {
+			continue
+		}
+		for _, d := range g.decisions {
+			var digest any // those with the same bytes are the claimers, where content is the identity
+			if d.policy.Identity != "" && d.policy.Identity != ByContent {
+				digest = g.incoming.Digest
+			}
+			args = append(args, i, g.arrival.Source, []byte(g.arrival.Path), d.policy.Job, d.plain, digest)
+			if n++; n == most {
+				if err := ask(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return ask()
+}
+
+// likenessQuery finds those of n arrivals and jobs that have the name of a file, the identity, plain or numbered, of an entry, or the bytes of a file.
+func likenessQuery(n int) string {
+	return `WITH given (n, source, path, job, identity, digest) AS (VALUES (?, ?, ?, ?, ?, ?)` + strings.Repeat(`, (?, ?, ?, ?, ?, ?)`, n-1) + `)
+		SELECT g.n FROM given g WHERE g.n >= 0 AND (EXISTS (SELECT 1 FROM files f WHERE f.source = g.source AND f.path = g.path)
+			OR EXISTS (SELECT 1 FROM entries e WHERE e.job = g.job AND e.identity >= g.identity AND e.identity < g.identity || '$')
+			OR EXISTS (SELECT 1 FROM identities i WHERE i.job = g.job AND i.identity >= g.identity AND i.identity < g.identity || '$')
+			OR g.digest IS NOT NULL AND EXISTS (SELECT 1 FROM files f WHERE f.digest = g.digest))`
+}
+
+// landPlain writes what is unprecedented.
+func (l *Ledger) landPlain(tx *store.Tx, list []*landing) error {
+	if len(list) == 0 {
+		return nil
+	}
+	incoming := make([]*spool.Incoming, len(list))
+	for i, g := range list {
+		incoming[i] = g.incoming
+	}
+	objects, err := spool.CommitAll(tx, incoming)
+	if err != nil {
+		return err
+	}
+	args := make([]any, 0, 9*len(list))
+	for i, g := range list {
+		a := g.arrival
+		g.file = File{Source: a.Source, Path: a.Path, Version: a.Version, Size: a.Size, ModTime: a.ModTime, Digest: g.incoming.Digest,
+			Object: objects[i], State: FileLanded, Seen: g.now, Landed: g.now}
+		now := store.Millis(g.now)
+		args = append(args, a.Source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), g.incoming.Digest, objects[i], now, now)
+	}
+	files, err := tx.InsertAll(`INSERT INTO files (source, path, version, size, mtime, digest, object, seen, landed, state)`,
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?, 'landed')`, args)
+	if err != nil {
+		return err
+	}
+	for i, g := range list {
+		g.file.ID = files[i]
+	}
+	return l.landEntries(tx, list)
+}
+
+// landEntries writes the entries of what is unprecedented.
+func (l *Ledger) landEntries(tx *store.Tx, list []*landing) error {
+	var args []any
+	for _, g := range list {
+		for _, d := range g.decisions {
+			e := Entry{Kind: g.arrival.Kind, Job: d.policy.Job, Run: 1, File: g.file.ID, Source: g.arrival.Source, Name: Shown(g.arrival.Path),
+				Identity: d.plain, Verdict: d.verdict, State: d.state, Received: g.now}
+			g.entries = append(g.entries, e)
+			args = append(args, e.Kind, e.Job, e.File, e.Source, e.Name, e.Identity, store.Millis(e.Received))
+		}
+	}
+	ids, err := tx.InsertAll(`INSERT INTO entries (kind, job, file, source, name, identity, received, verdict, state)`,
+		`(?, ?, ?, ?, ?, ?, ?, 'new', 'received')`, args)
+	if err != nil {
+		return err
+	}
+	for _, g := range list {
+		for i := range g.entries {
+			g.entries[i].ID, ids = ids[0], ids[1:]
+		}
+	}
+	tx.Notify(TopicEntries)
+	return nil
+}
