@@ -211,15 +211,13 @@ func (w *Worker) accept(ctx context.Context, done []*piece) {
 		for _, e := range gone {
 			left[e.ID] = true
 		}
+		var ready []*outbox.Lot
 		for _, d := range done {
-			if d.outcome.State != ledger.Accepted || left[d.entry.ID] {
-				continue
-			}
-			if err := d.lot.Release(tx); err != nil {
-				return err
+			if d.outcome.State == ledger.Accepted && !left[d.entry.ID] {
+				ready = append(ready, d.lot)
 			}
 		}
-		return nil
+		return outbox.ReleaseAll(tx, ready)
 	})
 	failpoint.Hit("jobs/accepted")
 	if err != nil {

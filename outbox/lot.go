@@ -112,8 +112,18 @@ func (l *Lot) fresh(k lane, first int64) *batch {
 	return b
 }
 
+// plainMost is up to how many bytes a payload is stored as it is: compressing it would take longer than writing what that saves.
+const plainMost = 2 << 10
+
+// plainly is the first byte of a payload that is not compressed. A zstd frame begins with another.
+const plainly = 0
+
 func (b *batch) pack(o *Outbox) {
-	b.frames = o.encoder.EncodeAll(b.raw, b.frames[:0])
+	if len(b.raw) <= plainMost {
+		b.frames = append(append(b.frames[:0], plainly), b.raw...)
+	} else {
+		b.frames = o.encoder.EncodeAll(b.raw, b.frames[:0])
+	}
 	b.block = keyBlock(b.keys)
 }
 
@@ -153,23 +163,50 @@ func (l *Lot) Held() int {
 func (l *Lot) Staged() bool { return l.staged > 0 }
 
 // Release makes the lot's batches ready, in the transaction that accepts the entry. Call Seal before it.
-func (l *Lot) Release(tx *store.Tx) error {
-	if l.staged > 0 {
-		n, err := tx.Exec(`UPDATE batches SET state = 'ready' WHERE parent = ? AND token = ? AND state = 'staged'`, l.parent, l.token)
-		if err != nil {
+func (l *Lot) Release(tx *store.Tx) error { return ReleaseAll(tx, []*Lot{l}) }
+
+// ReleaseAll is Release for several lots of one outbox, with a few statements for what none of them has staged.
+func ReleaseAll(tx *store.Tx, lots []*Lot) error {
+	var rows, payloads []any
+	for _, l := range lots {
+		if err := l.releaseStaged(tx); err != nil {
 			return err
 		}
-		if n != int64(l.staged) {
-			return fmt.Errorf("release lot of #%d: %d of %d staged batches are there", l.parent, n, l.staged)
+		made := store.Millis(l.out.now())
+		for _, k := range l.order {
+			b := l.open[k]
+			rows = append(rows, l.parent, l.token, b.destination, b.route, b.seq, b.first, b.count, made)
 		}
 	}
-	for _, k := range l.order {
-		if err := l.insert(tx, l.open[k], "ready"); err != nil {
-			return err
+	ids, err := tx.InsertAll(`INSERT INTO batches (parent, token, destination, route, seq, first, count, made, state)`, `(?, ?, ?, ?, ?, ?, ?, ?, 'ready')`, rows)
+	if err != nil {
+		return err
+	}
+	for _, l := range lots {
+		for _, k := range l.order {
+			payloads = append(payloads, ids[len(payloads)/3], l.open[k].block, l.open[k].frames)
 		}
+	}
+	if _, err := tx.InsertAll(`INSERT INTO payloads (batch, keys, frames)`, `(?, ?, ?)`, payloads); err != nil {
+		return err
 	}
 	failpoint.Hit("outbox/released")
 	tx.Notify(Topic)
+	return nil
+}
+
+// releaseStaged makes ready what the lot has staged.
+func (l *Lot) releaseStaged(tx *store.Tx) error {
+	if l.staged == 0 {
+		return nil
+	}
+	n, err := tx.Exec(`UPDATE batches SET state = 'ready' WHERE parent = ? AND token = ? AND state = 'staged'`, l.parent, l.token)
+	if err != nil {
+		return err
+	}
+	if n != int64(l.staged) {
+		return fmt.Errorf("release lot of #%d: %d of %d staged batches are there", l.parent, n, l.staged)
+	}
 	return nil
 }
 

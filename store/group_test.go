@@ -239,7 +239,7 @@ func TestEverySettingHoldsOnEveryConnection(t *testing.T) {
 	t.Cleanup(func() { _ = db.Close() })
 	want := map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "trusted_schema": "0", "cell_size_check": "1", "mmap_size": "0",
-		"journal_size_limit": "67108864", "wal_autocheckpoint": "1000", "temp_store": "2", "busy_timeout": "5000",
+		"journal_size_limit": "67108864", "wal_autocheckpoint": "4000", "temp_store": "2", "busy_timeout": "5000",
 	}
 	names := slices.Sorted(maps.Keys(want))
 	for i := range 5 { // each is kept, so that the next is another

@@ -148,7 +148,7 @@ func dataSource(path string, readOnly bool) string {
 	q := url.Values{}
 	for _, p := range []string{
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)",
-		"cell_size_check(ON)", "mmap_size(0)", "journal_size_limit(67108864)", "wal_autocheckpoint(1000)", "temp_store(MEMORY)",
+		"cell_size_check(ON)", "mmap_size(0)", "journal_size_limit(67108864)", "wal_autocheckpoint(4000)", "temp_store(MEMORY)",
 	} {
 		q.Add("_pragma", p)
 	}

@@ -112,15 +112,17 @@ func (w *Watcher) round(ctx context.Context, list []ledger.Closable) (n int, due
 			closed = append(closed, done)
 		}
 	}
-	if len(closed) == 0 {
-		return 0, due, away
+	if len(closed) > 0 {
+		failpoint.Hit("watcher/closing")
 	}
-	failpoint.Hit("watcher/closing")
 	final := context.WithoutCancel(ctx) // what was moved is told even while stopping
 	if s, ok := w.src.(Syncer); ok {
 		if err := s.Sync(final); err != nil {
 			return 0, due, fmt.Errorf("make the closing of %d files of %s durable: %w", len(closed), w.name, err)
 		}
+	}
+	if len(closed) == 0 {
+		return 0, due, away
 	}
 	if err := w.archive.Closed(final, closed); err != nil {
 		return 0, due, err

@@ -91,7 +91,8 @@ type Hinter interface {
 	Hints(ctx context.Context) (<-chan struct{}, error)
 }
 
-// A Syncer is a Source whose Close calls are durable only after Sync, so that a round of them shares the cost. Optional.
+// A Syncer is a Source whose Close calls are durable only after Sync, so that a round of them shares the cost. Sync ends every
+// round, also one in which nothing could be closed. Optional.
 type Syncer interface {
 	Sync(ctx context.Context) error
 }

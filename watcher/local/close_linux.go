@@ -23,12 +23,15 @@ func (s *Source) Close(_ context.Context, f watcher.File, how watcher.Closing) (
 	if what == "leave" {
 		return f.Path, nil // the ledger knows it: it is never new again
 	}
-	r, err := s.open()
-	if err != nil {
-		return "", err
+	if s.round == nil {
+		r, err := s.open()
+		if err != nil {
+			return "", err
+		}
+		s.round = &round{root: r, remote: r.isRemote(), folders: map[string]*handle{}}
 	}
-	defer r.close()
-	c := closing{s: s, r: r, f: f, how: how}
+	s.round.trim(foldersMost)
+	c := closing{s: s, r: s.round, f: f, how: how}
 	if what == "delete" {
 		err = c.remove()
 	} else {
@@ -47,10 +50,72 @@ func (s *Source) Close(_ context.Context, f watcher.File, how watcher.Closing) (
 	return where, nil
 }
 
+// A round is the folders that one round of Close calls works in. Sync ends it, so that a folder which is replaced is found
+// again by its name in the next.
+type round struct {
+	*root
+	remote  bool
+	folders map[string]*handle
+}
+
+// folder opens the folder at path once.
+func (r *round) folder(path string) (*handle, error) {
+	if h := r.folders[path]; h != nil {
+		return h, nil
+	}
+	h, err := r.root.folder(path)
+	return r.keep(path, h, err)
+}
+
+// parent opens the folder that path lies in once.
+func (r *round) parent(path string) (dir *handle, base string, err error) {
+	i := strings.LastIndexByte(path, '/')
+	dir, err = r.folder(path[:max(i, 0)])
+	return dir, path[i+1:], err
+}
+
+// make opens the folder at path once, and makes what of it is missing.
+func (r *round) make(path string) (dir *handle, made []string, err error) {
+	if h := r.folders[path]; h != nil {
+		return h, nil, nil
+	}
+	dir, made, err = r.root.make(path)
+	dir, err = r.keep(path, dir, err)
+	return dir, made, err
+}
+
+// foldersMost bounds the folders that are open at a time.
+const foldersMost = 64
+
+func (r *round) keep(path string, h *handle, err error) (*handle, error) {
+	if err != nil {
+		return nil, err
+	}
+	r.folders[path] = h
+	return h, nil
+}
+
+// end closes all.
+func (r *round) end() {
+	r.trim(0)
+	r.root.close()
+}
+
+// trim closes the folders when there are more than most of them.
+func (r *round) trim(most int) {
+	if len(r.folders) <= most {
+		return
+	}
+	for _, h := range r.folders {
+		h.Close() // only looked through
+	}
+	clear(r.folders)
+}
+
 // A closing is a file on its way out.
 type closing struct {
 	s   *Source
-	r   *root
+	r   *round
 	f   watcher.File
 	how watcher.Closing
 }
@@ -64,7 +129,7 @@ func (c *closing) check(dir *handle, name string) error {
 	if m.version() != c.f.Version {
 		return watcher.ErrChanged
 	}
-	if c.r.isRemote() {
+	if c.r.remote {
 		return nil
 	}
 	file, err := c.r.at(c.f.Path, unix.O_RDONLY)
@@ -87,7 +152,6 @@ func (c *closing) move() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer from.Close()
 	target := doneFolder
 	if c.how.Fate == watcher.Failed {
 		target = failedFolder
@@ -104,7 +168,6 @@ func (c *closing) move() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer to.Close()
 	failpoint.Hit("local/moving")
 	as, err := renameNew(from, name, to, name)
 	if err != nil {
@@ -140,7 +203,6 @@ func (c *closing) moved(target, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer to.Close()
 	c.s.changed(path.Dir(c.f.Path), target)
 	as := c.find(to, name)
 	if as == "" {
@@ -173,7 +235,6 @@ func (c *closing) remove() error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
 	hidden := ".waybill-" + strings.ReplaceAll(content(c.f.Version), " ", "-") + ".tmp"
 	// One that was left by a crash comes first: it may even be another version, caught and not put back any more.
 	if err := c.unlink(dir, hidden, name); !errors.Is(err, fs.ErrNotExist) {
@@ -248,6 +309,10 @@ func (s *Source) Sync(context.Context) error {
 	dirty := s.dirty
 	s.dirty = map[string]struct{}{}
 	s.mu.Unlock()
+	if s.round != nil {
+		s.round.end()
+		s.round = nil
+	}
 	if len(dirty) == 0 {
 		return nil
 	}

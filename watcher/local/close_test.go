@@ -148,7 +148,7 @@ func TestWhatWasMovedByMistakeIsPutBack(t *testing.T) {
 	to, err := r.folder("done")
 	must(t, err)
 	defer to.Close()
-	c := closing{s: b.Source, r: r, f: f, how: done}
+	c := closing{s: b.Source, r: &round{root: r}, f: f, how: done}
 	if err := c.putBack(to, "a.csv", from, "a.csv"); !errors.Is(err, watcher.ErrChanged) {
 		t.Errorf("got %v", err)
 	}

@@ -48,6 +48,7 @@ type Source struct {
 	settle  *watcher.Settle
 	writers map[string]int // how often in a row a file was found open for writing
 	remote  bool           // files may change behind the kernel's back; as of the last listing
+	round   *round         // of Close calls, until Sync
 
 	warned sync.Map // by text: what was logged once
 
