@@ -191,7 +191,7 @@ func (o *Outbox) packAnswers(answers []answer) (frame, keys []byte, err error) {
 			hashes = append(hashes, hashKey(c.Value))
 		}
 	}
-	return o.encoder.EncodeAll(raw, nil), keyBlock(hashes), nil
+	return o.encoder.EncodeAll(raw, nil), keyBlock([]byte{}, hashes), nil // no captures are an empty block, not NULL
 }
 
 // write stores one checkpoint.

@@ -208,16 +208,9 @@ func (c *courier) load(ctx context.Context, b *leased, frames []byte) error {
 	return nil
 }
 
-// unpack reads a batch's payload, whose bytes the messages share.
+// unpack reads a batch's payload.
 func (o *Outbox) unpack(id int64, count int, frames []byte) ([]Message, error) {
-	var raw []byte
-	var err error
-	if len(frames) > 0 && frames[0] == plainly {
-		raw = frames[1:]
-	} else if raw, err = o.decoder.DecodeAll(frames, nil); err != nil {
-		return nil, fmt.Errorf("batch %d: decompress: %w", id, err)
-	}
-	ms, err := messages(raw, count)
+	ms, err := messages(frames, count, o.decoder)
 	if err != nil {
 		return nil, fmt.Errorf("batch %d: %w", id, err)
 	}

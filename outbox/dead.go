@@ -160,10 +160,8 @@ func (o *Outbox) Resend(ctx context.Context, r Resend) error {
 	if r.Key != "" {
 		m.Key = r.Key
 	}
-	b := &batch{lane: lane{d.Destination, d.Route}, first: m.Record}
-	b.raw = appendMessage(nil, &m, nil)
-	b.keys = []uint64{hashKey(m.Key), hashKey(m.Ref)}
-	b.count = 1
+	b := &batch{lane: lane{d.Destination, d.Route}, first: m.Record, count: 1}
+	b.add(&m)
 	b.pack(o)
 	return o.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := o.close(tx, r.ID, "resent", r.Note); err != nil {

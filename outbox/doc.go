@@ -3,7 +3,7 @@
 // # Lots, batches, payloads
 //
 // The messages of one entry are its lot. They stand in batches of up to 1,000 messages or about 1 MiB for one
-// destination; a batch's payload is one zstd frame that is written once. A lot has no row: it is the batches of one
+// destination; a batch's payload is written once. A lot has no row: it is the batches of one
 // parent (the entry) staged under one token (the claim).
 //
 //	         Lot.Add             Lot.Release                last message confirmed or set aside

@@ -4,34 +4,84 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // errFrame says that a payload cannot be what was stored.
 var errFrame = errors.New("the stored messages are damaged")
 
-// appendMessage appends m as it stands in a batch's payload: each text with its length before it (uvarint), so that reading copies nothing.
-// Headers are counted from one; 0 says that they are those of the message before, whose headers are before: in most batches all
-// messages have the same, and repeating them was a fifth of what the compressor had to read.
-func appendMessage(dst []byte, m *Message, before []Header) []byte {
-	dst = appendText(dst, m.Key)
-	dst = appendText(dst, m.Ref)
-	dst = binary.AppendUvarint(dst, uint64(m.Record))
-	if len(m.Headers) > 0 && slices.Equal(m.Headers, before) {
-		dst = append(dst, 0)
+// contents are the messages of one batch on their way into its payload, apart by what they are: bodies, which are much alike,
+// what stands before them, and keys, which are random bits that no compressor makes smaller but every one tries to.
+type contents struct {
+	uuids  []byte // of keys that are UUIDs, 16 bytes each
+	bodies []byte
+	heads  []byte
+	hashes []uint64 // of keys and refs, for the key block
+
+	headers []Header // of the last message
+	record  int64
+}
+
+// add takes a message. Each of its texts stands with its length before it (uvarint), so that reading copies nothing.
+// The lengths of keys and the numbers of headers are counted from one. 0 says of a key that it is the next UUID, and of headers that they
+// are those of the message before: in most batches all messages have the same.
+func (c *contents) add(m *Message) {
+	head := c.heads
+	if id, ok := parseUUID(m.Key); ok {
+		c.uuids = append(c.uuids, id[:]...)
+		c.hashes = append(c.hashes, binary.BigEndian.Uint64(id[:]))
+		head = append(head, 0)
 	} else {
-		dst = binary.AppendUvarint(dst, uint64(len(m.Headers))+1)
+		c.hashes = append(c.hashes, hashKey(m.Key))
+		head = binary.AppendUvarint(head, uint64(len(m.Key))+1)
+		head = append(head, m.Key...)
+	}
+	if m.Ref != "" {
+		c.hashes = append(c.hashes, hashKey(m.Ref))
+	}
+	head = appendText(head, m.Ref)
+	head = binary.AppendVarint(head, m.Record-c.record)
+	c.record = m.Record
+	if len(m.Headers) > 0 && slices.Equal(m.Headers, c.headers) {
+		head = append(head, 0)
+	} else {
+		head = binary.AppendUvarint(head, uint64(len(m.Headers))+1)
 		for _, h := range m.Headers {
-			dst = appendText(dst, h.Name)
-			dst = appendText(dst, h.Value)
+			head = appendText(head, h.Name)
+			head = appendText(head, h.Value)
 		}
+		c.headers = append(c.headers[:0], m.Headers...)
 	}
-	dst = binary.AppendUvarint(dst, uint64(m.Object))
+	head = binary.AppendUvarint(head, uint64(m.Object))
 	if m.Object != 0 {
-		return binary.AppendUvarint(dst, uint64(m.Size))
+		c.heads = binary.AppendUvarint(head, uint64(m.Size))
+		return
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(m.Body)))
-	return append(dst, m.Body...)
+	c.heads = binary.AppendUvarint(head, uint64(len(m.Body)))
+	c.bodies = append(c.bodies, m.Body...)
+}
+
+func (c *contents) size() int { return len(c.uuids) + len(c.bodies) + len(c.heads) }
+
+// reset keeps the room.
+func (c *contents) reset() {
+	*c = contents{uuids: c.uuids[:0], bodies: c.bodies[:0], heads: c.heads[:0], hashes: c.hashes[:0], headers: c.headers[:0]}
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// payload appends what is stored, and ends the use of c: the number of UUIDs and they themselves, the length of the bodies, and
+// compressed the bodies, the checksum of the UUIDs, and the heads. The compressor has a checksum of its own.
+func (c *contents) payload(dst []byte, z *zstd.Encoder) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(c.uuids)/16))
+	dst = append(dst, c.uuids...)
+	dst = binary.AppendUvarint(dst, uint64(len(c.bodies)))
+	c.bodies = binary.BigEndian.AppendUint32(c.bodies, crc32.Checksum(c.uuids, castagnoli))
+	c.bodies = append(c.bodies, c.heads...)
+	return z.EncodeAll(c.bodies, dst)
 }
 
 func appendText(dst []byte, s string) []byte {
@@ -39,11 +89,40 @@ func appendText(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
-// A cursor reads what appendMessage wrote.
+// A cursor reads messages out of their parts.
 type cursor struct {
-	b      []byte
+	b      []byte // heads
+	uuids  []byte
+	bodies []byte
 	before []Header // of the last message
+	record int64
 	err    error
+}
+
+// open finds the parts of a payload.
+func (c *cursor) open(payload []byte, z *zstd.Decoder) error {
+	c.b = payload
+	ids := c.number()
+	if c.err != nil || ids > uint64(len(c.b))/16 {
+		return errFrame
+	}
+	c.uuids, c.b = c.b[:16*ids], c.b[16*ids:]
+	bodies := c.number()
+	if c.err != nil {
+		return c.err
+	}
+	raw, err := z.DecodeAll(c.b, nil)
+	if err != nil {
+		return fmt.Errorf("decompress: %w", err)
+	}
+	if len(raw) < 4 || bodies > uint64(len(raw)-4) {
+		return errFrame
+	}
+	c.bodies, c.b = raw[:bodies], raw[bodies+4:]
+	if binary.BigEndian.Uint32(raw[bodies:]) != crc32.Checksum(c.uuids, castagnoli) {
+		return errFrame
+	}
+	return nil
 }
 
 func (c *cursor) number() uint64 {
@@ -56,20 +135,44 @@ func (c *cursor) number() uint64 {
 	return n
 }
 
-func (c *cursor) bytes() []byte {
-	n := c.number()
-	if c.err != nil || n > uint64(len(c.b)) {
+func (c *cursor) difference() int64 {
+	n, size := binary.Varint(c.b)
+	if size <= 0 {
+		c.err = errFrame
+		return 0
+	}
+	c.b = c.b[size:]
+	return n
+}
+
+// take cuts n bytes off a part.
+func (c *cursor) take(part *[]byte, n uint64) []byte {
+	if c.err != nil || n > uint64(len(*part)) {
 		c.err = errFrame
 		return nil
 	}
-	b := c.b[:n:n]
-	c.b = c.b[n:]
+	b := (*part)[:n:n]
+	*part = (*part)[n:]
 	return b
+}
+
+func (c *cursor) text() string { return string(c.take(&c.b, c.number())) }
+
+func (c *cursor) key() string {
+	if n := c.number(); n > 0 {
+		return string(c.take(&c.b, n-1))
+	}
+	if id := c.take(&c.uuids, 16); id != nil {
+		return uuidText([16]byte(id))
+	}
+	return ""
 }
 
 // message reads one message; its body shares the payload's bytes.
 func (c *cursor) message() Message {
-	m := Message{Key: string(c.bytes()), Ref: string(c.bytes()), Record: int64(c.number())}
+	m := Message{Key: c.key(), Ref: c.text()}
+	c.record += c.difference()
+	m.Record = c.record
 	m.Headers = c.headers()
 	if c.err != nil {
 		return m
@@ -78,7 +181,7 @@ func (c *cursor) message() Message {
 		m.Size = int64(c.number())
 		return m
 	}
-	m.Body = c.bytes()
+	m.Body = c.take(&c.bodies, c.number())
 	m.Size = int64(len(m.Body))
 	return m
 }
@@ -95,15 +198,18 @@ func (c *cursor) headers() []Header {
 	}
 	list := make([]Header, 0, n-1)
 	for range n - 1 {
-		list = append(list, Header{Name: string(c.bytes()), Value: string(c.bytes())})
+		list = append(list, Header{Name: c.text(), Value: c.text()})
 	}
 	c.before = list
 	return list
 }
 
 // messages reads all count messages of a payload.
-func messages(payload []byte, count int) ([]Message, error) {
-	c := cursor{b: payload}
+func messages(payload []byte, count int, z *zstd.Decoder) ([]Message, error) {
+	var c cursor
+	if err := c.open(payload, z); err != nil {
+		return nil, err
+	}
 	ms := make([]Message, 0, count)
 	for range count {
 		ms = append(ms, c.message())
@@ -111,14 +217,18 @@ func messages(payload []byte, count int) ([]Message, error) {
 			return nil, fmt.Errorf("message %d of %d: %w", len(ms), count, c.err)
 		}
 	}
-	if len(c.b) != 0 {
-		return nil, fmt.Errorf("%d bytes after the last message: %w", len(c.b), errFrame)
+	if n := len(c.b) + len(c.bodies) + len(c.uuids); n != 0 {
+		return nil, fmt.Errorf("%d bytes after the last message: %w", n, errFrame)
 	}
 	return ms, nil
 }
 
-// hashKey is how a key stands in a key block: 64 bits of FNV-1a, verified in the payload after a hit.
+// hashKey is how a key stands in a key block, verified in the payload after a hit: the first 64 bits of a UUID, which are random enough;
+// of others 64 bits of FNV-1a.
 func hashKey(key string) uint64 {
+	if id, ok := parseUUID(key); ok {
+		return binary.BigEndian.Uint64(id[:])
+	}
 	const offset, prime = 14695981039346656037, 1099511628211 // of hash/fnv, which would have the key copied
 	h := uint64(offset)
 	for i := range len(key) {
@@ -127,15 +237,15 @@ func hashKey(key string) uint64 {
 	return h
 }
 
-// keyBlock packs hashes as a sorted block of big-endian numbers.
-func keyBlock(hashes []uint64) []byte {
+// keyBlock appends hashes as a sorted block of big-endian numbers; it sorts them where they are.
+func keyBlock(dst []byte, hashes []uint64) []byte {
 	slices.Sort(hashes)
 	hashes = slices.Compact(hashes)
-	b := make([]byte, 0, 8*len(hashes))
+	dst = slices.Grow(dst, 8*len(hashes))
 	for _, h := range hashes {
-		b = binary.BigEndian.AppendUint64(b, h)
+		dst = binary.BigEndian.AppendUint64(dst, h)
 	}
-	return b
+	return dst
 }
 
 // inBlock looks h up in a key block by halving.

@@ -49,10 +49,7 @@ type batch struct {
 	seq   int
 	first int64
 	count int
-	raw   []byte
-	keys  []uint64
-
-	headers []Header // of the last message
+	contents
 
 	frames []byte // compressed
 	block  []byte
@@ -72,17 +69,10 @@ func (l *Lot) Add(ctx context.Context, destination, route string, m *Message) er
 		l.open[k] = b
 		l.order = append(l.order, k)
 	}
-	b.raw = appendMessage(b.raw, m, b.headers)
-	if !slices.Equal(m.Headers, b.headers) {
-		b.headers = append(b.headers[:0], m.Headers...)
-	}
-	b.keys = append(b.keys, hashKey(m.Key))
-	if m.Ref != "" {
-		b.keys = append(b.keys, hashKey(m.Ref))
-	}
+	b.add(m)
 	b.count++
 	l.count++
-	if b.count < batchCount && len(b.raw) < batchBytes {
+	if b.count < batchCount && b.size() < batchBytes {
 		return nil
 	}
 	delete(l.open, k)
@@ -107,7 +97,8 @@ func (l *Lot) fresh(k lane, first int64) *batch {
 	case b = <-l.spare:
 	default:
 	}
-	*b = batch{lane: k, seq: l.seq, first: first, raw: b.raw[:0], keys: b.keys[:0], headers: b.headers[:0], frames: b.frames[:0]}
+	b.reset()
+	*b = batch{lane: k, seq: l.seq, first: first, contents: b.contents, frames: b.frames[:0], block: b.block[:0]}
 	l.seq++
 	return b
 }
@@ -119,12 +110,8 @@ const plainMost = 2 << 10
 const plainly = 0
 
 func (b *batch) pack(o *Outbox) {
-	if len(b.raw) <= plainMost {
-		b.frames = append(append(b.frames[:0], plainly), b.raw...)
-	} else {
-		b.frames = o.encoder.EncodeAll(b.raw, b.frames[:0])
-	}
-	b.block = keyBlock(b.keys)
+	b.frames = b.payload(b.frames[:0], o.encoder)
+	b.block = keyBlock(b.block[:0], b.hashes)
 }
 
 func (l *Lot) insert(tx *store.Tx, b *batch, state string) error {
@@ -154,7 +141,7 @@ func (l *Lot) Count() int64 { return l.count }
 func (l *Lot) Held() int {
 	n := 0
 	for _, b := range l.open {
-		n += len(b.raw) + len(b.frames)
+		n += b.size() + len(b.frames)
 	}
 	return n
 }

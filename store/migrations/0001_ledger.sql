@@ -174,7 +174,7 @@ CREATE INDEX batches_staged ON batches (parent, token) WHERE state = 'staged';
 CREATE TABLE payloads (
   batch  INTEGER PRIMARY KEY,
   keys   BLOB NOT NULL,                -- sorted 64-bit hashes of keys and captures; before frames, so that trace never reads those
-  frames BLOB NOT NULL                 -- key, headers, body of each message: a zero byte and then plain, or zstd
+  frames BLOB NOT NULL                 -- keys as 16 bytes each, then zstd: bodies, headers and the rest of each message
 ) STRICT;
 
 CREATE TABLE outputs (                 -- files that a job wrote for its messages: who refers to which object
