@@ -1,71 +1,57 @@
 package jobs
 
 import (
-	"crypto/sha256"
 	"net/url"
 
 	"waybill/outbox"
 )
 
-// address makes the key and the headers of a message. All its text stands together, so that it costs one allocation.
+// address renders what the key and the headers of a message are made of.
 func (r *run) address(route *route, f *frame, d *draft) (err error) {
-	p := &r.pending
-	d.named = len(route.key) > 0
-	from := len(p.text)
-	r.hash.start(r.p.name, route.name)
-	r.text = r.text[:0]
-	if d.named {
-		if err = r.key(route.key, f); err != nil {
+	p := r.pending
+	if d.named = len(route.key) > 0; d.named {
+		if p.text, d.ref, d.key, err = r.key(p.text, route.key, f); err != nil {
 			return err
 		}
-		sum := sha256.Sum256(p.bytes[d.body.from:d.body.to])
-		r.hash.bytes(sum[:])
-	} else {
-		r.hash.text(r.in.Entry.Identity)
-		r.hash.number(r.number)
 	}
-	if r.in.Anew {
-		r.hash.number(int64(r.in.Entry.Run))
-	}
-	p.text = r.hash.appendUUID(p.text)
-	d.key = spot{from, len(p.text)}
-	if d.named {
-		p.text = append(p.text, r.text...)
-		p.spots = append(p.spots, spot{d.key.to, len(p.text)})
-	}
+	d.spots.from = len(p.spots)
 	err = r.addressHeaders(route, f)
-	d.end = len(p.text)
+	d.spots.to = len(p.spots)
 	return err
 }
 
-// key adds the parts of a key to the hash, and its text, parts separated by /, to r.text.
-func (r *run) key(parts []*source, f *frame) (err error) {
+// key appends the text of a key, parts separated by /: that is ref. What is hashed is the same when there is one part; of several
+// each is preceded by its length.
+func (r *run) key(text []byte, parts []*source, f *frame) (_ []byte, ref, hashed spot, err error) {
+	ref.from = len(text)
 	var nested hasher
 	for i, s := range parts {
 		if i > 0 {
-			r.text = append(r.text, '/')
+			text = append(text, '/')
 		}
-		from := len(r.text)
+		from := len(text)
 		there := false
-		if r.text, there, err = r.appendText(r.text, s, f); err != nil {
-			return err
+		if text, there, err = r.appendText(text, s, f); err != nil {
+			return text, ref, hashed, err
 		}
-		if !there || len(r.text) == from {
-			return &fault{field: s.path, reason: "is empty: a key must say which message this is"}
+		if !there || len(text) == from {
+			return text, ref, hashed, &fault{field: s.path, reason: "is empty: a key must say which message this is"}
 		}
-		if len(parts) == 1 {
-			r.hash.bytes(r.text)
-			return nil
+		if len(parts) > 1 {
+			nested.bytes(text[from:])
 		}
-		nested.bytes(r.text[from:])
 	}
-	r.hash.bytes(nested.parts)
-	return nil
+	ref.to = len(text)
+	if len(parts) == 1 {
+		return text, ref, ref, nil
+	}
+	text = append(text, nested.parts...)
+	return text, ref, spot{ref.to, len(text)}, nil
 }
 
 // addressHeaders appends the headers that vary.
 func (r *run) addressHeaders(route *route, f *frame) (err error) {
-	p := &r.pending
+	p := r.pending
 	for i := range route.headers {
 		h := &route.headers[i]
 		if h.constant {
@@ -128,18 +114,23 @@ func (r *run) query(dst []byte, list []header, f *frame) ([]byte, error) {
 	return dst, nil
 }
 
-// fill appends the headers of a route; piece gives those that vary, in order.
-func (route *route) fill(list []outbox.Header, piece func() string) []outbox.Header {
+// fill appends the headers of a route; the places in text of those that vary are in order.
+func (route *route) fill(list []outbox.Header, text string, spots []spot) []outbox.Header {
+	next := func() string {
+		s := spots[0]
+		spots = spots[1:]
+		return text[s.from:s.to]
+	}
 	for i := range route.headers {
 		h := &route.headers[i]
 		if h.constant {
 			list = append(list, outbox.Header{Name: h.name, Value: h.fixed})
 		} else {
-			list = append(list, outbox.Header{Name: h.name, Value: piece()})
+			list = append(list, outbox.Header{Name: h.name, Value: next()})
 		}
 	}
 	if len(route.query) > 0 {
-		list = append(list, outbox.Header{Name: ":query", Value: piece()})
+		list = append(list, outbox.Header{Name: ":query", Value: next()})
 	}
 	return list
 }

@@ -308,7 +308,7 @@ func TestFilesAreGivenUpWithTheirEntry(t *testing.T) {
 	t.Parallel()
 	p := compile(t, "receive: {source: s}\nread: {format: csv, fields: {n: {type: integer}}}\nsend: [{to: f, each: file, as: ndjson}, {to: f, each: file}]")
 	files := &memory{}
-	in := input("f", "n\n1\nx\n")
+	in := input("f", "n\n"+strings.Repeat("1\n", mostPending)+"x\n")
 	in.Files = files
 	if o, got := runs(t, p, in); o.State != ledger.Rejected || got != "" || len(files.files) != 1 || !files.files[0].aborted {
 		t.Errorf("got %s %s %v", show(o), got, files.files)

@@ -6,23 +6,25 @@ import (
 )
 
 // cells renders the columns of one row.
-func (r *run) cells(route *route, f *frame) error {
-	p := &r.pending
+func (r *run) cells(route *route, f *frame) (made spot, err error) {
+	p := r.pending
+	made.from = len(p.cells)
 	for i := range route.columns {
 		c := &route.columns[i]
 		from := len(p.bytes)
 		kind, err := r.cell(c, f)
 		if err != nil {
-			return err
+			return made, err
 		}
 		p.cells = append(p.cells, cell{kind, spot{from, len(p.bytes)}})
 	}
-	return nil
+	made.to = len(p.cells)
+	return made, nil
 }
 
 // cell appends the text of a column to the pending bytes and returns its kind.
 func (r *run) cell(c *column, f *frame) (kind formats.Kind, err error) {
-	p := &r.pending
+	p := r.pending
 	if s := c.value; s.fixed || s.ref != nil && c.format == "" && !s.ref.field().nested() {
 		there := false
 		p.bytes, there, err = r.appendText(p.bytes, s, f)

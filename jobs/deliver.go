@@ -4,35 +4,36 @@ import (
 	"crypto/sha256"
 
 	"waybill/formats"
-	"waybill/outbox"
 )
 
-// pending are rendered records that wait for the answer whether their keys are new. Without check.unique they wait
-// for their own other routes only.
+// pending are rendered records on their way out, which go together: those of check.unique because their keys are looked up by the set,
+// others because they are handed to another goroutine. What they hold stands by its place, so that it may grow.
 type pending struct {
 	records  []draftRecord
 	messages []draft
-	keys     []UniqueKey
-	bytes    []byte // bodies
-	text     []byte // keys and headers
-	cells    []cell // of rows for files
-	spots    []spot // of headers, in text
+	keys     []UniqueKey // by index of records
+	bytes    []byte      // bodies
+	text     []byte      // keys and headers
+	cells    []cell      // of rows for files
+	spots    []spot      // of headers that vary, in text
 }
 
 type draftRecord struct {
-	number, line int64
-	messages     int // index behind its last
+	number   int64
+	line     int64
+	from, to int  // of its messages
+	dropped  bool // its key is known
 }
 
-// draft is a message, or a row of a file, by its place in pending.
+// draft is a message, or a row of a file.
 type draft struct {
 	route int
-	body  spot
-	key   spot // UUID, and behind it in the same text what the headers say
-	end   int  // of that text
-	named bool // the job's own key follows
-	spots int  // index behind its last
-	cells int
+	named bool // the job's own key is part of the message's
+	body  spot // in bytes
+	ref   spot // in text: the job's own key as a person reads it
+	key   spot // in text: the same as it is hashed
+	spots spot // headers that vary
+	cells spot
 }
 
 type spot struct{ from, to int }
@@ -42,7 +43,12 @@ type cell struct {
 	spot
 }
 
-const mostPending = 256
+func (p *pending) full() bool { return len(p.records) >= mostPending || len(p.bytes) >= mostRendered }
+
+func (p *pending) reset() {
+	*p = pending{records: p.records[:0], messages: p.messages[:0], keys: p.keys[:0], bytes: p.bytes[:0], text: p.text[:0],
+		cells: p.cells[:0], spots: p.spots[:0]}
+}
 
 // work checks one whole record and renders its messages.
 func (r *run) work(f *frame) error {
@@ -50,22 +56,28 @@ func (r *run) work(f *frame) error {
 		r.reject(r.number, r.line, bad...)
 		return nil
 	}
-	p := &r.pending
-	messages, bytes, text, cells, spots := len(p.messages), len(p.bytes), len(p.text), len(p.cells), len(p.spots)
+	p := r.pending
+	before := *p
 	err := r.render(f)
 	if err == nil && r.p.unique != nil {
 		err = r.uniqueKey(f)
 	}
 	if err != nil {
-		p.messages, p.bytes, p.text, p.cells, p.spots = p.messages[:messages], p.bytes[:bytes], p.text[:text], p.cells[:cells], p.spots[:spots]
+		bytes, text := p.bytes[:len(before.bytes)], p.text[:len(before.text)] // they may have grown
+		*p = before
+		p.bytes, p.text = bytes, text
 		r.reject(r.number, r.line, faultOf(err))
 		return nil
 	}
-	p.records = append(p.records, draftRecord{r.number, r.line, len(p.messages)})
-	if r.p.unique == nil || len(p.records) >= mostPending || len(p.bytes) > mostGroup {
-		return r.flush()
+	p.records = append(p.records, draftRecord{number: r.number, line: r.line, from: len(before.messages), to: len(p.messages)})
+	if !p.full() {
+		return nil
 	}
-	return nil
+	if err := r.ask(); err != nil {
+		return err
+	}
+	r.pending, err = r.out.take(p)
+	return err
 }
 
 // check applies check.record.
@@ -84,6 +96,7 @@ func (r *run) check(f *frame) (bad []fault) {
 }
 
 func (r *run) render(f *frame) error {
+	p := r.pending
 	for i, route := range r.p.routes {
 		if route.each != "record" && route.encoder == nil {
 			continue // the original bytes
@@ -98,7 +111,7 @@ func (r *run) render(f *frame) error {
 		d := draft{route: i}
 		var err error
 		if len(route.columns) > 0 {
-			err = r.cells(route, f)
+			d.cells, err = r.cells(route, f)
 		} else {
 			d.body, err = r.body(route, f)
 		}
@@ -108,14 +121,13 @@ func (r *run) render(f *frame) error {
 		if err != nil {
 			return err
 		}
-		d.spots, d.cells = len(r.pending.spots), len(r.pending.cells)
-		r.pending.messages = append(r.pending.messages, d)
+		p.messages = append(p.messages, d)
 	}
 	return nil
 }
 
 func (r *run) body(route *route, f *frame) (spot, error) {
-	p := &r.pending
+	p := r.pending
 	from := len(p.bytes)
 	var err error
 	switch {
@@ -133,14 +145,15 @@ func (r *run) body(route *route, f *frame) (spot, error) {
 }
 
 func (r *run) uniqueKey(f *frame) error {
-	r.hash.start(r.p.name, "")
-	r.text = r.text[:0]
-	if err := r.key(r.p.unique.key, f); err != nil {
+	text, _, key, err := r.key(r.text[:0], r.p.unique.key, f)
+	r.text = text
+	if err != nil {
 		return err
 	}
+	r.hash.start(r.p.name, "")
+	r.hash.bytes(text[key.from:key.to])
 	sum := r.hash.sum()
 	k := UniqueKey{Key: [16]byte(sum[:16]), Record: r.number}
-	var err error
 	if f.fields == nil {
 		r.text, err = r.openJSON(r.text[:0])
 	} else {
@@ -152,36 +165,39 @@ func (r *run) uniqueKey(f *frame) error {
 	return err
 }
 
-// flush asks whether keys are new and emits what is pending.
+// flush emits what is pending, once all records are read.
 func (r *run) flush() error {
-	p := &r.pending
-	if len(p.records) == 0 {
-		return nil
+	if err := r.ask(); err != nil {
+		return err
 	}
+	if r.out.full == nil {
+		return r.out.all(r.pending)
+	}
+	if _, err := r.out.take(r.pending); err != nil {
+		return err
+	}
+	return r.out.join()
+}
+
+// ask asks whether keys are new, and drops what is not to be sent.
+func (r *run) ask() error {
+	p := r.pending
 	if len(p.keys) > 0 && r.in.Unique != nil {
 		if err := r.in.Unique(r.ctx, p.keys); err != nil {
 			return err
 		}
 	}
-	at := cursor{}
-	for i, rec := range p.records {
-		out := true
-		if len(p.keys) > 0 {
-			out = r.isNew(&p.keys[i], rec)
-		}
-		for ; at.message < rec.messages; at.message++ {
-			if err := r.send(&at, rec, out && !r.rejects.over()); err != nil {
-				return err
-			}
-		}
+	for i := range p.keys {
+		p.records[i].dropped = !r.isNew(&p.keys[i], &p.records[i])
 	}
-	p.records, p.messages, p.keys = p.records[:0], p.messages[:0], p.keys[:0]
-	p.bytes, p.text, p.cells, p.spots = p.bytes[:0], p.text[:0], p.cells[:0], p.spots[:0]
+	if r.rejects.over() {
+		p.reset()
+	}
 	return nil
 }
 
 // isNew applies check.unique to one record; false: it is not to be sent.
-func (r *run) isNew(k *UniqueKey, rec draftRecord) bool {
+func (r *run) isNew(k *UniqueKey, rec *draftRecord) bool {
 	action, what := "", "another content"
 	switch k.Found {
 	case NotFound:
@@ -207,38 +223,4 @@ func where(k *UniqueKey) string {
 		return ""
 	}
 	return " (#" + string(decimalText(k.Entry)) + ")"
-}
-
-// cursor walks over what is pending.
-type cursor struct{ message, spot, cell int }
-
-// send emits one message, or hands one row to a file.
-func (r *run) send(at *cursor, rec draftRecord, out bool) error {
-	p := &r.pending
-	d := &p.messages[at.message]
-	spots, cells := p.spots[at.spot:d.spots], p.cells[at.cell:d.cells]
-	at.spot, at.cell = d.spots, d.cells
-	if !out {
-		return nil
-	}
-	route := r.p.routes[d.route]
-	body := p.bytes[d.body.from:d.body.to:d.body.to]
-	if route.each != "record" {
-		return r.writeRow(d.route, body, cells)
-	}
-	text := string(p.text[d.key.from:d.end])
-	m := outbox.Message{Key: text[:d.key.to-d.key.from], Headers: r.headers[:0], Body: body, Size: int64(len(body)), Record: rec.number, Judge: route.judge}
-	piece := func() string {
-		s := text[spots[0].from-d.key.from : spots[0].to-d.key.from]
-		spots = spots[1:]
-		return s
-	}
-	if d.named {
-		m.Ref = piece()
-	}
-	m.Headers = route.fill(m.Headers, piece)
-	r.headers = m.Headers
-	r.messages++
-	r.rendered = Rendered{Route: d.route, Name: route.name, Message: m}
-	return r.emit(&r.rendered)
 }

@@ -20,6 +20,8 @@ import (
 // keyVersion is the first part: another derivation would be another version.
 const keyVersion = "1"
 
+const uuidLength = 36
+
 // hasher collects the parts of one key.
 type hasher struct{ parts []byte }
 
@@ -52,7 +54,7 @@ func (h *hasher) appendUUID(dst []byte) []byte {
 	sum := h.sum()
 	sum[6] = sum[6]&0x0f | 0x80
 	sum[8] = sum[8]&0x3f | 0x80
-	var b [36]byte
+	var b [uuidLength]byte
 	hex.Encode(b[0:8], sum[0:4])
 	hex.Encode(b[9:13], sum[4:6])
 	hex.Encode(b[14:18], sum[6:8])

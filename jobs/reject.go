@@ -73,7 +73,7 @@ func faultOf(err error) fault {
 func (r *run) outcome() ledger.Outcome {
 	c := &r.rejects
 	slices.SortStableFunc(c.list, func(a, b ledger.Reject) int { return int(a.Record - b.Record) })
-	o := ledger.Outcome{State: ledger.Accepted, Records: r.records, Messages: r.messages, Rejected: c.records, Rejects: c.list, Config: r.p.config}
+	o := ledger.Outcome{State: ledger.Accepted, Records: r.records, Messages: r.out.messages, Rejected: c.records, Rejects: c.list, Config: r.p.config}
 	switch {
 	case c.whole != nil:
 		o.State, o.Reason = ledger.Rejected, c.whole.Reason
@@ -87,7 +87,7 @@ func (r *run) outcome() ledger.Outcome {
 		}
 	case r.records == 0 && !r.p.reader.none:
 		r.empty(&o)
-	case r.messages == 0:
+	case r.out.messages == 0:
 		o.State, o.Reason = ledger.Delivered, "nothing to send"
 	}
 	if o.State == ledger.Rejected || o.State == ledger.Held {
@@ -98,7 +98,7 @@ func (r *run) outcome() ledger.Outcome {
 
 // empty is the outcome of an entry without records, as identity.empty says; a query without rows is no such thing.
 func (r *run) empty(o *ledger.Outcome) {
-	if r.messages == 0 {
+	if r.out.messages == 0 {
 		o.State, o.Reason = ledger.Delivered, "no records"
 	}
 	if r.in.Rows != nil {

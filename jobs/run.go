@@ -106,19 +106,16 @@ type run struct {
 	frames       []*frame
 	depth        int
 
-	group    grouping
-	pending  pending
-	sinks    []*sink // by route
-	hash     hasher
-	text     []byte
-	headers  []outbox.Header
-	file     string // name of the file at hand, for its marker
-	rendered Rendered
+	group   grouping
+	pending *pending
+	out     *emitter
+	hash    hasher
+	text    []byte
+	file    string // name of the file at hand, for its marker
 
-	rejects  collector
-	records  int64
-	skipped  int64 // by only, or as known keys
-	messages int64
+	rejects collector
+	records int64
+	skipped int64 // by only, or as known keys
 }
 
 // Run works one entry: it reads records, checks and maps them, and hands each message to emit in the order of the records
@@ -131,12 +128,16 @@ type run struct {
 // error is of something else: reading the bytes, emit, Unique, Files or ctx; then there is no outcome.
 func (p *Plan) Run(ctx context.Context, in Input, emit func(*Rendered) error) (ledger.Outcome, error) {
 	r := &run{p: p, in: &in, ctx: ctx, emit: emit, scratch: map[string]any{}, once: make([]constant, p.once),
-		row: make([]value, len(p.reader.fields)), sinks: make([]*sink, len(p.routes))}
+		row: make([]value, len(p.reader.fields)), pending: &pending{}, out: newEmitter(ctx, p, &in, emit)}
 	r.rejects.allowance = p.options.Check.AllowRejects
 	r.make.utf8 = in.Rows != nil
 	r.beside = p.beside(&in)
-	defer r.abort()
-	if err := r.all(); err != nil {
+	defer r.out.abort()
+	err := r.all()
+	if joined := r.out.join(); err == nil { // else it is that error, or comes of it
+		err = joined
+	}
+	if err != nil {
 		return ledger.Outcome{}, fmt.Errorf("work %s: %w", describe(&in), err)
 	}
 	return r.outcome(), nil

@@ -56,29 +56,29 @@ func (s *sink) end() error {
 }
 
 // sink returns the file of a route, made when it is first needed.
-func (r *run) sink(i int) (*sink, error) {
-	if r.sinks[i] == nil {
-		out, err := r.in.Files.Create(r.ctx)
+func (e *emitter) sink(i int) (*sink, error) {
+	if e.sinks[i] == nil {
+		out, err := e.in.Files.Create(e.ctx)
 		if err != nil {
 			return nil, err
 		}
-		r.sinks[i] = newSink(r.p.routes[i].encoder, out)
+		e.sinks[i] = newSink(e.p.routes[i].encoder, out)
 	}
-	return r.sinks[i], nil
+	return e.sinks[i], nil
 }
 
 // writeRow hands one record to the file of its route: its columns, or the whole of it as one JSON value.
-func (r *run) writeRow(route int, body []byte, cells []cell) error {
-	s, err := r.sink(route)
+func (e *emitter) writeRow(p *pending, d *draft) error {
+	s, err := e.sink(d.route)
 	if err != nil {
 		return err
 	}
 	row := s.row[:0]
-	for _, c := range cells {
-		row = append(row, formats.Value{Kind: c.kind, Bytes: r.pending.bytes[c.from:c.to]})
+	if len(e.p.routes[d.route].columns) == 0 {
+		row = append(row, formats.Value{Kind: formats.Tree, Bytes: p.bytes[d.body.from:d.body.to]})
 	}
-	if len(cells) == 0 {
-		row = append(row, formats.Value{Kind: formats.Tree, Bytes: body})
+	for _, c := range p.cells[d.cells.from:d.cells.to] {
+		row = append(row, formats.Value{Kind: c.kind, Bytes: p.bytes[c.from:c.to]})
 	}
 	return s.push(row)
 }
@@ -91,32 +91,32 @@ func (r *run) finish() error {
 		if route.each == "record" {
 			continue
 		}
-		r.rendered = Rendered{Route: i, Name: route.name, Object: r.in.File.Object}
+		whole := Rendered{Route: i, Name: route.name, Object: r.in.File.Object}
 		size := r.in.File.Size
 		switch {
 		case route.encoder != nil:
-			if r.sinks[i] == nil && !route.empty {
+			if r.out.sinks[i] == nil && !route.empty {
 				continue
 			}
-			s, err := r.sink(i)
+			s, err := r.out.sink(i)
 			if err == nil {
 				err = s.end()
 			}
 			if err != nil {
 				return err
 			}
-			if r.rendered.Object, size, err = s.close(r); err != nil {
+			if whole.Object, size, err = s.close(r); err != nil {
 				return err
 			}
 		case len(r.p.options.Unpack) > 0:
 			var err error
-			if r.rendered.Object, size, err = r.unpacked(); err != nil {
+			if whole.Object, size, err = r.unpacked(); err != nil {
 				return err
 			}
 		default:
-			r.rendered.Original = true
+			whole.Original = true
 		}
-		if err := r.whole(i, size); err != nil {
+		if err := r.whole(&whole, size); err != nil {
 			return err
 		}
 	}
@@ -142,34 +142,29 @@ func (r *run) unpacked() (object, size int64, err error) {
 }
 
 // whole emits the message of a route for the whole entry.
-func (r *run) whole(i int, size int64) error {
-	route := r.p.routes[i]
+func (r *run) whole(w *Rendered, size int64) error {
+	route := r.p.routes[w.Route]
 	if route.when != nil && r.p.reader.none {
 		if ok, err := r.truth(route.when, &r.base); err != nil || !ok {
 			return err
 		}
 	}
-	p := &r.pending
-	var d draft
-	p.text, p.spots = p.text[:0], p.spots[:0]
+	p := r.pending
+	p.reset()
+	d := draft{route: w.Route}
 	if err := r.address(route, &r.base, &d); err != nil {
 		return err
 	}
-	text, spots := string(p.text), p.spots
-	m := outbox.Message{Key: text[d.key.from:d.key.to], Size: size, Judge: route.judge}
-	m.Headers = route.fill(nil, func() string {
-		s := spots[0]
-		spots = spots[1:]
-		return text[s.from:s.to]
-	})
-	r.messages++
-	r.rendered.Message = m
-	return r.emit(&r.rendered)
+	w.Message = outbox.Message{Key: string(r.out.key(nil, p, &d, 0)), Size: size, Judge: route.judge}
+	w.Message.Headers = route.fill(nil, string(p.text), p.spots)
+	r.out.messages++
+	return r.emit(w)
 }
 
 // abort gives up what was not finished.
-func (r *run) abort() {
-	for _, s := range r.sinks {
+func (e *emitter) abort() {
+	e.wait()
+	for _, s := range e.sinks {
 		if s == nil {
 			continue
 		}
