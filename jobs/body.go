@@ -1,11 +1,18 @@
 package jobs
 
+import (
+	"waybill/formats"
+	"waybill/jobs/expression"
+)
+
 // A body is compiled to a flat program. Every value is followed by a comma, and what closes an object or a list writes
 // over the last one: so a key that is left out leaves nothing behind, and the text between values is fixed.
 type instruction struct {
 	text   []byte // fixed text before the value
 	op     operation
-	value  *source       // opRequired, opOptional
+	value  *source // opRequired, opOptional
+	column int     // from 1: value is that field of the frame, written as style says; 0: it is not so plain
+	style  style
 	when   *source       // opObject, opEach: nil for always
 	list   *source       // opEach
 	elem   *ref          // opEach: of a declared list
@@ -24,6 +31,53 @@ const (
 	opEach               // a list with one object per element
 )
 
+// style says how the text of a field becomes JSON.
+type style uint8
+
+const (
+	escaped style = iota // in quotes
+	quoted               // in quotes; nothing in it needs an escape
+	bare
+)
+
+// plainly makes an instruction write a field that stands in its own frame without looking where and what it is.
+func (in *instruction) plainly() {
+	ref := in.value.ref
+	if ref == nil || ref.up > 0 || len(ref.path) > 1 {
+		return
+	}
+	f := ref.field()
+	switch {
+	case f.tree:
+		in.style = bare
+	case f.kind == expression.KindObject || f.kind == expression.KindList:
+		return
+	default:
+		in.style = styleOf(f.kind)
+	}
+	in.column = ref.path[0] + 1
+}
+
+func styleOf(k expression.Kind) style {
+	switch k {
+	case expression.KindInteger, expression.KindDecimal, expression.KindNumber, expression.KindBoolean:
+		return bare
+	case expression.KindString:
+		return escaped
+	}
+	return quoted // dates, times, base64
+}
+
+func appendStyled(dst, text []byte, s style) []byte {
+	switch s {
+	case escaped:
+		return formats.AppendJSONString(dst, text)
+	case bare:
+		return append(dst, text...)
+	}
+	return append(append(append(dst, '"'), text...), '"')
+}
+
 // execute appends what the instructions make of the frame, with a comma behind every value.
 func (r *run) execute(dst []byte, program []instruction, f *frame, null bool) (_ []byte, err error) {
 	for i := range program {
@@ -33,6 +87,12 @@ func (r *run) execute(dst []byte, program []instruction, f *frame, null bool) (_
 		there := true
 		switch in.op {
 		case opRequired, opOptional, opNull:
+			if in.column > 0 {
+				if v := &f.row[in.column-1]; v.set {
+					dst = append(appendStyled(dst, v.text, in.style), ',')
+					continue
+				}
+			}
 			dst, there, err = r.appendJSON(dst, in.value, f, null)
 			if err == nil && !there {
 				dst, there, err = in.missing(dst)

@@ -138,12 +138,15 @@ func (c *compiler) scalar(s *scope, path string, n *yaml.Node, null bool) []inst
 		return nil
 	case v.fixed:
 		return []instruction{{op: opText, text: append(formats.AppendJSONString(nil, v.literal), ',')}}
-	case !v.optional():
-		return []instruction{{op: opRequired, value: v}}
-	case null:
-		return []instruction{{op: opNull, value: v}}
 	}
-	return []instruction{{op: opOptional, value: v}}
+	in := instruction{op: opOptional, value: v}
+	if !v.optional() {
+		in.op = opRequired
+	} else if null {
+		in.op = opNull
+	}
+	in.plainly()
+	return []instruction{in}
 }
 
 // mapping compiles an object, or with =each a list of them.

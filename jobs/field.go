@@ -116,10 +116,15 @@ func (m *maker) make(f *field, c *formats.Cell, v *value) *fault {
 }
 
 func trimSpace(b []byte) []byte {
-	if len(b) > 0 && b[0] > ' ' && b[0] < utf8.RuneSelf && b[len(b)-1] > ' ' && b[len(b)-1] < utf8.RuneSelf {
+	if trimmed(b) {
 		return b
 	}
 	return bytes.TrimSpace(b)
+}
+
+// trimmed reports that b is neither empty nor has spaces at its ends, where that is seen at a glance.
+func trimmed(b []byte) bool {
+	return len(b) > 0 && b[0]-'!' < utf8.RuneSelf-'!' && b[len(b)-1]-'!' < utf8.RuneSelf-'!'
 }
 
 // canonical is the text of a cell as it goes on, and what is wrong with it.
@@ -222,6 +227,14 @@ func (m *maker) base64(cell []byte) ([]byte, string) {
 func (m *maker) time(f *field, k formats.Kind, cell []byte) ([]byte, string) {
 	if k != formats.Text {
 		return nil, "is not " + f.kind.Noun() + " written as text"
+	}
+	if f.layout.steps != "" && f.kind != expression.KindDateTime {
+		text, rest, ok := f.layout.iso(m.arena, cell, f.kind)
+		m.arena = rest
+		if !ok {
+			return nil, "is not " + f.kind.Noun() + " written as " + f.layout.format
+		}
+		return text, ""
 	}
 	t, ok := f.layout.parse(cell)
 	if !ok || t.Year() < 0 || t.Year() > 9999 {

@@ -45,13 +45,39 @@ func (l *layout) parse(text []byte) (time.Time, bool) {
 		t, err := expression.ParseTime(l.format, string(text), l.zone)
 		return t, err == nil
 	}
-	m := moment{month: 1, day: 1}
+	m, ok := l.moment(text)
+	if !ok {
+		return time.Time{}, false
+	}
+	return time.Date(m.year, time.Month(m.month), m.day, m.hour, m.minute, m.second, 0, l.zone), true
+}
+
+// iso is the text of a date or a time of day as it goes on. Neither knows a zone, and a day on which the clock has no midnight is that day.
+func (l *layout) iso(dst, text []byte, k expression.Kind) (iso, rest []byte, ok bool) {
+	m, ok := l.moment(text)
+	if !ok || k == expression.KindDate && l.format == "%Y-%m-%d" {
+		return text, dst, ok
+	}
+	at := len(dst)
+	if k == expression.KindDate {
+		dst = appendDigits(append(appendDigits(append(appendDigits(appendDigits(dst, m.year/100), m.year%100), '-'), m.month), '-'), m.day)
+	} else {
+		dst = appendDigits(append(appendDigits(append(appendDigits(dst, m.hour), ':'), m.minute), ':'), m.second)
+	}
+	return dst[at:], dst, true
+}
+
+func appendDigits(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
+
+// moment reads a text of a simple format.
+func (l *layout) moment(text []byte) (m moment, ok bool) {
+	m = moment{month: 1, day: 1}
 	rest := text
 	for i := 0; i < len(l.steps); i++ {
 		c := l.steps[i]
 		if c != 0 {
 			if len(rest) == 0 || rest[0] != c {
-				return time.Time{}, false
+				return m, false
 			}
 			rest = rest[1:]
 			continue
@@ -63,15 +89,12 @@ func (l *layout) parse(text []byte) (time.Time, bool) {
 		}
 		v, ok := digits(rest, n)
 		if !ok {
-			return time.Time{}, false
+			return m, false
 		}
 		m.set(l.steps[i], v)
 		rest = rest[n:]
 	}
-	if len(rest) > 0 || !m.valid() {
-		return time.Time{}, false
-	}
-	return time.Date(m.year, time.Month(m.month), m.day, m.hour, m.minute, m.second, 0, l.zone), true
+	return m, len(rest) == 0 && m.valid()
 }
 
 func digits(text []byte, n int) (v int, ok bool) {

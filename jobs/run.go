@@ -310,7 +310,12 @@ func (r *run) fill(list []int) {
 		var bad *fault
 		switch {
 		case f.cell >= 0:
-			bad = r.make.make(f, &r.source.Cells[f.cell], &r.row[i])
+			c, v := &r.source.Cells[f.cell], &r.row[i]
+			if f.kind == expression.KindString && c.Kind == formats.Text && !f.limited && !r.make.utf8 && trimmed(c.Bytes) {
+				v.set, v.text, v.rows = true, c.Bytes, nil // nearly all there are, without a call
+				continue
+			}
+			bad = r.make.make(f, c, v)
 		case len(r.faults) == 0:
 			bad = r.compute(f, &r.row[i])
 		default:

@@ -154,10 +154,6 @@ func appendValue(dst []byte, f *field, v *value, null bool) []byte {
 		return append(dst, v.text...)
 	}
 	switch f.kind {
-	case expression.KindInteger, expression.KindDecimal, expression.KindNumber, expression.KindBoolean:
-		return append(dst, v.text...)
-	case expression.KindString:
-		return formats.AppendJSONString(dst, v.text)
 	case expression.KindObject:
 		return appendRow(dst, f.fields, v.rows[0], null)
 	case expression.KindList:
@@ -170,8 +166,7 @@ func appendValue(dst []byte, f *field, v *value, null bool) []byte {
 		}
 		return append(dst, ']')
 	}
-	dst = append(dst, '"') // dates, times, base64: nothing in them needs an escape
-	return append(append(dst, v.text...), '"')
+	return appendStyled(dst, v.text, styleOf(f.kind))
 }
 
 // appendRow appends a record, or an element of a list, with its fields in their order.

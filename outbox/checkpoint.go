@@ -180,7 +180,7 @@ func (o *Outbox) packAnswers(answers []answer) (frame, keys []byte, err error) {
 		return nil, nil, nil
 	}
 	var raw []byte
-	var hashes []uint64
+	keys = []byte{} // without captures an empty block, not NULL
 	for _, a := range answers {
 		line, err := json.Marshal(a)
 		if err != nil {
@@ -188,10 +188,10 @@ func (o *Outbox) packAnswers(answers []answer) (frame, keys []byte, err error) {
 		}
 		raw = append(append(raw, line...), '\n')
 		for _, c := range a.Captures {
-			hashes = append(hashes, hashKey(c.Value))
+			keys = appendHash(keys, hashKey(c.Value))
 		}
 	}
-	return o.encoder.EncodeAll(raw, nil), keyBlock([]byte{}, hashes), nil // no captures are an empty block, not NULL
+	return o.encoder.EncodeAll(raw, nil), keys, nil
 }
 
 // write stores one checkpoint.

@@ -19,7 +19,7 @@ type contents struct {
 	uuids  []byte // of keys that are UUIDs, 16 bytes each
 	bodies []byte
 	heads  []byte
-	hashes []uint64 // of keys and refs, for the key block
+	block  []byte // hashes of keys and refs
 
 	headers []Header // of the last message
 	record  int64
@@ -32,15 +32,15 @@ func (c *contents) add(m *Message) {
 	head := c.heads
 	if id, ok := parseUUID(m.Key); ok {
 		c.uuids = append(c.uuids, id[:]...)
-		c.hashes = append(c.hashes, binary.BigEndian.Uint64(id[:]))
+		c.block = appendHash(c.block, hashUUID(id))
 		head = append(head, 0)
 	} else {
-		c.hashes = append(c.hashes, hashKey(m.Key))
+		c.block = appendHash(c.block, hashKey(m.Key))
 		head = binary.AppendUvarint(head, uint64(len(m.Key))+1)
 		head = append(head, m.Key...)
 	}
 	if m.Ref != "" {
-		c.hashes = append(c.hashes, hashKey(m.Ref))
+		c.block = appendHash(c.block, hashKey(m.Ref))
 	}
 	head = appendText(head, m.Ref)
 	head = binary.AppendVarint(head, m.Record-c.record)
@@ -68,21 +68,32 @@ func (c *contents) size() int { return len(c.uuids) + len(c.bodies) + len(c.head
 
 // reset keeps the room.
 func (c *contents) reset() {
-	*c = contents{uuids: c.uuids[:0], bodies: c.bodies[:0], heads: c.heads[:0], hashes: c.hashes[:0], headers: c.headers[:0]}
+	*c = contents{uuids: c.uuids[:0], bodies: c.bodies[:0], heads: c.heads[:0], block: c.block[:0], headers: c.headers[:0]}
 }
+
+// plainMost is up to how many bytes are stored as they are: compressing them would take longer than writing what that saves.
+const plainMost = 2 << 10
+
+// plainly is the first byte of what is not compressed. A zstd frame begins with another.
+const plainly = 0
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// payload appends what is stored, and ends the use of c: the number of UUIDs and they themselves, the length of the bodies, and
-// compressed the bodies, the checksum of the UUIDs, and the heads. The compressor has a checksum of its own.
+// payload appends what is stored, and ends the use of c: the number of UUIDs and they themselves, the length of the bodies, the
+// checksum of all, and compressed, unless there is little of it, the bodies and the heads.
 func (c *contents) payload(dst []byte, z *zstd.Encoder) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(c.uuids)/16))
 	dst = append(dst, c.uuids...)
 	dst = binary.AppendUvarint(dst, uint64(len(c.bodies)))
-	c.bodies = binary.BigEndian.AppendUint32(c.bodies, crc32.Checksum(c.uuids, castagnoli))
 	c.bodies = append(c.bodies, c.heads...)
+	dst = binary.BigEndian.AppendUint32(dst, checksum(c.uuids, c.bodies))
+	if len(c.bodies) <= plainMost {
+		return append(append(dst, plainly), c.bodies...)
+	}
 	return z.EncodeAll(c.bodies, dst)
 }
+
+func checksum(uuids, rest []byte) uint32 { return crc32.Update(crc32.Checksum(uuids, castagnoli), castagnoli, rest) }
 
 func appendText(dst []byte, s string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s)))
@@ -108,20 +119,22 @@ func (c *cursor) open(payload []byte, z *zstd.Decoder) error {
 	}
 	c.uuids, c.b = c.b[:16*ids], c.b[16*ids:]
 	bodies := c.number()
-	if c.err != nil {
-		return c.err
-	}
-	raw, err := z.DecodeAll(c.b, nil)
-	if err != nil {
-		return fmt.Errorf("decompress: %w", err)
-	}
-	if len(raw) < 4 || bodies > uint64(len(raw)-4) {
+	if c.err != nil || len(c.b) <= 4 {
 		return errFrame
 	}
-	c.bodies, c.b = raw[:bodies], raw[bodies+4:]
-	if binary.BigEndian.Uint32(raw[bodies:]) != crc32.Checksum(c.uuids, castagnoli) {
+	sum, rest := binary.BigEndian.Uint32(c.b), c.b[4:]
+	if rest[0] == plainly {
+		rest = rest[1:]
+	} else {
+		var err error
+		if rest, err = z.DecodeAll(rest, nil); err != nil {
+			return fmt.Errorf("decompress: %w", err)
+		}
+	}
+	if bodies > uint64(len(rest)) || sum != checksum(c.uuids, rest) {
 		return errFrame
 	}
+	c.bodies, c.b = rest[:bodies], rest[bodies:]
 	return nil
 }
 
@@ -223,43 +236,37 @@ func messages(payload []byte, count int, z *zstd.Decoder) ([]Message, error) {
 	return ms, nil
 }
 
-// hashKey is how a key stands in a key block, verified in the payload after a hit: the first 64 bits of a UUID, which are random enough;
-// of others 64 bits of FNV-1a.
-func hashKey(key string) uint64 {
+// hashKey is how a key stands in a key block, verified in the payload after a hit: of a UUID, which is random, its four words
+// laid over each other; of others 64 bits of FNV-1a, folded. A batch that has not the key answers falsely once in two million.
+func hashKey(key string) uint32 {
 	if id, ok := parseUUID(key); ok {
-		return binary.BigEndian.Uint64(id[:])
+		return hashUUID(id)
 	}
 	const offset, prime = 14695981039346656037, 1099511628211 // of hash/fnv, which would have the key copied
 	h := uint64(offset)
 	for i := range len(key) {
 		h = (h ^ uint64(key[i])) * prime
 	}
-	return h
+	return uint32(h>>32) ^ uint32(h)
 }
 
-// keyBlock appends hashes as a sorted block of big-endian numbers; it sorts them where they are.
-func keyBlock(dst []byte, hashes []uint64) []byte {
-	slices.Sort(hashes)
-	hashes = slices.Compact(hashes)
-	dst = slices.Grow(dst, 8*len(hashes))
-	for _, h := range hashes {
-		dst = binary.BigEndian.AppendUint64(dst, h)
-	}
-	return dst
+func hashUUID(id [16]byte) uint32 {
+	h := binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])
+	return uint32(h>>32) ^ uint32(h)
 }
 
-// inBlock looks h up in a key block by halving.
-func inBlock(block []byte, h uint64) bool {
-	lo, hi := 0, len(block)/8
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if binary.BigEndian.Uint64(block[8*mid:]) < h {
-			lo = mid + 1
-		} else {
-			hi = mid
+// appendHash adds a hash to a key block: four bytes, big-endian. They stand as they come: sorting them cost more than
+// going through a few thousand does, once somebody asks.
+func appendHash(block []byte, h uint32) []byte { return binary.BigEndian.AppendUint32(block, h) }
+
+// inBlock looks h up in a key block.
+func inBlock(block []byte, h uint32) bool {
+	for ; len(block) >= 4; block = block[4:] {
+		if binary.BigEndian.Uint32(block) == h {
+			return true
 		}
 	}
-	return lo < len(block)/8 && binary.BigEndian.Uint64(block[8*lo:]) == h
+	return false
 }
 
 // A bitmap has one bit a message of a batch.

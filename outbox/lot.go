@@ -51,8 +51,7 @@ type batch struct {
 	count int
 	contents
 
-	frames []byte // compressed
-	block  []byte
+	frames []byte // the payload
 }
 
 // Lot begins a lot. guard is run in each staging transaction and fails it when the claim is no longer valid.
@@ -98,21 +97,12 @@ func (l *Lot) fresh(k lane, first int64) *batch {
 	default:
 	}
 	b.reset()
-	*b = batch{lane: k, seq: l.seq, first: first, contents: b.contents, frames: b.frames[:0], block: b.block[:0]}
+	*b = batch{lane: k, seq: l.seq, first: first, contents: b.contents, frames: b.frames[:0]}
 	l.seq++
 	return b
 }
 
-// plainMost is up to how many bytes a payload is stored as it is: compressing it would take longer than writing what that saves.
-const plainMost = 2 << 10
-
-// plainly is the first byte of a payload that is not compressed. A zstd frame begins with another.
-const plainly = 0
-
-func (b *batch) pack(o *Outbox) {
-	b.frames = b.payload(b.frames[:0], o.encoder)
-	b.block = keyBlock(b.block[:0], b.hashes)
-}
+func (b *batch) pack(o *Outbox) { b.frames = b.payload(b.frames[:0], o.encoder) }
 
 func (l *Lot) insert(tx *store.Tx, b *batch, state string) error {
 	id, err := tx.Insert(`INSERT INTO batches (parent, token, destination, route, seq, first, count, state, made)

@@ -210,7 +210,7 @@ func (o *Outbox) Trace(ctx context.Context, key string, limit int) ([]Tracked, e
 	return o.traceAnswers(ctx, key, h, limit)
 }
 
-func (o *Outbox) traceKeys(ctx context.Context, key string, h uint64, limit int) ([]Tracked, error) {
+func (o *Outbox) traceKeys(ctx context.Context, key string, h uint32, limit int) ([]Tracked, error) {
 	hits, err := o.scan(ctx, `SELECT `+infoColumns+`, p.keys FROM payloads p JOIN batches b ON b.id = p.batch ORDER BY p.batch DESC`, h, limit)
 	if err != nil {
 		return nil, err
@@ -231,7 +231,7 @@ func (o *Outbox) traceKeys(ctx context.Context, key string, h uint64, limit int)
 }
 
 // scan walks key blocks, newest first, and keeps the batches that may have h.
-func (o *Outbox) scan(ctx context.Context, query string, h uint64, limit int) ([]BatchInfo, error) {
+func (o *Outbox) scan(ctx context.Context, query string, h uint32, limit int) ([]BatchInfo, error) {
 	rows, err := o.db.Reader(ctx).Query(query)
 	if err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
@@ -251,7 +251,7 @@ func (o *Outbox) scan(ctx context.Context, query string, h uint64, limit int) ([
 	return hits, rows.Err()
 }
 
-func (o *Outbox) traceAnswers(ctx context.Context, key string, h uint64, limit int) ([]Tracked, error) {
+func (o *Outbox) traceAnswers(ctx context.Context, key string, h uint32, limit int) ([]Tracked, error) {
 	rows, err := o.db.Reader(ctx).Query(`SELECT id, keys FROM answers WHERE length(keys) > 0 ORDER BY id DESC`)
 	if err != nil {
 		return nil, fmt.Errorf("trace answers: %w", err)

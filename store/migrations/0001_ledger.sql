@@ -173,8 +173,8 @@ CREATE INDEX batches_staged ON batches (parent, token) WHERE state = 'staged';
 
 CREATE TABLE payloads (
   batch  INTEGER PRIMARY KEY,
-  keys   BLOB NOT NULL,                -- sorted 64-bit hashes of keys and captures; before frames, so that trace never reads those
-  frames BLOB NOT NULL                 -- keys as 16 bytes each, then zstd: bodies, headers and the rest of each message
+  keys   BLOB NOT NULL,                -- 32-bit hashes of keys; before frames, so that trace never reads those
+  frames BLOB NOT NULL                 -- keys as 16 bytes each, then bodies, headers and the rest of each message, zstd if they are many (outbox/frame.go)
 ) STRICT;
 
 CREATE TABLE outputs (                 -- files that a job wrote for its messages: who refers to which object
@@ -189,7 +189,7 @@ CREATE TABLE answers (
   id          INTEGER PRIMARY KEY,
   destination TEXT    NOT NULL,
   at          INTEGER NOT NULL,
-  keys        BLOB    NOT NULL,        -- sorted 64-bit hashes of captured values
+  keys        BLOB    NOT NULL,        -- 32-bit hashes of captured values
   frame       BLOB    NOT NULL         -- zstd: batch, index and receipt of each message
 ) STRICT;
 
