@@ -93,7 +93,9 @@ func (c *contents) payload(dst []byte, z *zstd.Encoder) []byte {
 	return z.EncodeAll(c.bodies, dst)
 }
 
-func checksum(uuids, rest []byte) uint32 { return crc32.Update(crc32.Checksum(uuids, castagnoli), castagnoli, rest) }
+func checksum(uuids, rest []byte) uint32 {
+	return crc32.Update(crc32.Checksum(uuids, castagnoli), castagnoli, rest)
+}
 
 func appendText(dst []byte, s string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s)))
