@@ -237,6 +237,7 @@ type api struct {
 	*httptest.Server
 	mu   sync.Mutex
 	got  []string // path, space, body
+	keys []string // their idempotency keys
 	down bool
 }
 
@@ -252,6 +253,7 @@ func newAPI(t testing.TB) *api {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
 			a.got = append(a.got, r.URL.Path+" "+string(body))
+			a.keys = append(a.keys, r.Header.Get("Idempotency-Key"))
 			w.WriteHeader(http.StatusCreated)
 		}
 	}))

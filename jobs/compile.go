@@ -14,6 +14,7 @@ import (
 type Environment struct {
 	Zone         *time.Location         // of dates that name none; nil: UTC
 	Destinations map[string]string      // kind by name (http, amqp, file); nil: not checked
+	Formerly     map[string]string      // what destinations were called before, by name
 	Config       string                 // digest of the job's configuration, kept with its entries
 	Whole        func(path string) bool // whether what stands at path below the job was understood, see config.Config.Whole; nil: it was
 }
@@ -21,6 +22,7 @@ type Environment struct {
 // A Plan is a compiled job: records in, messages out. It is safe for concurrent use.
 type Plan struct {
 	name    string
+	origin  string // the oldest name of the job, for keys
 	options Options
 	config  string
 	files   *Pattern   // nil: the job receives no files
@@ -67,7 +69,7 @@ func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
 		env.Zone = time.UTC
 	}
 	problems := overlap(&o)
-	c := &compiler{problems: problems, env: env, plan: &Plan{name: name, options: o, config: env.Config, zone: env.Zone}}
+	c := &compiler{problems: problems, env: env, plan: &Plan{name: name, origin: first(o.Formerly, name), options: o, config: env.Config, zone: env.Zone}}
 	c.open = c.unsure(o)
 	c.start(o)
 	c.beside(o)

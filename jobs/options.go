@@ -18,7 +18,8 @@ type Options struct {
 	Send     []Send    `yaml:"send" required:"true" doc:"what goes where"`
 	Approve  bool      `yaml:"approve" doc:"hold every entry until waybill approve"`
 	Drain    bool      `yaml:"drain" doc:"take nothing new; finish what waits, then the job can be removed"`
-	_        struct{}  `later:"acknowledge,expect,attach,formerly"`
+	Formerly string    `yaml:"formerly" doc:"the name it had before: its entries follow, identities and keys stay"`
+	_        struct{}  `later:"acknowledge,expect,attach"`
 }
 
 // Receive says which files of which source belong to a job.

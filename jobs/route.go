@@ -16,6 +16,7 @@ import (
 // route is one compiled `send`.
 type route struct {
 	name        string // destination, and for the second route to it "destination#2"
+	origin      string // the same with the oldest name of the destination, for keys
 	destination string
 	each        string // record, file, window
 	when        *source
@@ -129,10 +130,14 @@ func (c *compiler) routes(list []Send) {
 		if seen[o.To]++; seen[o.To] > 1 {
 			r.name = fmt.Sprintf("%s#%d", o.To, seen[o.To])
 		}
+		r.known(first(c.env.Formerly[o.To], o.To))
 		c.route(path, o, r)
 		c.plan.routes = append(c.plan.routes, r)
 	}
 }
+
+// known sets the oldest name of the destination.
+func (r *route) known(origin string) { r.origin = origin + strings.TrimPrefix(r.name, r.destination) }
 
 func (c *compiler) route(path string, o *Send, r *route) {
 	if !c.whole(path + ".each") {

@@ -44,16 +44,28 @@ func (s *Set) Route(a ledger.Arrival) []ledger.Policy {
 // Judge returns the judge of a batch's route, nil when the job has none or is gone.
 func (s *Set) Judge(route string) outbox.Judge {
 	job, name, _ := strings.Cut(route, "/")
-	p := s.Plan(job)
-	if p == nil {
-		return nil
-	}
-	for _, r := range p.Routes() {
-		if r.Name == name {
-			return r.Judge
+	for _, p := range s.Plans {
+		if p.origin != job {
+			continue
+		}
+		for _, r := range p.routes {
+			if r.origin == name {
+				return r.judge
+			}
 		}
 	}
 	return nil
+}
+
+// Known tells the jobs under which names keys know them and their destinations, as the ledger remembers it. It is to be called
+// before the set is used.
+func (s *Set) Known(o ledger.Origins) {
+	for _, p := range s.Plans {
+		p.origin = o.Of(ledger.Job, p.name)
+		for _, r := range p.routes {
+			r.known(o.Of(ledger.Destination, r.destination))
+		}
+	}
 }
 
 // Name returns the job's name.

@@ -47,7 +47,7 @@ func (w *Worker) lookUp(tx *store.Tx, p *Plan, e ledger.Entry, k *UniqueKey) err
 	now := w.Now()
 	origin := first(e.Origin, -1)
 	var digest []byte
-	err := tx.QueryRow(knownKey, p.name, k.Key[:], store.Millis(now), e.ID, e.Token, e.ID, origin, origin).Scan(&digest, &k.Entry)
+	err := tx.QueryRow(knownKey, p.origin, k.Key[:], store.Millis(now), e.ID, e.Token, e.ID, origin, origin).Scan(&digest, &k.Entry)
 	switch {
 	case err == nil && bytes.Equal(digest, k.Digest[:]):
 		k.Found = FoundSame
@@ -69,7 +69,7 @@ func (w *Worker) lookUp(tx *store.Tx, p *Plan, e ledger.Entry, k *UniqueKey) err
 	}
 	_, err = tx.Exec(`INSERT INTO keys (job, key, digest, entry, record, token, until) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (job, key, token) DO UPDATE SET digest = excluded.digest, record = excluded.record`,
-		p.name, k.Key[:], k.Digest[:], e.ID, k.Record, e.Token, until)
+		p.origin, k.Key[:], k.Digest[:], e.ID, k.Record, e.Token, until)
 	return err
 }
 

@@ -54,7 +54,7 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 	}
 	routes := make([]string, len(p.routes))
 	for i, r := range p.routes {
-		routes[i] = p.name + "/" + r.name
+		routes[i] = p.origin + "/" + r.origin
 	}
 	done.outcome, err = p.Run(ctx, in, func(r *Rendered) error {
 		if r.Object != 0 {

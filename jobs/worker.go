@@ -79,10 +79,10 @@ func (w *Worker) Run(ctx context.Context, grace time.Duration) error {
 	for ctx.Err() == nil {
 		claiming, stop := context.WithCancel(ctx)
 		for _, p := range w.Jobs().Plans {
-			if serial[p.name] == nil {
-				serial[p.name] = make(chan struct{}, 1)
+			if serial[p.origin] == nil {
+				serial[p.origin] = make(chan struct{}, 1)
 			}
-			w.start(&wg, claiming, work, p, serial[p.name])
+			w.start(&wg, claiming, work, p, serial[p.origin])
 		}
 		wg.Go(func() { w.settle(claiming) })
 		select {

@@ -142,7 +142,7 @@ func (g *landing) run(tx *store.Tx) error {
 	}
 	decisions := make([]decision, len(policies))
 	for i, p := range policies {
-		if decisions[i], err = decide(tx, p, g.arrival, g.incoming.Digest, g.blank, known); err != nil {
+		if decisions[i], err = decide(tx, p, g.arrival, g.ledger.identityOf(p.Identity, g.arrival, g.incoming.Digest), g.incoming.Digest, g.blank, known); err != nil {
 			return err
 		}
 	}

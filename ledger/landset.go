@@ -54,7 +54,7 @@ func (g *landing) rule() bool {
 	policies := g.ledger.route(g.arrival)
 	g.decisions = make([]decision, len(policies))
 	for i, p := range policies {
-		g.decisions[i] = ruling(p, identityOf(p.Identity, g.arrival, g.incoming.Digest), false, nil)
+		g.decisions[i] = ruling(p, g.ledger.identityOf(p.Identity, g.arrival, g.incoming.Digest), false, nil)
 		if g.decisions[i].state != Received {
 			return false
 		}

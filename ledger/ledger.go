@@ -35,7 +35,12 @@ type Ledger struct {
 	db     *store.DB
 	spool  *spool.Spool
 	router atomic.Pointer[Router]
+
+	origins atomic.Pointer[Origins]           // see Adopt
+	called  atomic.Pointer[map[string]string] // what was renamed while this process runs: the name of now
+
 	claims claims
+	freed  atomic.Int64 // see freeIdentities
 	node   string
 	now    func() time.Time
 	log    *slog.Logger
@@ -56,6 +61,8 @@ func New(db *store.DB, s *spool.Spool, o Options) *Ledger {
 	}
 	l.claims = &memory{db: db, now: l.now, held: map[int64]int64{}}
 	l.SetRouter(o.Router)
+	l.origins.Store(&Origins{})
+	l.called.Store(&map[string]string{})
 	return l
 }
 

@@ -192,7 +192,7 @@ func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64, rerender bool) (str
 			kind = p.Identity
 		}
 	}
-	plain := identityOf(kind, a, f.Digest)
+	plain := l.identityOf(kind, a, f.Digest)
 	if e.Verdict == Empty {
 		return numbered(plain, f.ID), nil
 	}

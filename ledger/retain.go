@@ -14,11 +14,13 @@ import (
 type Retain struct {
 	Files   time.Duration // bytes of files, after the file was closed
 	Entries time.Duration // entries and events, after the entry came to its end
+	// What makes a file known again, after its entry came to its end. What still lies in a folder stays known by its row.
+	Identities time.Duration
 }
 
 // A Pruned says what retention removed.
 type Pruned struct {
-	Objects, Entries, Files, Events int64
+	Objects, Entries, Files, Events, Identities int64
 }
 
 const (
@@ -31,7 +33,7 @@ const (
 
 // Prune removes what has been closed for longer than r says, in small transactions: first bytes, then entries with their rejects and
 // events, then rows of files that no listing shows any more. It never touches an entry that is not final, or that still has messages or
-// open dead letters. Identities stay for ever, so that a file of years ago is still known.
+// open dead letters. Identities outlive their entries, so that a file of years ago is still known.
 func (l *Ledger) Prune(ctx context.Context, r Retain) (Pruned, error) {
 	var p Pruned
 	now := l.clock()
@@ -43,6 +45,8 @@ func (l *Ledger) Prune(ctx context.Context, r Retain) (Pruned, error) {
 		age   time.Duration
 	}{
 		{"waiting files", true, &p.Files, l.pruneSeen, seenKept},
+		{"identities", r.Identities > 0, &p.Identities, l.freeIdentities, r.Identities},
+		{"identities of removed entries", r.Identities > 0, &p.Identities, l.pruneIdentities, r.Identities},
 		{"bytes", r.Files > 0, &p.Objects, l.pruneObjects, r.Files},
 		{"entries", r.Entries > 0, &p.Entries, l.pruneEntries, r.Entries},
 		{"files", r.Entries > 0, &p.Files, l.pruneFiles, r.Entries},
@@ -127,7 +131,7 @@ func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, n
 	}
 	places, args = store.Set(ids)
 	for _, statement := range []string{
-		`INSERT INTO identities (job, identity, entry) SELECT job, identity, id FROM entries WHERE id IN ` + places + ` AND identity IS NOT NULL
+		`INSERT INTO identities (job, identity, entry, at) SELECT job, identity, id, finished FROM entries WHERE id IN ` + places + ` AND identity IS NOT NULL
 			ON CONFLICT (job, identity) DO NOTHING`,
 		`DELETE FROM rejects WHERE entry IN ` + places,
 		// Keys of what was accepted stay for as long as their job says. From then on keys without an entry count, so others go.
@@ -140,6 +144,28 @@ func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, n
 		}
 	}
 	return int64(len(ids)), last(page), nil
+}
+
+// freeIdentities lets go of the identities of final entries, whose rows stay. Those of ticks stay too: an instant comes once.
+func (l *Ledger) freeIdentities(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
+	after = max(after, l.freed.Load())
+	page, err := collect(tx, scanID, `SELECT id FROM entries WHERE id > ? AND received < ? ORDER BY id LIMIT ?`, after, store.Millis(before), setSize)
+	if err != nil || len(page) == 0 {
+		return 0, 0, err
+	}
+	places, args := store.Set(page)
+	n, err = tx.Exec(`UPDATE entries SET identity = NULL WHERE id IN `+places+` AND finished < ? AND kind <> 'tick' AND identity IS NOT NULL
+		AND state IN ('delivered', 'rejected', 'duplicate', 'cancelled')`, append(args, store.Millis(before))...)
+	if next = last(page); next != 0 {
+		l.freed.Store(next) // the next time goes on there; what was still on its way is looked at after a restart
+	}
+	return n, next, err
+}
+
+func (l *Ledger) pruneIdentities(tx *store.Tx, before time.Time, _ int64) (n, next int64, err error) {
+	n, err = tx.Exec(`DELETE FROM identities WHERE (job, identity) IN
+		(SELECT job, identity FROM identities WHERE at < ? AND identity NOT LIKE 'tick:%' LIMIT ?)`, store.Millis(before), setSize)
+	return n, n / setSize, err
 }
 
 // pruneFiles removes rows of files whose entries and bytes are gone, unless a listing has shown them lately.

@@ -47,6 +47,12 @@ func identityOf(kind string, a Arrival, digest []byte) string {
 // ledger.
 func Identity(kind string, a Arrival, digest []byte) string { return identityOf(kind, a, digest) }
 
+// identityOf is the identity of an arrival under the oldest name of its source.
+func (l *Ledger) identityOf(kind string, a Arrival, digest []byte) string {
+	a.Source = l.origins.Load().ofSource(a.Source)
+	return identityOf(kind, a, digest)
+}
+
 // numbered is the identity of a file that is to be processed although another has the plain one. It must differ, for
 // the keys of the messages come from it: a file that is processed again on purpose is sent again under keys of its own.
 func numbered(identity string, file int64) string {
@@ -107,16 +113,15 @@ func (d *decision) identity(file int64) any {
 }
 
 // decide applies the policy of a job to an arrival.
-func decide(r store.Reader, p Policy, a Arrival, digest []byte, empty, knownName bool) (decision, error) {
-	plain := identityOf(p.Identity, a, digest)
+func decide(r store.Reader, p Policy, a Arrival, identity string, digest []byte, empty, knownName bool) (decision, error) {
 	var earlier []past
 	if !empty {
 		var err error
-		if earlier, err = resembling(r, p, a, digest, plain, knownName); err != nil {
+		if earlier, err = resembling(r, p, a, digest, identity, knownName); err != nil {
 			return decision{}, fmt.Errorf("compare with earlier entries of %s: %w", p.Job, err)
 		}
 	}
-	return ruling(p, plain, empty, earlier), nil
+	return ruling(p, identity, empty, earlier), nil
 }
 
 // ruling applies the policy of a job to an arrival with the identity plain that resembles earlier ones.
@@ -173,14 +178,15 @@ const (
 		UNION ALL SELECT entry, '', '', '', NULL, NULL FROM identities WHERE job = ? AND identity >= ? AND identity < ? LIMIT 16`
 	namesakesQuery = `SELECT e.id, e.kind, e.name, f.source, f.path, f.digest
 		FROM (SELECT id, source, path, digest FROM files WHERE source = ? AND path = ? LIMIT 200) f JOIN entries e ON e.file = f.id
-		WHERE e.job = ? AND e.state NOT IN ('rejected', 'cancelled', 'duplicate') LIMIT 16`
+		WHERE e.job = ? AND +e.identity IS NOT NULL LIMIT 16`
 	samebytesQuery = `SELECT e.id, e.kind, e.name, f.source, f.path, f.digest
 		FROM (SELECT id, source, path, digest FROM files WHERE digest = ? ORDER BY id DESC LIMIT 200) f JOIN entries e ON e.file = f.id
-		WHERE e.job = ? AND e.state NOT IN ('rejected', 'cancelled', 'duplicate') LIMIT 16`
+		WHERE e.job = ? AND +e.identity IS NOT NULL LIMIT 16`
 )
 
-// resembling finds the entries of the job with the same identity, name or bytes. Rejected and cancelled ones do
-// not count, nor do duplicates, which only point to another.
+// resembling finds the entries of the job with the same identity, name or bytes. Those without an identity do not count: rejected
+// and cancelled ones, duplicates, which only point to another, replays, which stand behind their first run, and those whose
+// identity retention has freed.
 func resembling(r store.Reader, p Policy, a Arrival, digest []byte, identity string, knownName bool) ([]past, error) {
 	scan := func(scan func(...any) error) (past, error) { return scanPast(scan, p, a, digest) }
 	list, err := collect(r, scan, claimersQuery, p.Job, identity, identity+"$", p.Job, identity, identity+"$")

@@ -46,7 +46,8 @@ type Outbox struct {
 	mu       sync.Mutex
 	only     []int64 // parents to deliver for; nil: all
 	couriers map[string]*courier
-	changed  chan struct{} // rings Run when the destinations were set anew
+	names    map[string]string // what was renamed while this process runs: the name of now
+	changed  chan struct{}     // rings Run when the destinations were set anew
 }
 
 // New makes an outbox over db. Couriers start with Run.
@@ -68,7 +69,7 @@ func New(db *store.DB, c Config) (*Outbox, error) {
 	}
 	return &Outbox{
 		db: db, bodies: c.Bodies, log: c.Log, now: c.Now, encoder: enc, decoder: dec,
-		couriers: map[string]*courier{}, changed: make(chan struct{}, 1),
+		couriers: map[string]*courier{}, names: map[string]string{}, changed: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -80,6 +81,7 @@ func (o *Outbox) SetDestinations(ds []Destination) {
 	old := o.couriers
 	o.couriers = map[string]*courier{}
 	for _, d := range ds {
+		delete(o.names, d.Name) // it is one of its own now
 		c := old[d.Name]
 		if c == nil {
 			c = newCourier(o, d)

@@ -100,7 +100,7 @@ func (p *pass) persist(ctx context.Context, touched map[int]bool, write func(*st
 			p.batches[i].answers = answers
 		}
 		if wait == persistFirst {
-			p.c.log.Error("cannot store what was delivered, it will be tried again", "error", err)
+			p.c.log().Error("cannot store what was delivered, it will be tried again", "error", err)
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -200,13 +200,13 @@ func (p *pass) write(tx *store.Tx, touched map[int]bool, frame, keys []byte, dea
 	var answersID int64
 	if frame != nil {
 		var err error
-		answersID, err = tx.Insert(`INSERT INTO answers (destination, at, keys, frame) VALUES (?, ?, ?, ?)`, p.c.name, now, keys, frame)
+		answersID, err = tx.Insert(`INSERT INTO answers (destination, at, keys, frame) VALUES (?, ?, ?, ?)`, p.c.name(), now, keys, frame)
 		if err != nil {
 			return err
 		}
 	}
 	for _, d := range deads {
-		if err := insertDead(tx, p.c.name, d, now); err != nil {
+		if err := insertDead(tx, p.c.name(), d, now); err != nil {
 			return err
 		}
 	}

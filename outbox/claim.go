@@ -97,7 +97,7 @@ func (c *courier) take(ctx context.Context, now time.Time, before map[int64]bool
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
 		WHERE b.destination = ? AND b.state = 'ready' AND (b.due <= ? OR b.due > ?)`+mine+condition+` ORDER BY b.id LIMIT ?`,
-		slices.Concat([]any{c.name, store.Millis(now), c.horizon(now)}, args, more, []any{passBatches})...)
+		slices.Concat([]any{c.name(), store.Millis(now), c.horizon(now)}, args, more, []any{passBatches})...)
 	if err != nil {
 		return nil, fmt.Errorf("claim messages: %w", err)
 	}
@@ -139,7 +139,7 @@ func (c *courier) nextDue(ctx context.Context, now time.Time) time.Duration {
 	var due *int64
 	mine, args := c.out.mine()
 	err := c.out.db.Reader(ctx).QueryRow(`SELECT min(b.due) FROM batches b WHERE b.destination = ? AND b.state = 'ready' AND b.due > ?`+mine,
-		append([]any{c.name, store.Millis(now)}, args...)...).Scan(&due)
+		append([]any{c.name(), store.Millis(now)}, args...)...).Scan(&due)
 	if err != nil || due == nil {
 		return idle
 	}
@@ -266,7 +266,7 @@ func (c *courier) oneFrom(ctx context.Context, from int64) (*leased, error) {
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
 		WHERE b.destination = ? AND b.state = 'ready' AND b.id >= ?`+mine+` ORDER BY b.id LIMIT 1`,
-		append([]any{c.name, from}, args...)...)
+		append([]any{c.name(), from}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("choose a message to try: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -20,8 +21,7 @@ const (
 // A courier delivers the messages of one destination.
 type courier struct {
 	out    *Outbox
-	name   string
-	log    *slog.Logger
+	label  atomic.Pointer[label]
 	health health
 
 	mu      sync.Mutex
@@ -36,11 +36,23 @@ type courier struct {
 }
 
 func newCourier(o *Outbox, d Destination) *courier {
-	return &courier{
-		out: o, name: d.Name, log: o.log.With("destination", d.Name),
-		busy: map[int64]bool{}, active: map[*pass]bool{}, ended: make(chan struct{}, 1),
-	}
+	c := &courier{out: o, busy: map[int64]bool{}, active: map[*pass]bool{}, ended: make(chan struct{}, 1)}
+	c.call(d.Name)
+	return c
 }
+
+// A label is how a courier calls its destination.
+type label struct {
+	name string
+	log  *slog.Logger
+}
+
+func (c *courier) call(name string) {
+	c.label.Store(&label{name, c.out.log.With("destination", name)})
+}
+
+func (c *courier) name() string      { return c.label.Load().name }
+func (c *courier) log() *slog.Logger { return c.label.Load().log }
 
 func (c *courier) set(d Destination) {
 	c.mu.Lock()
@@ -69,7 +81,7 @@ func (c *courier) run(ctx context.Context, grace time.Duration) {
 	for ctx.Err() == nil {
 		wait, err := c.turn(work)
 		if err != nil {
-			c.log.Error("cannot look for messages to deliver", "error", err)
+			c.log().Error("cannot look for messages to deliver", "error", err)
 			wait = time.Second
 		}
 		if wait == 0 {
@@ -99,7 +111,7 @@ const idle = 30 * time.Second
 
 // turn starts what can be started now. It returns how long there is nothing more to do; 0 means look again at once.
 func (c *courier) turn(ctx context.Context) (time.Duration, error) {
-	if why, err := c.out.Paused(ctx, c.name); why != "" || err != nil {
+	if why, err := c.out.Paused(ctx, c.name()); why != "" || err != nil {
 		return idle, err
 	}
 	now := c.out.now()

@@ -107,7 +107,7 @@ func (b *batch) pack(o *Outbox) { b.frames = b.payload(b.frames[:0], o.encoder) 
 func (l *Lot) insert(tx *store.Tx, b *batch, state string) error {
 	id, err := tx.Insert(`INSERT INTO batches (parent, token, destination, route, seq, first, count, state, made)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		l.parent, l.token, b.destination, b.route, b.seq, b.first, b.count, state, store.Millis(l.out.now()))
+		l.parent, l.token, l.out.nameOf(b.destination), b.route, b.seq, b.first, b.count, state, store.Millis(l.out.now()))
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func ReleaseAll(tx *store.Tx, lots []*Lot) error {
 		made := store.Millis(l.out.now())
 		for _, k := range l.order {
 			b := l.open[k]
-			rows = append(rows, l.parent, l.token, b.destination, b.route, b.seq, b.first, b.count, made)
+			rows = append(rows, l.parent, l.token, l.out.nameOf(b.destination), b.route, b.seq, b.first, b.count, made)
 		}
 	}
 	ids, err := tx.InsertAll(`INSERT INTO batches (parent, token, destination, route, seq, first, count, made, state)`, `(?, ?, ?, ?, ?, ?, ?, ?, 'ready')`, rows)

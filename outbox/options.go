@@ -17,7 +17,8 @@ type Options struct {
 	Concurrency int           `yaml:"concurrency" doc:"how many messages are under way at once" default:"8"`
 	Rate        Rate          `yaml:"rate" doc:"at most so many messages: 50/s, 100/m, 1000/h" as:"rate"`
 	Drain       bool          `yaml:"drain" doc:"take nothing new; deliver what waits, then the destination can be removed"`
-	_           struct{}      `later:"breaker,order,formerly"`
+	Formerly    string        `yaml:"formerly" doc:"the name it had before: messages that wait follow, keys stay"`
+	_           struct{}      `later:"breaker,order"`
 }
 
 // Retry says when and how often.

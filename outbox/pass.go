@@ -70,7 +70,7 @@ func (p *pass) run(ctx context.Context) {
 	close(ended)
 	storing.Wait()
 	if err := p.checkpoint(ctx); err != nil {
-		p.c.log.Error("cannot store what was delivered", "error", err)
+		p.c.log().Error("cannot store what was delivered", "error", err)
 	}
 }
 
@@ -109,7 +109,7 @@ func (p *pass) choose() []Message {
 // damaged sets a batch aside that cannot be read back: the others go on.
 func (p *pass) damaged(bi int, now time.Time) {
 	b := p.batches[bi]
-	p.c.log.Error("stored messages are damaged, they are set aside", "entry", b.parent, "batch", b.id, "error", b.damage)
+	p.c.log().Error("stored messages are damaged, they are set aside", "entry", b.parent, "batch", b.id, "error", b.damage)
 	b.messages = make([]Message, b.count)
 	for i := range b.count {
 		if !b.done.has(i) {
@@ -155,7 +155,7 @@ func (p *pass) deliver(ctx context.Context, ms []Message) {
 		}
 		if careful {
 			if err := p.markSending(from, till); err != nil {
-				p.c.log.Error("cannot store what is about to be sent", "error", err)
+				p.c.log().Error("cannot store what is about to be sent", "error", err)
 				p.stuck = true
 				return
 			}
@@ -199,7 +199,7 @@ func (p *pass) report(ctx context.Context, i int, r Receipt, err error) {
 	now := p.c.out.now()
 	if err == nil {
 		if p.c.health.success(id, now) {
-			p.c.log.Info("the destination is back")
+			p.c.log().Info("the destination is back")
 		}
 		p.add(result{place: at, receipt: r, at: now})
 		return
@@ -235,12 +235,12 @@ func (p *pass) failed(id messageID, at place, e *Error, now time.Time) {
 		p.add(result{place: at, err: e, at: now})
 		return
 	case e.Fault == FaultStopped:
-		switch why, err := p.c.out.Paused(context.Background(), p.c.name); {
+		switch why, err := p.c.out.Paused(context.Background(), p.c.name()); {
 		case err == nil && why != "": // another message was told so before
 		default:
-			p.c.log.Error("the destination is paused until somebody acts (waybill resume)", "error", e)
-			if err := p.c.out.Pause(context.Background(), p.c.name, e.Error()); err != nil {
-				p.c.log.Error("cannot pause the destination", "error", err)
+			p.c.log().Error("the destination is paused until somebody acts (waybill resume)", "error", e)
+			if err := p.c.out.Pause(context.Background(), p.c.name(), e.Error()); err != nil {
+				p.c.log().Error("cannot pause the destination", "error", err)
 			}
 		}
 		p.c.stopPasses()
@@ -249,7 +249,7 @@ func (p *pass) failed(id messageID, at place, e *Error, now time.Time) {
 	}
 	counts, suspect := p.c.health.failure(id, now, e, p.only != all)
 	if suspect {
-		p.c.log.Warn("the destination is suspect: its messages wait, one at a time is tried", "error", e)
+		p.c.log().Warn("the destination is suspect: its messages wait, one at a time is tried", "error", e)
 		p.c.stopPasses()
 	}
 	if e.Fault == FaultUnknown && p.dest.Options.Unknown.Mode != "repeat" {
@@ -296,7 +296,7 @@ func (p *pass) checkpoints(ctx context.Context, ended <-chan struct{}) {
 		case <-p.flush:
 		}
 		if err := p.checkpoint(ctx); err != nil {
-			p.c.log.Error("cannot store what was delivered", "error", err)
+			p.c.log().Error("cannot store what was delivered", "error", err)
 		}
 	}
 }

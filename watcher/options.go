@@ -80,11 +80,12 @@ func Ignored(path string) bool {
 
 // Settings are the keys that sources of every kind have.
 type Settings struct {
-	Done   string        `yaml:"done" enum:"move,delete,leave" default:"move" doc:"what becomes of a file when its entries are delivered: move puts it into the folder done, never overwriting"`
-	Failed string        `yaml:"failed" enum:"move,delete,leave" default:"move" doc:"the same for a file that was rejected, cancelled or has dead letters; move puts it into the folder failed, its reject report beside it"`
-	Poll   time.Duration `yaml:"poll" default:"30s" doc:"time between two looks when nothing hints at new files"`
-	Drain  bool          `yaml:"drain" doc:"take nothing new; close what was taken, then the source can be removed"`
-	Settle Settling      `yaml:"settle" doc:"where nothing proves that a file is complete: how long it must not change"`
+	Done     string        `yaml:"done" enum:"move,delete,leave" default:"move" doc:"what becomes of a file when its entries are delivered: move puts it into the folder done, never overwriting"`
+	Failed   string        `yaml:"failed" enum:"move,delete,leave" default:"move" doc:"the same for a file that was rejected, cancelled or has dead letters; move puts it into the folder failed, its reject report beside it"`
+	Poll     time.Duration `yaml:"poll" default:"30s" doc:"time between two looks when nothing hints at new files"`
+	Drain    bool          `yaml:"drain" doc:"take nothing new; close what was taken, then the source can be removed"`
+	Formerly string        `yaml:"formerly" doc:"the name it had before: its files follow, identities stay"`
+	Settle   Settling      `yaml:"settle" doc:"where nothing proves that a file is complete: how long it must not change"`
 }
 
 // Settling are the settings of a Settle.

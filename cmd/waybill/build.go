@@ -85,9 +85,12 @@ func (b *builder) jobs() {
 		b.mistake("zone", fmt.Sprintf("%q is no zone: write for example Europe/Paris", b.c.Zone))
 		zone = time.UTC
 	}
-	kinds := map[string]string{}
+	kinds, formerly := map[string]string{}, map[string]string{}
 	for _, d := range b.c.Destinations {
 		kinds[d.Name] = d.Kind
+		if o, ok := d.Common.(*outbox.Options); ok && o.Formerly != "" {
+			formerly[d.Name] = o.Formerly
+		}
 	}
 	for _, item := range b.c.Jobs {
 		o := *item.Options.(*jobs.Options)
@@ -100,7 +103,7 @@ func (b *builder) jobs() {
 			}
 		}
 		plan, problems := jobs.Compile(item.Name, o,
-			jobs.Environment{Zone: zone, Destinations: kinds, Config: item.Digest, Whole: b.wholeBelow("jobs." + item.Name)})
+			jobs.Environment{Zone: zone, Destinations: kinds, Formerly: formerly, Config: item.Digest, Whole: b.wholeBelow("jobs." + item.Name)})
 		for _, p := range problems {
 			b.mistake("jobs."+item.Name+"."+p.Path, p.Text)
 		}

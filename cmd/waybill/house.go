@@ -89,7 +89,7 @@ func (d *daemon) housekeeping(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		retain := d.land.now().config.Retain
-		if pruned, err := d.ledger.Prune(ctx, ledger.Retain{Files: retain.Files, Entries: retain.Entries}); err != nil && ctx.Err() == nil {
+		if pruned, err := d.ledger.Prune(ctx, ledger.Retain{Files: retain.Files, Entries: retain.Entries, Identities: retain.Identities.Duration}); err != nil && ctx.Err() == nil {
 			d.log.Error("cannot remove what retention lets go", "error", err)
 		} else if pruned != (ledger.Pruned{}) {
 			d.log.Info("retention", "removed", fmt.Sprintf("%+v", pruned))

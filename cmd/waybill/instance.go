@@ -110,7 +110,14 @@ func (p *program) reading(ctx context.Context) (*instance, error) {
 	if _, err := os.Stat(filepath.Join(folder, "ledger.db")); err != nil {
 		return nil, fmt.Errorf("there is no ledger in %s: start waybill serve first, or name the data folder with --data", folder)
 	}
-	return p.open(ctx, folder, slog.New(slog.DiscardHandler))
+	i, err := p.open(ctx, folder, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := i.ledger.Origins(ctx); err != nil { // a replay may claim an identity
+		return nil, errors.Join(err, i.close())
+	}
+	return i, nil
 }
 
 // by says who gives a command, for the ledger.

@@ -15,14 +15,14 @@ import (
 func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
 	var errs []error
 	refuse := func(kind, name, what string) {
-		errs = append(errs, fmt.Errorf("%s %s is gone, but %s: leave it, with drain: true, until that is done", kind, name, what))
+		errs = append(errs, fmt.Errorf("%s %s is gone, but %s: leave it, with drain: true, until that is done, or say formerly: %s where it has another name now", kind, name, what, name))
 	}
 	waiting, err := d.outbox.Waiting(ctx)
 	if err != nil {
 		return err
 	}
 	for _, old := range d.land.now().config.Destinations {
-		if w := waiting[old.Name]; w.Batches > 0 && config.Find(l.config.Destinations, old.Name) == nil {
+		if w := waiting[old.Name]; w.Batches > 0 && keptAs(l.config, ledger.Destination, old.Name) == "" {
 			refuse("destination", old.Name, fmt.Sprintf("%d messages wait for it", w.Messages))
 		}
 	}
@@ -38,12 +38,12 @@ func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
 		}
 	}
 	for _, old := range d.land.now().config.Jobs {
-		if n := open[old.Name]; n > 0 && l.jobs.Plan(old.Name) == nil {
+		if n := open[old.Name]; n > 0 && keptAs(l.config, ledger.Job, old.Name) == "" {
 			refuse("job", old.Name, fmt.Sprintf("%d of its entries are on their way (waybill list --job %s)", n, old.Name))
 		}
 	}
 	for _, old := range d.land.now().config.Sources {
-		if config.Find(l.config.Sources, old.Name) != nil {
+		if keptAs(l.config, ledger.Source, old.Name) != "" {
 			continue
 		}
 		busy, err := d.busySource(ctx, old.Name)

@@ -89,6 +89,9 @@ type runner struct {
 }
 
 func (r *runner) do(ctx context.Context, files []string) error {
+	if err := r.named(ctx, r.land.now(), "waybill run "+r.plan.Name()); err != nil {
+		return err
+	}
 	if err := r.held(ctx); err != nil {
 		return err
 	}

@@ -75,7 +75,8 @@ type daemon struct {
 type watching struct {
 	watcher *watcher.Watcher
 	stop    context.CancelFunc
-	digest  string // of the source's configuration
+	ended   chan struct{} // closed when it has stopped
+	digest  string        // of the source's configuration
 }
 
 // execute takes the executor's lock and runs all stages until ctx ends or one fails.
@@ -85,6 +86,9 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 		return err
 	}
 	defer x.Release()
+	if err := d.adopt(ctx, d.land.now(), func() {}); err != nil {
+		return err
+	}
 	d.worker = d.instance.worker(d.land)
 	d.outbox.SetDestinations(d.land.now().destinations)
 
@@ -222,8 +226,10 @@ func (d *daemon) watch(ctx context.Context) {
 			Wanted: func(path string) bool { return d.wanted(item.Name, path) }, Now: d.p.now, Log: d.log,
 		})
 		child, stop := context.WithCancel(ctx)
-		d.watchers[item.Name] = &watching{watcher: w, stop: stop, digest: keep[item.Name]}
+		ended := make(chan struct{})
+		d.watchers[item.Name] = &watching{watcher: w, stop: stop, ended: ended, digest: keep[item.Name]}
 		d.wg.Go(func() {
+			defer close(ended)
 			defer end()
 			if err := w.Run(child); err != nil {
 				d.log.Error("a source is not watched", "source", item.Name, "error", err)
@@ -271,13 +277,20 @@ func (d *daemon) reload(intake context.Context) (string, error) {
 	if err := d.mayReplace(intake, l); err != nil {
 		return "", errors.Join(err, l.close())
 	}
-	changes := describe(d.land.now().config, l.config)
-	old := d.land.set(l)
-	d.worker.SetJobs(l.jobs)
-	d.outbox.SetDestinations(l.destinations)
+	was := d.land.now()
+	changes := describe(was.config, l.config)
+	d.unwatch(was.config, l.config)
+	err = d.adopt(context.WithoutCancel(intake), l, func() {
+		d.land.set(l)
+		d.worker.SetJobs(l.jobs)
+		d.outbox.SetDestinations(l.destinations)
+	})
 	d.watch(intake)
+	if err != nil {
+		return "", errors.Join(err, l.close())
+	}
 	d.log.Info("the configuration was loaded anew", "changes", changes)
 	// Deliveries under way finish with the old targets, so these are closed a little later.
-	time.AfterFunc(2*grace, func() { _ = old.close() })
+	time.AfterFunc(2*grace, func() { _ = was.close() })
 	return changes, nil
 }

@@ -75,8 +75,10 @@ CREATE TABLE identities (
   job      TEXT    NOT NULL,
   identity TEXT    NOT NULL,
   entry    INTEGER NOT NULL,
+  at       INTEGER NOT NULL,           -- when the entry came to its end
   PRIMARY KEY (job, identity)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX identities_at ON identities (at); -- for retention
 
 CREATE TABLE rejects (
   entry  INTEGER NOT NULL,
