@@ -75,13 +75,13 @@ func (l *Ledger) receive(ctx context.Context, a Arrival, r io.Reader) (*landing,
 	if a.Kind == "" {
 		a.Kind = OfFile
 	}
-	blank := &blankReader{r: r, blank: true}
+	blank := &blankReader{r: r}
 	in, err := l.spool.Receive(ctx, blank, l.max)
 	if err != nil {
 		return nil, err
 	}
 	a.Size = in.Size // what a source says beforehand may be a guess
-	return &landing{ledger: l, arrival: a, incoming: in, blank: blank.blank}, nil
+	return &landing{ledger: l, arrival: a, incoming: in, blank: blank.Blank()}, nil
 }
 
 // keep lands what was received: all of it, or nothing.
@@ -105,6 +105,33 @@ func (l *Ledger) keep(ctx context.Context, set ...*landing) error {
 	return err
 }
 
+// A Spooled is an arrival's content that its source has put into the spool by itself.
+type Spooled struct {
+	Incoming *spool.Incoming
+	Blank    bool   // has no bytes but white space, see Blankness
+	Event    *Event // recorded with the landing, for each of the entries, nil for none; At and Entry are set
+}
+
+// LandSpooled is Land for a source that writes into the spool by itself. What is not landed is abandoned.
+func (l *Ledger) LandSpooled(ctx context.Context, a Arrival, s Spooled) (File, []Entry, error) {
+	if a.Kind == "" {
+		a.Kind = OfFile
+	}
+	a.Size = s.Incoming.Size
+	if l.max > 0 && a.Size > l.max {
+		s.Incoming.Abandon()
+		return File{}, nil, notLanded(a, &spool.TooLargeError{Max: l.max})
+	}
+	g := &landing{ledger: l, arrival: a, incoming: s.Incoming, blank: s.Blank, note: s.Event}
+	if err := l.keep(ctx, g); err != nil {
+		return File{}, nil, notLanded(a, err)
+	}
+	return g.file, g.entries, nil
+}
+
+// Max is the largest file that is kept, in bytes, 0 for no limit.
+func (l *Ledger) Max() int64 { return l.max }
+
 func notLanded(a Arrival, err error) error {
 	return fmt.Errorf("land %s from %s: %w", Shown(a.Path), a.Source, err)
 }
@@ -115,6 +142,7 @@ type landing struct {
 	arrival  Arrival
 	incoming *spool.Incoming
 	blank    bool
+	note     *Event
 	now      time.Time
 
 	decisions []decision // of one that is unprecedented
@@ -155,6 +183,25 @@ func (g *landing) run(tx *store.Tx) error {
 	}
 	for i := range decisions {
 		if err := g.keepEntry(tx, &decisions[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noteFor records an event for each of the entries, or for none where there are none.
+func (l *Ledger) noteFor(tx *store.Tx, note *Event, now time.Time, list []Entry) error {
+	if note == nil {
+		return nil
+	}
+	e := *note
+	e.At = now
+	if len(list) == 0 {
+		return l.Record(tx, e)
+	}
+	for _, of := range list {
+		e.Entry = of.ID
+		if err := l.Record(tx, e); err != nil {
 			return err
 		}
 	}
@@ -293,20 +340,30 @@ func textOrNull(s string) any {
 
 // blankReader passes r through and notes whether there was anything but white space and a byte order mark.
 type blankReader struct {
-	r     io.Reader
-	blank bool
-	begun bool
+	r io.Reader
+	Blankness
 }
 
 func (b *blankReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	if b.blank && n > 0 {
-		s := p[:n]
-		if !b.begun {
-			s = bytes.TrimPrefix(s, []byte("\xef\xbb\xbf"))
-		}
-		b.begun = true
-		b.blank = len(bytes.TrimLeft(s, " \t\r\n\v\f")) == 0
-	}
+	b.Look(p[:n])
 	return n, err
 }
+
+// Blankness tells whether there is anything but white space and a byte order mark in what is looked at, from the beginning on.
+type Blankness struct{ begun, filled bool }
+
+// Look looks at the next bytes.
+func (b *Blankness) Look(p []byte) {
+	if b.filled || len(p) == 0 {
+		return
+	}
+	if !b.begun {
+		p = bytes.TrimPrefix(p, []byte("\xef\xbb\xbf"))
+	}
+	b.begun = true
+	b.filled = len(bytes.TrimLeft(p, " \t\r\n\v\f")) > 0
+}
+
+// Blank reports what was found so far.
+func (b *Blankness) Blank() bool { return !b.filled }

@@ -32,7 +32,15 @@ func (l *Ledger) landAll(tx *store.Tx, set []*landing) error {
 			return err
 		}
 	}
-	return l.landPlain(tx, run)
+	if err := l.landPlain(tx, run); err != nil {
+		return err
+	}
+	for _, g := range set {
+		if err := l.noteFor(tx, g.note, now, g.entries); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unprecedented tells which of a set are small files whose name is new, whose bytes and identities no entry and no other of the set

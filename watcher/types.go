@@ -26,6 +26,8 @@ import (
 	"io"
 	"iter"
 	"time"
+
+	"waybill/ledger"
 )
 
 // SetSize is how many listed files are compared with the ledger at a time.
@@ -101,4 +103,11 @@ type Syncer interface {
 // fs.ErrNotExist.
 type Stater interface {
 	Stat(ctx context.Context, path string) (File, error)
+}
+
+// An Admitter turns a file away at the door, by its name and first bytes, where its sender can still be told at once. Its error says why,
+// in words for the sender. It answers within 50 ms; whatever takes longer is found when the file is worked. Optional: what it lets pass is
+// checked in full later all the same.
+type Admitter interface {
+	Admit(ctx context.Context, a ledger.Arrival, head []byte) error
 }

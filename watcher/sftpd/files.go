@@ -1,0 +1,161 @@
+package sftpd
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"waybill/ledger"
+	"waybill/spool"
+	"waybill/watcher"
+)
+
+// FilesOptions are what the files half is made of. Admit and Log may be nil.
+type FilesOptions struct {
+	Folder  string // of all mailboxes, one a partner; best on the file system of the spool
+	Ledger  *ledger.Ledger
+	Spool   *spool.Spool
+	Journal Journal
+	Admit   watcher.Admitter // nil: nothing is judged by its first bytes
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Files are the mailboxes of all partners. Its methods may be called concurrently.
+type Files struct {
+	FilesOptions
+	buffers sync.Pool // *[]byte of digestBlock
+
+	mu    sync.Mutex
+	boxes map[string]*mailbox // of partners that are connected
+	busy  map[string]int      // uploads in progress, by session
+}
+
+// aside is the folder of uploads whose name another has taken while they were in progress. No partner is called that.
+const aside = ".aside"
+
+// NewFiles opens the mailboxes below o.Folder, which it makes when it is missing.
+func NewFiles(o FilesOptions) (*Files, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	f := &Files{FilesOptions: o, boxes: map[string]*mailbox{}, busy: map[string]int{}}
+	f.buffers.New = func() any {
+		b := make([]byte, digestBlock)
+		return &b
+	}
+	// What lies aside belonged to connections of a process that is gone, and another upload has its name.
+	if err := os.RemoveAll(f.aside()); err != nil {
+		return nil, fmt.Errorf("open mailboxes: %w", err)
+	}
+	if err := os.MkdirAll(f.aside(), 0o700); err != nil {
+		return nil, fmt.Errorf("open mailboxes: %w", err)
+	}
+	return f, nil
+}
+
+func (f *Files) aside() string { return filepath.Join(f.Folder, aside) }
+
+// Serve speaks SFTP over ch for a partner that has logged in, until the client ends, ctx does, or something else comes than
+// SFTP. It closes ch. Uploads that are not closed then are kept in the mailbox, to be resumed.
+func (f *Files) Serve(ctx context.Context, s Session, ch io.ReadWriteCloser) error {
+	box, err := f.enter(s.Account)
+	if err != nil {
+		_ = ch.Close()
+		return err
+	}
+	h := newHandler(f, box, s, ch)
+	err = h.serve(ctx)
+	return errors.Join(err, f.leave(box))
+}
+
+// Uploading reports whether a session has an upload in progress.
+func (f *Files) Uploading(session string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.busy[session] > 0
+}
+
+func (f *Files) note(session string, by int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.busy[session] += by; f.busy[session] <= 0 {
+		delete(f.busy, session)
+	}
+}
+
+// enter opens the mailbox of a partner, which all its connections share, and makes its folders.
+func (f *Files) enter(a *Account) (*mailbox, error) {
+	if a.Name == "" || strings.HasPrefix(a.Name, ".") || strings.ContainsAny(a.Name, "/\x00") {
+		return nil, fmt.Errorf("open the mailbox of %q: that is no name of a partner", a.Name)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	box := f.boxes[a.Name]
+	if box == nil {
+		path := filepath.Join(f.Folder, a.Name)
+		if err := os.Mkdir(path, 0o770); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("open the mailbox of %s: %w", a.Name, err)
+		}
+		j, err := openJail(path)
+		if err != nil {
+			return nil, fmt.Errorf("open the mailbox of %s: %w", a.Name, err)
+		}
+		box = &mailbox{files: f, partner: a.Name, jail: j, uploads: map[string]*upload{}, all: map[*upload]bool{}, sums: map[string]sum{}}
+		f.boxes[a.Name] = box
+	}
+	box.sessions++
+	for _, d := range a.Folders {
+		if err := box.jail.makeFolders(d.Path); err != nil {
+			_ = f.release(box)
+			return nil, fmt.Errorf("open the mailbox of %s: %w", a.Name, err)
+		}
+	}
+	return box, nil
+}
+
+func (f *Files) leave(box *mailbox) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.release(box)
+}
+
+// release closes a mailbox that nobody uses any more.
+func (f *Files) release(box *mailbox) error {
+	if box.sessions--; box.sessions > 0 {
+		return nil
+	}
+	delete(f.boxes, box.partner)
+	return box.jail.close()
+}
+
+// A mailbox is what the connections of one partner share.
+type mailbox struct {
+	files    *Files
+	partner  string
+	jail     *jail
+	sessions int // guarded by Files.mu
+
+	mu      sync.Mutex
+	uploads map[string]*upload // in progress, by the name they hold
+	all     map[*upload]bool   // in progress, also those whose name another has taken
+	sums    map[string]sum     // of files that are kept whole, by name
+	quota   usage
+}
+
+// fresh returns an id that nothing else has.
+func fresh() string {
+	var id [12]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
