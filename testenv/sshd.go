@@ -326,3 +326,16 @@ func (s *SSHD) family() []int {
 	}
 	return all
 }
+
+// MakeFolder makes a folder where its clients see it as name.
+func (s *SSHD) MakeFolder(t testing.TB, name string) {
+	t.Helper()
+	path := filepath.Join(s.Folder, name)
+	err := os.MkdirAll(path, 0o777)
+	if err == nil {
+		err = s.own(path)
+	}
+	if err != nil {
+		t.Fatalf("make folder %s: %v", name, err)
+	}
+}

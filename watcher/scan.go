@@ -138,10 +138,11 @@ func (s *scan) flush(ctx context.Context) error {
 			return fmt.Errorf("compare the listing with the ledger: %w", err)
 		}
 		s.remember(unknown)
-		// Listings have no order; within a set older files land first.
-		slices.SortFunc(unknown, func(a, b ledger.Arrival) int {
-			return cmp.Or(a.ModTime.Compare(b.ModTime), strings.Compare(a.Path, b.Path))
-		})
+		if !s.w.sorted { // most listings have no order; within a set older files land first
+			slices.SortFunc(unknown, func(a, b ledger.Arrival) int {
+				return cmp.Or(a.ModTime.Compare(b.ModTime), strings.Compare(a.Path, b.Path))
+			})
+		}
 		for _, a := range unknown {
 			if err := s.consider(ctx, File{Path: a.Path, Version: a.Version, Size: a.Size, ModTime: a.ModTime}); err != nil {
 				return err

@@ -111,3 +111,15 @@ type Stater interface {
 type Admitter interface {
 	Admit(ctx context.Context, a ledger.Arrival, head []byte) error
 }
+
+// A Sorter is a Source that may list in the order in which its files are to land; then they land one after the other.
+// Without one, older files of a set land first, many at a time. Optional.
+type Sorter interface {
+	Sorted() bool
+}
+
+// A Leaver is a Source that holds something between calls, a connection for example. Leave is called once, when nothing
+// else is asked of it any more. Optional.
+type Leaver interface {
+	Leave()
+}

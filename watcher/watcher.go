@@ -23,6 +23,7 @@ type Watcher struct {
 	src     Source
 	stater  Stater // nil where the source has none
 	taker   Taker  // as well
+	sorted  bool   // the source's order is the order of landing
 	intake  Intake
 	sets    SetIntake // nil where the intake has none
 	archive Archive
@@ -74,8 +75,13 @@ type Note struct {
 // New makes the watcher of the source called name. Run starts it.
 func New(name string, src Source, intake Intake, archive Archive, o Options) *Watcher {
 	o = o.fill()
+	sorter, ok := src.(Sorter)
+	sorted := ok && sorter.Sorted()
+	if sorted {
+		o.Landers = 1
+	}
 	w := &Watcher{
-		name: name, src: src, intake: intake, archive: archive, opts: o,
+		name: name, src: src, intake: intake, archive: archive, opts: o, sorted: sorted,
 		log:       o.Log.With("source", name),
 		slots:     make(chan struct{}, o.Landers),
 		setSlots:  make(chan struct{}, setsAtOnce),
@@ -100,6 +106,9 @@ func New(name string, src Source, intake Intake, archive Archive, o Options) *Wa
 func (w *Watcher) Run(ctx context.Context) error {
 	if err := w.check(); err != nil {
 		return err
+	}
+	if l, ok := w.src.(Leaver); ok {
+		defer l.Leave()
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()

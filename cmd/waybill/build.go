@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"waybill/outbox/rest"
 	"waybill/watcher"
 	"waybill/watcher/local"
+	"waybill/watcher/sftp"
 )
 
 // A landscape is what a configuration says, compiled: nothing of it runs yet.
@@ -44,6 +46,7 @@ type builder struct {
 func build(c *config.Config, now func() time.Time) (*landscape, config.Problems) {
 	b := &builder{c: c, now: now, out: &landscape{config: c, jobs: &jobs.Set{}, connections: map[string]*query.Connection{}}}
 	b.connections()
+	b.sources()
 	b.jobs()
 	b.destinations()
 	return b.out, b.mistakes
@@ -77,6 +80,44 @@ func (b *builder) connections() {
 
 func isBroker(url string) bool {
 	return len(url) >= 4 && url[:4] == "amqp"
+}
+
+// sources looks for mistakes; the sources themselves are made when they are watched.
+func (b *builder) sources() {
+	for _, item := range b.c.Sources {
+		o, ok := item.Options.(*sftp.Options)
+		if !ok {
+			continue
+		}
+		_, problems := remote(b.c, *o, *item.Common.(*watcher.Settings), nil, slog.New(slog.DiscardHandler))
+		for _, p := range problems {
+			b.mistake("sources."+item.Name+".sftp."+p.Path, p.Text)
+		}
+	}
+}
+
+// remote makes a source of kind sftp, with the files that its options name.
+func remote(c *config.Config, o sftp.Options, s watcher.Settings, servers *sftp.Servers, log *slog.Logger) (*sftp.Source, []sftp.Problem) {
+	var files sftp.Files
+	var problems []sftp.Problem
+	read := func(at, path string) (text []byte) {
+		if path == "" {
+			return nil
+		}
+		text, err := os.ReadFile(absolute(c, path))
+		if err != nil {
+			problems = append(problems, sftp.Problem{Path: at, Text: err.Error()})
+		}
+		return append(make([]byte, 0, len(text)), text...) // not nil: it is named
+	}
+	files.KnownHosts = read("known_hosts", o.KnownHosts)
+	if o.Jump != nil {
+		files.JumpKnownHosts = read("jump.known_hosts", o.Jump.KnownHosts)
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return sftp.New(o, files, s, servers, log)
 }
 
 func (b *builder) jobs() {
@@ -239,8 +280,14 @@ func absolute(c *config.Config, path string) string {
 }
 
 // source makes the source of an item, by its kind.
-func (l *landscape) source(item config.Item, now func() time.Time, log *slog.Logger) (watcher.Source, error) {
+func (l *landscape) source(item config.Item, servers *sftp.Servers, now func() time.Time, log *slog.Logger) (watcher.Source, error) {
 	switch k := item.Options.(type) {
+	case *sftp.Options:
+		src, problems := remote(l.config, *k, *item.Common.(*watcher.Settings), servers, log.With("source", item.Name))
+		if len(problems) > 0 {
+			return nil, fmt.Errorf("sftp: %s %s", problems[0].Path, problems[0].Text)
+		}
+		return src, nil
 	case *local.Options:
 		o := *k
 		o.Path = absolute(l.config, o.Path)

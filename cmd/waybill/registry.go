@@ -12,6 +12,7 @@ import (
 	"waybill/outbox/rest"
 	"waybill/watcher"
 	"waybill/watcher/local"
+	"waybill/watcher/sftp"
 )
 
 // registry is every kind there is. A new kind is one package and one line here, and one case in build.go.
@@ -19,8 +20,11 @@ func registry() config.Registry {
 	return config.Registry{
 		Source: config.Union{
 			Common: func() any { return new(watcher.Settings) },
-			Kinds:  map[string]func() any{"folder": func() any { return new(local.Options) }},
-			Later:  []string{"sftp", "mailboxes", "http", "amqp", "mqtt", "kafka", "nats", "redis"},
+			Kinds: map[string]func() any{
+				"folder": func() any { return new(local.Options) },
+				"sftp":   func() any { return new(sftp.Options) },
+			},
+			Later: []string{"mailboxes", "http", "amqp", "mqtt", "kafka", "nats", "redis"},
 		},
 		Destination: config.Union{
 			Common: func() any { return new(outbox.Options) },

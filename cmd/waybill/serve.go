@@ -18,6 +18,7 @@ import (
 	"waybill/ledger"
 	"waybill/store"
 	"waybill/watcher"
+	"waybill/watcher/sftp"
 )
 
 // serveCommand is how the daemon calls itself to other processes.
@@ -53,7 +54,7 @@ func (p *program) runServe(ctx context.Context, wait bool) error {
 	if err != nil {
 		return errors.Join(err, l.close())
 	}
-	d := &daemon{instance: i, land: &swap{cur: l}, watchers: map[string]*watching{}}
+	d := &daemon{instance: i, land: &swap{cur: l}, watchers: map[string]*watching{}, servers: sftp.NewServers(p.now)}
 	err = d.execute(ctx, wait)
 	return errors.Join(err, i.close(), d.land.now().close())
 }
@@ -63,6 +64,8 @@ type daemon struct {
 	*instance
 	land   *swap
 	worker *jobs.Worker
+
+	servers *sftp.Servers // that sources poll; what is known of them outlives a reload
 
 	reloading sync.Mutex // one reload at a time, whoever asks for it
 
@@ -215,7 +218,7 @@ func (d *daemon) watch(ctx context.Context) {
 		if paused[item.Name] {
 			continue
 		}
-		src, err := l.source(item, d.p.now, d.log)
+		src, err := l.source(item, d.servers, d.p.now, d.log)
 		if err != nil {
 			d.log.Error("cannot watch a source", "source", item.Name, "error", err)
 			continue

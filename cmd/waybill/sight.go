@@ -55,7 +55,7 @@ func (i *instance) look(ctx context.Context, l *landscape, t *told, name string)
 // sight has a watcher of the source look at one file only, so that the rules are the daemon's own.
 func (i *instance) sight(ctx context.Context, l *landscape, t *told, item config.Item, name string) (s sighting, found bool, err error) {
 	log := slog.New(slog.DiscardHandler)
-	src, err := l.source(item, i.p.now, log)
+	src, err := l.source(item, nil, i.p.now, log)
 	if err != nil {
 		return s, false, err
 	}
