@@ -100,11 +100,18 @@ func (s *scan) landSet(ctx context.Context) error {
 func (w *Watcher) takeSet(ctx context.Context, set []landing) {
 	bodies := make([]witness, len(set))
 	parcels := make([]ledger.Parcel, len(set))
+	var before []fetched
+	if d, ok := w.src.(Distant); ok {
+		before = w.fetch(ctx, set, d.Beside())
+	}
 	for i, l := range set {
 		parcels[i] = ledger.Parcel{Arrival: w.arrival(l.file), Open: func(ctx context.Context) (io.ReadCloser, error) {
 			open := w.src.Open
 			if !l.ready {
 				open = w.taker.Take
+			}
+			if before != nil {
+				open = func(context.Context, File) (io.ReadCloser, error) { return before[i].reader() }
 			}
 			b := &bodies[i]
 			r, err := open(ctx, l.file)

@@ -104,11 +104,11 @@ func New(name string, src Source, intake Intake, archive Archive, o Options) *Wa
 // Run watches until ctx ends, and returns when nothing of it runs any more. A file whose reading is interrupted is taken
 // again at the next start. The error is for a watcher that cannot work as it is configured.
 func (w *Watcher) Run(ctx context.Context) error {
-	if err := w.check(); err != nil {
-		return err
-	}
 	if l, ok := w.src.(Leaver); ok {
 		defer l.Leave()
+	}
+	if err := w.check(); err != nil {
+		return err
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()

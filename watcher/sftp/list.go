@@ -49,7 +49,7 @@ func (s *Source) List(ctx context.Context) iter.Seq2[watcher.File, error] {
 		})
 		if err != nil {
 			if !errors.Is(err, watcher.ErrAway) {
-				err = s.server.away(fmt.Errorf("list folder %s: %w", ledger.Shown(s.o.Folder), err))
+				err = s.server.away(fmt.Errorf("list folder %s: %w", ledger.Shown(s.full("")), err))
 			}
 			yield(watcher.File{}, err)
 			return
@@ -185,7 +185,7 @@ func (l *lister) entry(prefix, name string, a attributes) {
 	if l.s.o.ReadOnce && a.has&hasSize == 0 && a.isFile() {
 		f.Skip = "" // mailboxes do not always know
 	}
-	if !l.s.Sorted() {
+	if !l.s.ordered() {
 		l.give(f, nil)
 		return
 	}

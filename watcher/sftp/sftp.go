@@ -24,6 +24,7 @@
 package sftp
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -75,7 +76,8 @@ type Files struct {
 	KnownHosts, JumpKnownHosts []byte // nil: none is named
 }
 
-// A Source is one folder on a server. It implements [watcher.Source], [watcher.Stater], [watcher.Sorter] and [watcher.Leaver].
+// A Source is one folder on a server. It implements [watcher.Source], [watcher.Stater], [watcher.Sorter],
+// [watcher.Distant] and [watcher.Leaver].
 type Source struct {
 	o      Options
 	fates  map[watcher.Fate]string // what to do: move, delete, leave
@@ -173,7 +175,10 @@ func (o *Options) check() (problems []Problem) {
 	if strings.ContainsRune(o.Folder, 0) {
 		problems = append(problems, Problem{"folder", "holds a zero byte"})
 	}
-	if o.Folder = strings.TrimRight(o.Folder, "/"); o.Folder == "" {
+	switch folder := strings.TrimRight(o.Folder, "/"); {
+	case folder != "" || o.Folder != "": // "" is now the root
+		o.Folder = folder
+	default:
 		o.Folder = "."
 	}
 	return problems
@@ -193,13 +198,19 @@ func key(o Options, files Files) string {
 // Leave implements [watcher.Leaver]: when no other source uses it, the connection is closed.
 func (s *Source) Leave() { s.left.Do(func() { s.pool.leave(s.server) }) }
 
-// Sorted implements [watcher.Sorter].
-func (s *Source) Sorted() bool { return s.o.Order == "oldest" || s.o.Order == "name" }
+// Sorted implements [watcher.Sorter]. Files of a mailbox land one after the other as well: each is closed only when it has landed.
+func (s *Source) Sorted() bool { return s.ordered() || s.o.ReadOnce }
+
+// ordered reports whether an order is asked for.
+func (s *Source) ordered() bool { return s.o.Order == "oldest" || s.o.Order == "name" }
+
+// Beside implements [watcher.Distant].
+func (s *Source) Beside() int { return s.o.Files }
 
 // full is a path of the source as the server knows it.
 func (s *Source) full(below string) string {
 	if below == "" || below == "." {
-		return s.o.Folder
+		return cmp.Or(s.o.Folder, "/")
 	}
 	return s.o.Folder + "/" + below
 }
