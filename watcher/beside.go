@@ -46,7 +46,7 @@ func (w *Watcher) fetchOne(ctx context.Context, f File) (got fetched) {
 	if err != nil {
 		return fetched{open: err}
 	}
-	defer r.Close()                                       // only read from; what matters was told by its last Read
+	defer r.Close()                                      // only read from; what matters was told by its last Read
 	text := bytes.NewBuffer(make([]byte, 0, f.Size+512)) // inSets bounds it
 	_, err = text.ReadFrom(io.LimitReader(r, smallMost+1))
 	return fetched{text: text.Bytes(), err: err}
