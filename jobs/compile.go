@@ -15,6 +15,7 @@ type Environment struct {
 	Zone         *time.Location         // of dates that name none; nil: UTC
 	Destinations map[string]string      // kind by name (http, amqp, file); nil: not checked
 	Formerly     map[string]string      // what destinations were called before, by name
+	Sources      map[string]string      // kind by name (folder, mailboxes); nil: not checked
 	Config       string                 // digest of the job's configuration, kept with its entries
 	Whole        func(path string) bool // whether what stands at path below the job was understood, see config.Config.Whole; nil: it was
 }
@@ -31,6 +32,7 @@ type Plan struct {
 	rules   []rule
 	unique  *unique
 	routes  []*route
+	notices []notice // acknowledgements
 	zone    *time.Location
 	once    int // number of constants
 }
@@ -84,6 +86,7 @@ func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
 	c.record = c.recordScope()
 	c.check(o.Check)
 	c.routes(o.Send)
+	c.notices(o)
 	c.plan.once = c.once
 	c.problems = slices.DeleteFunc(c.problems, func(p Problem) bool { return !c.whole(p.Path) })
 	if len(c.problems) > 0 || !c.whole("") {

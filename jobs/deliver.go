@@ -150,7 +150,7 @@ func (r *run) uniqueKey(f *frame) error {
 	if err != nil {
 		return err
 	}
-	r.hash.start(r.p.origin, "")
+	r.hash.start(r.in.Partner.Name, r.p.origin, "")
 	r.hash.bytes(text[key.from:key.to])
 	sum := r.hash.sum()
 	k := UniqueKey{Key: [16]byte(sum[:16]), Record: r.number}

@@ -51,7 +51,7 @@ func newEmitter(ctx context.Context, p *Plan, in *Input, emit func(*Rendered) er
 	e := &emitter{p: p, in: in, ctx: ctx, emit: emit, sinks: make([]*sink, len(p.routes)), prefixes: make([][]byte, len(p.routes))}
 	for i, route := range p.routes {
 		var h hasher
-		h.start(p.origin, route.origin)
+		h.start(in.Partner.Name, p.origin, route.origin)
 		e.prefixes[i] = h.parts
 	}
 	return e

@@ -48,5 +48,6 @@ func (w *Worker) hold(ctx context.Context, p *Plan, done *piece, err error) bool
 	}
 	w.Log.Error("an entry cannot be worked, it is held", "job", p.name, "entry", done.entry.ID, "error", err)
 	done.outcome = ledger.Outcome{State: ledger.Held, Reason: reason, Config: p.config}
+	done.after, done.told = ledger.Held, "it cannot be worked at present, for a reason that does not lie with the file"
 	return true
 }

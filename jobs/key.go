@@ -13,21 +13,30 @@ import (
 //	without:      "1", job, route, identity of the entry, number of the record
 //	one for all:  "1", job, route, identity of the entry, "0"
 //
-// and at the end, for what is rendered anew (a re-render, a corrected resend), the run's number. A key of several parts is one
+// For what a partner sent "2" and his name stand in place of "1": two partners may use the same order numbers, and what one sends is never
+// taken for what the other has sent. And at the end, for what is rendered anew (a re-render, a corrected resend), the run's number. A key of several parts is one
 // part, in which each of its own is preceded by its length too. A route is its destination's name, and for the second
 // route of a job to one destination name#2. The first 16 bytes of the sum carry version 8 and the variant of RFC 9562.
 
 // keyVersion is the first part: another derivation would be another version.
-const keyVersion = "1"
+const (
+	keyVersion        = "1"
+	keyVersionPartner = "2" // the partner's name follows
+)
 
 const uuidLength = 36
 
 // hasher collects the parts of one key.
 type hasher struct{ parts []byte }
 
-func (h *hasher) start(job, route string) {
+func (h *hasher) start(partner, job, route string) {
 	h.parts = h.parts[:0]
-	h.text(keyVersion)
+	if partner == "" {
+		h.text(keyVersion)
+	} else {
+		h.text(keyVersionPartner)
+		h.text(partner)
+	}
 	h.text(job)
 	h.text(route)
 }

@@ -8,18 +8,19 @@ import (
 
 // Options is one job as its configuration says it. The tags are those of package config.
 type Options struct {
-	Receive  *Receive  `yaml:"receive" doc:"which files start the job"`
-	Schedule *Schedule `yaml:"schedule" doc:"when the job starts by itself; needs query"`
-	Query    *Query    `yaml:"query" doc:"the rows that a scheduled job works on"`
-	Identity Identity  `yaml:"identity" doc:"what makes two files the same, and what becomes of each kind of repetition"`
-	Unpack   []string  `yaml:"unpack" one:"true" enum:"gzip" doc:"how to unpack a file before reading it, outermost first"`
-	Read     *Read     `yaml:"read" doc:"how bytes become records; none hands the bytes on untouched"`
-	Check    Check     `yaml:"check" doc:"what must hold before anything is sent"`
-	Send     []Send    `yaml:"send" required:"true" doc:"what goes where"`
-	Approve  bool      `yaml:"approve" doc:"hold every entry until waybill approve"`
-	Drain    bool      `yaml:"drain" doc:"take nothing new; finish what waits, then the job can be removed"`
-	Formerly string    `yaml:"formerly" doc:"the name it had before: its entries follow, identities and keys stay"`
-	_        struct{}  `later:"acknowledge,expect,attach"`
+	Receive     *Receive      `yaml:"receive" doc:"which files start the job"`
+	Schedule    *Schedule     `yaml:"schedule" doc:"when the job starts by itself; needs query"`
+	Query       *Query        `yaml:"query" doc:"the rows that a scheduled job works on"`
+	Identity    Identity      `yaml:"identity" doc:"what makes two files the same, and what becomes of each kind of repetition"`
+	Unpack      []string      `yaml:"unpack" one:"true" enum:"gzip" doc:"how to unpack a file before reading it, outermost first"`
+	Read        *Read         `yaml:"read" doc:"how bytes become records; none hands the bytes on untouched"`
+	Check       Check         `yaml:"check" doc:"what must hold before anything is sent"`
+	Send        []Send        `yaml:"send" required:"true" doc:"what goes where"`
+	Acknowledge []Acknowledge `yaml:"acknowledge" doc:"how the partner who sent a file is told what became of it"`
+	Approve     bool          `yaml:"approve" doc:"hold every entry until waybill approve"`
+	Drain       bool          `yaml:"drain" doc:"take nothing new; finish what waits, then the job can be removed"`
+	Formerly    string        `yaml:"formerly" doc:"the name it had before: its entries follow, identities and keys stay"`
+	_           struct{}      `later:"expect,attach"`
 }
 
 // Receive says which files of which source belong to a job.
@@ -107,6 +108,16 @@ type Unique struct {
 type Rule struct {
 	That string `yaml:"that" required:"true" as:"expression" doc:"what must be true"`
 	Say  string `yaml:"say" required:"true" doc:"what the reject report says when it is not"`
+}
+
+// Acknowledge says when and how the sender of a file is told what became of it.
+type Acknowledge struct {
+	After  []string `yaml:"after" one:"true" enum:"accepted,rejected,held,duplicate" required:"true" doc:"what the sender is told: accepted (read, checked and mapped whole), rejected, held (a person decides), duplicate (skipped)"`
+	To     string   `yaml:"to" enum:"sender" required:"true" doc:"sender: a file in the mailbox of the partner who sent the file"`
+	Folder string   `yaml:"folder" default:"out" doc:"folder of the mailbox"`
+	Name   string   `yaml:"name" as:"template" default:"{file.stem}.{entry.number}.ack.json" doc:"name of the acknowledgement; of a name that is taken it gets a number"`
+	Exists string   `yaml:"exists" enum:"number" default:"number" doc:"what to do when the name is taken"`
+	_      struct{} `later:"each,as,columns,body,open_for,revise,delimiter,encoding,unmappable"`
 }
 
 // Schedule says when a job starts by itself.

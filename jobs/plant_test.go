@@ -39,6 +39,7 @@ type plant struct {
 	outbox *outbox.Outbox
 	worker *Worker
 	erp    *inbox
+	sender *inbox // mailboxes
 	ask    func(from, to time.Time) (*Rows, error)
 	landed atomic.Int64
 }
@@ -113,7 +114,7 @@ func (b plantBodies) Open(ctx context.Context, id int64) (io.ReadCloser, error) 
 // newPlant makes a plant with jobs, given as name and configuration in turn.
 func newPlant(t testing.TB, jobs ...string) *plant {
 	t.Helper()
-	p := &plant{t: t, folder: t.TempDir(), erp: &inbox{}}
+	p := &plant{t: t, folder: t.TempDir(), erp: &inbox{}, sender: &inbox{}}
 	p.now = func() time.Time { return time.Now().Add(time.Duration(p.ahead.Load())) }
 	p.open(p.set(jobs...))
 	t.Cleanup(func() { p.must(p.db.Close()) })
@@ -153,6 +154,7 @@ func (p *plant) wire(set *Set) {
 	p.must(err)
 	o := outbox.Options{Retry: outbox.Retry{Pause: time.Millisecond, Longest: 10 * time.Millisecond}}.WithDefaults()
 	p.outbox.SetDestinations([]outbox.Destination{
+		{Name: Sender, Target: p.sender, Options: o},
 		{Name: "erp", Target: p.erp, Options: o, Judge: set.Judge}, {Name: "files", Target: p.erp, Options: o, Judge: set.Judge},
 	})
 	p.worker = NewWorker(Config{DB: p.db, Ledger: p.ledger, Spool: p.spool, Outbox: p.outbox, Log: slog.New(slog.DiscardHandler), Now: p.now,

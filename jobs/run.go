@@ -369,12 +369,12 @@ func (p *Plan) beside(in *Input) map[string]any {
 	if p.files == nil {
 		return b
 	}
-	name := path.Base(f.Path)
-	folder := path.Dir(f.Path)
+	name := path.Base(f.Within())
+	folder := path.Dir(f.Within())
 	if folder == "." {
 		folder = ""
 	}
-	parts, _ := p.files.parts(f.Path, p.zone)
+	parts, _ := p.files.parts(f.Within(), p.zone)
 	b["file"] = map[string]any{
 		"name": name, "stem": strings.TrimSuffix(name, path.Ext(name)), "folder": folder, "part": parts, "source": f.Source,
 		"size": f.Size, "digest": hex.EncodeToString(f.Digest), "received": p.zoned(f.Landed),

@@ -9,7 +9,13 @@ import (
 )
 
 // A Set is the jobs of one configuration, in its order. It is safe for concurrent use and does not change.
-type Set struct{ Plans []*Plan }
+type Set struct {
+	Plans    []*Plan
+	Partners map[string]map[string]string // the vars of each partner, by name
+}
+
+// Partner returns a partner with his variables; one that is not configured any more has none.
+func (s *Set) Partner(name string) Partner { return Partner{Name: name, Vars: s.Partners[name]} }
 
 // Plan returns the job called name, nil when there is none.
 func (s *Set) Plan(name string) *Plan {
@@ -28,14 +34,14 @@ const ManualSource = "run/"
 func (s *Set) Route(a ledger.Arrival) []ledger.Policy {
 	if a.Kind == ledger.Manual {
 		if p := s.Plan(strings.TrimPrefix(a.Source, ManualSource)); p != nil {
-			return []ledger.Policy{p.policy()}
+			return []ledger.Policy{p.policy(a)}
 		}
 		return nil
 	}
 	var found []ledger.Policy
 	for _, p := range s.Plans {
-		if p.Takes(a.Source, a.Path) {
-			found = append(found, p.policy())
+		if p.Takes(a.Source, a.Within()) {
+			found = append(found, p.policy(a))
 		}
 	}
 	return found
@@ -74,7 +80,7 @@ func (p *Plan) Name() string { return p.name }
 // Options returns the job as configured.
 func (p *Plan) Options() Options { return p.options }
 
-// Takes reports whether a file of a source belongs to the job. One that drains takes nothing.
+// Takes reports whether a file of a source belongs to the job, by its path below the source's folder or the partner's. One that drains takes nothing.
 func (p *Plan) Takes(source, path string) bool {
 	return p.files != nil && !p.options.Drain && p.options.Receive.Source == source && p.files.Match(path)
 }
@@ -84,7 +90,7 @@ func (p *Plan) Drains(source, path string) bool {
 	return p.files != nil && p.options.Drain && p.options.Receive.Source == source && p.files.Match(path)
 }
 
-func (p *Plan) policy() ledger.Policy {
+func (p *Plan) policy(a ledger.Arrival) ledger.Policy {
 	id := p.options.Identity
 	action := func(text string, v ledger.Verdict) ledger.Action {
 		return cmp.Or(ledger.Action(text), ledger.DefaultAction(v))
@@ -98,6 +104,11 @@ func (p *Plan) policy() ledger.Policy {
 			ledger.Correction: action(id.Correction, ledger.Correction),
 			ledger.Empty:      action(id.Empty, ledger.Empty),
 		},
+	}
+	for _, state := range []ledger.State{ledger.Held, ledger.Duplicate, ledger.Rejected} {
+		if p.tells(a.Partner, state) {
+			policy.Owes = append(policy.Owes, state)
+		}
 	}
 	if p.options.Approve {
 		policy.Hold = "waits for approval: waybill approve"

@@ -48,9 +48,11 @@ func (w *Worker) Settle(ctx context.Context) (int, error) {
 		if err != nil {
 			return err
 		}
-		results := make([]ledger.Finish, len(still))
-		for i, l := range still {
-			results[i] = ledger.Finish{Entry: l.Parent, Dead: l.Dead}
+		results := make([]ledger.Finish, 0, len(still))
+		for _, l := range still {
+			if l.Parent > 0 { // no entry waits for its acknowledgements
+				results = append(results, ledger.Finish{Entry: l.Parent, Dead: l.Dead})
+			}
 		}
 		return w.Ledger.Finish(tx, results)
 	})

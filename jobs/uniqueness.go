@@ -40,7 +40,7 @@ func (w *Worker) uniqueness(p *Plan, e ledger.Entry) Uniqueness {
 // is gone was accepted, and removed by retention, which took the keys of all others with it.
 const knownKey = `SELECT k.digest, k.entry FROM keys k LEFT JOIN entries e ON e.id = k.entry
 	WHERE k.job = ? AND k.key = ? AND (k.until IS NULL OR k.until > ?) AND (e.id IS NULL OR e.id = ? AND k.token = ?
-		OR e.id <> ? AND k.token = e.token AND e.state IN ('accepted', 'delivered', 'failed') AND e.id <> ? AND COALESCE(e.origin, 0) <> ?)
+		OR e.id <> ? AND k.token = e.token AND e.trial = 0 AND e.state IN ('accepted', 'delivered', 'failed') AND e.id <> ? AND COALESCE(e.origin, 0) <> ?)
 	ORDER BY k.token DESC LIMIT 1`
 
 func (w *Worker) lookUp(tx *store.Tx, p *Plan, e ledger.Entry, k *UniqueKey) error {

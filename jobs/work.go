@@ -16,22 +16,25 @@ import (
 
 // A piece is one worked entry with its messages, to be accepted.
 type piece struct {
+	plan    *Plan
 	entry   ledger.Entry
 	lot     *outbox.Lot
 	outcome ledger.Outcome
-	keyed   bool // it may have kept keys of check.unique
+	keyed   bool         // it may have kept keys of check.unique
+	after   ledger.State // what the sender is told; "": the outcome's state
+	told    string       // with after: why
 }
 
 // work runs the plan of one entry. A panic of a plan is an error of that entry.
 func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby) (done *piece, err error) {
 	guard := func(tx *store.Tx) error { return w.Ledger.Working(tx, e) }
-	done = &piece{entry: e, lot: w.Outbox.Lot(e.ID, e.Token, guard), keyed: p.unique != nil}
+	done = &piece{plan: p, entry: e, lot: w.Outbox.Lot(e.ID, e.Token, guard), keyed: p.unique != nil}
 	end := func() error { return nil }
 	defer func() {
 		if v := recover(); v != nil {
 			err = errors.Join(&panicError{v, debug.Stack()}, end())
 		}
-		if err != nil || done.outcome.State == ledger.Rejected || done.outcome.State == ledger.Held {
+		if err != nil || e.Trial || done.outcome.State == ledger.Rejected || done.outcome.State == ledger.Held {
 			err = errors.Join(err, w.discard(ctx, done))
 		}
 	}()
@@ -47,7 +50,7 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 			return done, err
 		}
 	}
-	in := Input{Entry: e, Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Anew: e.Rerender()}
+	in := Input{Entry: e, Partner: w.Jobs().Partner(e.Partner), Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Anew: e.Rerender()}
 	var verify func() error
 	if verify, end, err = w.open(ctx, p, e, near, &in); err != nil {
 		return done, err
@@ -69,7 +72,11 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 		return done, err
 	}
 	failpoint.Hit("jobs/rendered")
-	return done, done.lot.Seal()
+	if err := done.lot.Seal(); err != nil || !e.Trial {
+		return done, err
+	}
+	done.onTrial()
+	return done, nil
 }
 
 // repeat is the work on a replay: the messages of its origin once more, with their keys and bytes. The outcome is
@@ -159,7 +166,7 @@ func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, near nearby,
 			return nil, nil, err
 		}
 	}
-	if in.Blob, err = p.Unpack(formats.Blob{Name: in.File.Path, Reader: r, ReaderAt: r, Size: r.Size()}); err != nil {
+	if in.Blob, err = p.Unpack(formats.Blob{Name: in.File.Within(), Reader: r, ReaderAt: r, Size: r.Size()}); err != nil {
 		return nil, nil, errors.Join(err, r.Close())
 	}
 	return r.Verify, r.Close, nil
@@ -217,7 +224,10 @@ func (w *Worker) accept(ctx context.Context, done []*piece) {
 				ready = append(ready, d.lot)
 			}
 		}
-		return outbox.ReleaseAll(tx, ready)
+		if err := outbox.ReleaseAll(tx, ready); err != nil {
+			return err
+		}
+		return w.owe(tx, done, left)
 	})
 	failpoint.Hit("jobs/accepted")
 	if err != nil {

@@ -85,6 +85,7 @@ func (w *Worker) Run(ctx context.Context, grace time.Duration) error {
 			w.start(&wg, claiming, work, p, serial[p.origin])
 		}
 		wg.Go(func() { w.settle(claiming) })
+		wg.Go(func() { w.acknowledge(claiming) })
 		select {
 		case <-ctx.Done():
 		case <-w.changed:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"waybill/failpoint"
@@ -245,7 +246,7 @@ func (g *landing) repeated(tx *store.Tx, id int64, taken bool) (done bool, err e
 func (g *landing) keepFile(tx *store.Tx, prior int64, object spool.Object, decisions []decision) error {
 	a := g.arrival
 	f := File{ID: prior, Source: a.Source, Path: a.Path, Version: a.Version, Size: object.Size, ModTime: a.ModTime, Digest: object.Digest,
-		Object: object.ID, State: FileLanded, Seen: g.now, Landed: g.now}
+		Object: object.ID, State: FileLanded, Seen: g.now, Landed: g.now, Partner: a.Partner, Trial: a.Trial}
 	switch {
 	case len(decisions) == 0:
 		f.Reason, f.Closed = NoJob, g.now // closed so far as retention goes
@@ -255,19 +256,20 @@ func (g *landing) keepFile(tx *store.Tx, prior int64, object spool.Object, decis
 			f.State, f.Closed = FileClosed, g.now
 		}
 	}
-	args := []any{f.Size, modTime(f.ModTime), f.Digest, f.Object, f.State, f.Reason, store.Millis(f.Seen), store.Millis(f.Landed), store.NullMillis(f.Closed)}
+	args := []any{f.Size, modTime(f.ModTime), f.Digest, f.Object, f.State, f.Reason, store.Millis(f.Seen), store.Millis(f.Landed), store.NullMillis(f.Closed),
+		f.Partner, f.Trial}
 	if f.State == FileClosable {
 		tx.Notify(TopicClosable)
 	}
 	g.file = f
 	if prior != 0 {
-		_, err := tx.Exec(`UPDATE files SET size = ?, mtime = ?, digest = ?, object = ?, state = ?, reason = ?, until = NULL, seen = ?, landed = ?, closed = ?
-			WHERE id = ?`, append(args, prior)...)
+		_, err := tx.Exec(`UPDATE files SET size = ?, mtime = ?, digest = ?, object = ?, state = ?, reason = ?, until = NULL, seen = ?, landed = ?, closed = ?,
+			partner = ?, trial = ? WHERE id = ?`, append(args, prior)...)
 		return err
 	}
 	args = append(args, a.Source, []byte(a.Path), a.Version)
-	id, err := tx.Insert(`INSERT INTO files (size, mtime, digest, object, state, reason, seen, landed, closed, source, path, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, args...)
+	id, err := tx.Insert(`INSERT INTO files (size, mtime, digest, object, state, reason, seen, landed, closed, partner, trial, source, path, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, args...)
 	g.file.ID = id
 	return err
 }
@@ -294,7 +296,7 @@ func fateOf(decisions []decision) string {
 // keepEntry writes one entry, and an event unless it is an ordinary one.
 func (g *landing) keepEntry(tx *store.Tx, d *decision) error {
 	e := Entry{Kind: g.arrival.Kind, Job: d.policy.Job, Run: 1, File: g.file.ID, Source: g.arrival.Source, Name: Shown(g.arrival.Path),
-		Verdict: d.verdict, Twin: d.twin.entry, State: d.state, Reason: d.reason, Received: g.now}
+		Verdict: d.verdict, Twin: d.twin.entry, State: d.state, Reason: d.reason, Received: g.now, Partner: g.arrival.Partner, Trial: g.arrival.Trial}
 	if id, ok := d.identity(g.file.ID).(string); ok {
 		e.Identity = id
 	}
@@ -308,6 +310,11 @@ func (g *landing) keepEntry(tx *store.Tx, d *decision) error {
 	if e.State == Received {
 		return nil
 	}
+	if slices.Contains(d.policy.Owes, e.State) {
+		if err := g.ledger.Owe(tx, e, e.State, e.Reason); err != nil {
+			return err
+		}
+	}
 	return g.ledger.Record(tx, Event{At: g.now, Kind: string(e.State), Entry: e.ID, Detail: map[string]any{"reason": e.Reason}})
 }
 
@@ -316,10 +323,10 @@ func insertEntry(tx *store.Tx, e *Entry) error {
 	if e.State == Received {
 		tx.Notify(TopicEntries)
 	}
-	id, err := tx.Insert(`INSERT INTO entries (kind, job, run, origin, file, source, name, identity, verdict, twin, state, reason, since, till, received, finished)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	id, err := tx.Insert(`INSERT INTO entries (kind, job, run, origin, file, source, name, identity, verdict, twin, state, reason, since, till, received, finished, partner, trial)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.Kind, e.Job, e.Run, orNull(e.Origin), orNull(e.File), e.Source, e.Name, textOrNull(e.Identity), e.Verdict, orNull(e.Twin), e.State, e.Reason,
-		store.NullMillis(e.Since), store.NullMillis(e.Till), store.Millis(e.Received), store.NullMillis(e.Finished))
+		store.NullMillis(e.Since), store.NullMillis(e.Till), store.Millis(e.Received), store.NullMillis(e.Finished), e.Partner, e.Trial)
 	e.ID = id
 	return err
 }

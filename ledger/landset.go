@@ -51,7 +51,7 @@ func (l *Ledger) unprecedented(tx *store.Tx, set []*landing) ([]bool, error) {
 	for i, g := range set {
 		_, small := g.incoming.Bytes()
 		name, digest := g.arrival.Source+"\x00"+g.arrival.Path, string(g.incoming.Digest)
-		plain[i] = small && !g.blank && !names[name] && !digests[digest] && g.rule()
+		plain[i] = small && !g.blank && !g.arrival.Trial && !names[name] && !digests[digest] && g.rule()
 		names[name], digests[digest] = true, true
 	}
 	return plain, l.strikeKnown(tx, set, plain)
@@ -141,16 +141,16 @@ func (l *Ledger) landPlain(tx *store.Tx, list []*landing) error {
 	if err != nil {
 		return err
 	}
-	args := make([]any, 0, 9*len(list))
+	args := make([]any, 0, 10*len(list))
 	for i, g := range list {
 		a := g.arrival
 		g.file = File{Source: a.Source, Path: a.Path, Version: a.Version, Size: a.Size, ModTime: a.ModTime, Digest: g.incoming.Digest,
-			Object: objects[i], State: FileLanded, Seen: g.now, Landed: g.now}
+			Object: objects[i], State: FileLanded, Seen: g.now, Landed: g.now, Partner: a.Partner}
 		now := store.Millis(g.now)
-		args = append(args, a.Source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), g.incoming.Digest, objects[i], now, now)
+		args = append(args, a.Source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), g.incoming.Digest, objects[i], now, now, a.Partner)
 	}
-	files, err := tx.InsertAll(`INSERT INTO files (source, path, version, size, mtime, digest, object, seen, landed, state)`,
-		`(?, ?, ?, ?, ?, ?, ?, ?, ?, 'landed')`, args)
+	files, err := tx.InsertAll(`INSERT INTO files (source, path, version, size, mtime, digest, object, seen, landed, partner, state)`,
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'landed')`, args)
 	if err != nil {
 		return err
 	}
@@ -166,13 +166,13 @@ func (l *Ledger) landEntries(tx *store.Tx, list []*landing) error {
 	for _, g := range list {
 		for _, d := range g.decisions {
 			e := Entry{Kind: g.arrival.Kind, Job: d.policy.Job, Run: 1, File: g.file.ID, Source: g.arrival.Source, Name: Shown(g.arrival.Path),
-				Identity: d.plain, Verdict: d.verdict, State: d.state, Received: g.now}
+				Identity: d.plain, Verdict: d.verdict, State: d.state, Received: g.now, Partner: g.arrival.Partner}
 			g.entries = append(g.entries, e)
-			args = append(args, e.Kind, e.Job, e.File, e.Source, e.Name, e.Identity, store.Millis(e.Received))
+			args = append(args, e.Kind, e.Job, e.File, e.Source, e.Name, e.Identity, store.Millis(e.Received), e.Partner)
 		}
 	}
-	ids, err := tx.InsertAll(`INSERT INTO entries (kind, job, file, source, name, identity, received, verdict, state)`,
-		`(?, ?, ?, ?, ?, ?, ?, 'new', 'received')`, args)
+	ids, err := tx.InsertAll(`INSERT INTO entries (kind, job, file, source, name, identity, received, partner, verdict, state)`,
+		`(?, ?, ?, ?, ?, ?, ?, ?, 'new', 'received')`, args)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ const (
 	TopicEntries  = "entries"  // there is an entry to be worked
 	TopicClosable = "closable" // a file can be closed
 	TopicControls = "controls" // a command waits, or one was carried out
+	TopicOwed     = "owed"     // an acknowledgement is to be made
 )
 
 // setSize is how many rows one set statement is about, at most.

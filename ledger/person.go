@@ -13,7 +13,18 @@ const (
 	approvedBy   = "approved by "
 	replayedBy   = "replayed by "
 	rerenderedBy = "to be rendered anew, replayed by "
+	wouldHold    = "test: it would be held: " // not by a person: what holds others does not hold a trial
 )
+
+// WouldHold returns what a trial would be held for if it were none, "" when it would not.
+func (e Entry) WouldHold() string {
+	why, ok := strings.CutPrefix(e.Reason, wouldHold)
+	if !ok {
+		return ""
+	}
+	why, _, _ = strings.Cut(why, "; ") // what Retry has added
+	return why
+}
 
 // Approved reports whether a person let the entry through: what it was held for does not hold it again.
 func (e Entry) Approved() bool {
@@ -33,7 +44,7 @@ func (e Entry) anew() string {
 
 // keep returns the part of the reason that must survive a retry, with a separator.
 func (e Entry) keep() string {
-	if !e.Approved() && !e.Rerender() && !strings.HasPrefix(e.Reason, replayedBy) {
+	if !e.Approved() && !e.Rerender() && !strings.HasPrefix(e.Reason, replayedBy) && !strings.HasPrefix(e.Reason, wouldHold) {
 		return ""
 	}
 	who, _, _ := strings.Cut(e.Reason, "; ")
@@ -132,7 +143,7 @@ func (l *Ledger) Replay(ctx context.Context, id int64, by string, rerender bool)
 			how = rerenderedBy
 		}
 		e = Entry{Kind: e.Kind, Job: e.Job, Run: last.Run + 1, Origin: first, File: e.File, Source: e.Source, Name: e.Name, Identity: claim,
-			Verdict: e.Verdict, Twin: e.Twin, State: Received, Reason: how + by, Since: e.Since, Till: e.Till, Received: l.clock()}
+			Verdict: e.Verdict, Twin: e.Twin, State: Received, Reason: how + by, Since: e.Since, Till: e.Till, Received: l.clock(), Partner: e.Partner, Trial: e.Trial}
 		if err := insertEntry(tx, &e); err != nil {
 			return err
 		}
@@ -182,10 +193,10 @@ func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64, rerender bool) (str
 		return "", &StateError{Do: "replay", Entry: e.ID, State: e.State,
 			Need: "its bytes were removed by retention (retain.files): drop the file again, and replay that one if it is skipped as known"}
 	}
-	if kept > 0 {
+	if kept > 0 || e.Trial {
 		return "", nil
 	}
-	a := Arrival{Source: f.Source, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Kind: e.Kind}
+	a := Arrival{Source: f.Source, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: f.Partner, Kind: e.Kind}
 	kind := ByContent
 	for _, p := range l.route(a) {
 		if p.Job == e.Job {

@@ -12,14 +12,15 @@ import (
 
 // A Filter chooses entries. Zero fields do not restrict.
 type Filter struct {
-	Jobs   []string
-	States []State
-	Source string
-	Since  time.Time // received at or after
-	Text   string    // in name, reason or identity, any case
-	Before int64     // only entries with a smaller id: the cursor for the next page
-	After  int64     // only entries with a greater id, the oldest first: to follow what comes
-	Limit  int       // 0: 100
+	Jobs    []string
+	States  []State
+	Source  string
+	Partner string
+	Since   time.Time // received at or after
+	Text    string    // in name, reason or identity, any case
+	Before  int64     // only entries with a smaller id: the cursor for the next page
+	After   int64     // only entries with a greater id, the oldest first: to follow what comes
+	Limit   int       // 0: 100
 }
 
 // List returns entries, the newest first (with After: the oldest first).
@@ -34,6 +35,9 @@ func (l *Ledger) List(ctx context.Context, f Filter) ([]Entry, error) {
 	}
 	if f.Source != "" {
 		q.add("e.source = ?", f.Source)
+	}
+	if f.Partner != "" {
+		q.add("e.partner = ?", f.Partner)
 	}
 	if f.Text != "" {
 		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(f.Text) + "%"

@@ -12,7 +12,7 @@ const entryColumns = `e.id, e.kind, e.job, e.run, COALESCE(e.origin, 0), COALESC
 	COALESCE(e.identity, (SELECT o.identity FROM entries o WHERE o.id = e.origin AND o.identity IS NOT NULL
 		UNION ALL SELECT o.identity FROM entries o WHERE o.origin = e.origin AND o.identity IS NOT NULL LIMIT 1), ''),
 	e.verdict, COALESCE(e.twin, 0), e.state, e.reason, e.records, e.messages, e.rejects, e.dead, e.attempts, e.due, e.token,
-	e.since, e.till, e.config, e.received, e.accepted, e.finished`
+	e.since, e.till, e.config, e.received, e.accepted, e.finished, e.partner, e.trial`
 
 // scanEntry reads one row of entryColumns.
 func scanEntry(scan func(...any) error) (Entry, error) {
@@ -21,7 +21,7 @@ func scanEntry(scan func(...any) error) (Entry, error) {
 	var since, till, accepted, finished *int64
 	err := scan(&e.ID, &e.Kind, &e.Job, &e.Run, &e.Origin, &e.File, &e.Source, &e.Name, &e.Identity,
 		&e.Verdict, &e.Twin, &e.State, &e.Reason, &e.Records, &e.Messages, &e.Rejects, &e.Dead, &e.Attempts, &due, &e.Token,
-		&since, &till, &e.Config, &received, &accepted, &finished)
+		&since, &till, &e.Config, &received, &accepted, &finished, &e.Partner, &e.Trial)
 	e.Due, e.Received = orZero(due), store.Time(received)
 	e.Since, e.Till, e.Accepted, e.Finished = instant(since), instant(till), instant(accepted), instant(finished)
 	return e, err
@@ -33,7 +33,7 @@ func entries(r store.Reader, query string, args ...any) ([]Entry, error) {
 }
 
 const fileColumns = `f.id, f.source, f.path, f.version, f.size, f.mtime, f.digest, COALESCE(f.object, 0), f.state, f.reason,
-	f.until, f.seen, f.landed, f.closed`
+	f.until, f.seen, f.landed, f.closed, f.partner, f.trial`
 
 // scanFile reads one row of fileColumns.
 func scanFile(scan func(...any) error) (File, error) {
@@ -42,7 +42,7 @@ func scanFile(scan func(...any) error) (File, error) {
 	var mtime, seen int64
 	var until, landed, closed *int64
 	err := scan(&f.ID, &f.Source, &path, &f.Version, &f.Size, &mtime, &f.Digest, &f.Object, &f.State, &f.Reason,
-		&until, &seen, &landed, &closed)
+		&until, &seen, &landed, &closed, &f.Partner, &f.Trial)
 	f.Path, f.ModTime, f.Seen = string(path), time.Unix(0, mtime).UTC(), store.Time(seen)
 	f.Until, f.Landed, f.Closed = instant(until), instant(landed), instant(closed)
 	return f, err

@@ -68,5 +68,13 @@ func cut(s string, n int) string {
 	return s
 }
 
+// within returns a path below the folder of a partner.
+func within(partner, path string) string {
+	if partner == "" {
+		return path
+	}
+	return strings.TrimPrefix(path, partner+"/")
+}
+
 // base returns what follows the last slash.
 func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }

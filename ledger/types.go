@@ -64,20 +64,25 @@ const (
 // An Arrival is a file (or a request) that a source has found complete.
 type Arrival struct {
 	Source  string
-	Path    string // as the source names it, any bytes, "/"-separated, relative to the source
-	Version string // what the source tells versions of a path apart by
+	Path    string // as the source names it, any bytes, "/"-separated, relative to the source; of a partner PARTNER/path, see Within
+	Version string // what the source tells versions of a path apart by, trials and others among them
 	Size    int64  // bytes
 	ModTime time.Time
-	Partner string
+	Partner string // who sent it: identities of two partners are strictly apart; "" where the source knows no partners
+	Trial   bool   // only to be tried: it is worked and acknowledged in full, nothing of it is sent, and it is nobody's twin
 	Kind    string // file, request or manual; "" means file
 }
+
+// Within returns the path as the partner sees it, below his folder.
+func (a Arrival) Within() string { return within(a.Partner, a.Path) }
 
 // A Policy is what one job says of arrivals that belong to it.
 type Policy struct {
 	Job      string
 	Identity string // content, name, name+content, name+size+mtime
 	Actions  map[Verdict]Action
-	Hold     string // non-empty: the entry starts held, with this reason (a companion is missing, approval is asked)
+	Hold     string  // non-empty: the entry starts held, with this reason (a companion is missing, approval is asked)
+	Owes     []State // an acknowledgement is owed for an entry that lands in one of these: held, duplicate, rejected
 }
 
 // A Router tells which jobs an arrival belongs to; none is a valid answer. It is asked inside the landing transaction
@@ -102,7 +107,12 @@ type File struct {
 	Seen    time.Time
 	Landed  time.Time
 	Closed  time.Time
+	Partner string
+	Trial   bool
 }
+
+// Within returns the path as the partner sees it, below his folder.
+func (f File) Within() string { return within(f.Partner, f.Path) }
 
 // An Entry is one row of the ledger.
 type Entry struct {
@@ -132,6 +142,8 @@ type Entry struct {
 	Received time.Time
 	Accepted time.Time
 	Finished time.Time
+	Partner  string // who sent its file
+	Trial    bool   // see Arrival
 }
 
 // A Lander keeps arrivals. Land reads r to its end, keeps the bytes and makes one entry per job the arrival belongs

@@ -28,9 +28,14 @@ func DefaultAction(v Verdict) Action {
 }
 
 // identityOf returns the identity of an arrival. Names are quoted, so that no name can be made to look like
-// another identity, and "#" cannot follow: it sets off what numbered adds.
+// another identity, and "#" cannot follow: it sets off what numbered adds. A partner's stands before the rest, so that nothing of
+// one partner is ever that of another, or of none.
 func identityOf(kind string, a Arrival, digest []byte) string {
-	name := "name:" + strconv.QuoteToASCII(a.Source) + ":" + strconv.QuoteToASCII(a.Path)
+	partner := ""
+	if a.Partner != "" {
+		partner = "partner:" + strconv.QuoteToASCII(a.Partner) + ":"
+	}
+	name := partner + "name:" + strconv.QuoteToASCII(a.Source) + ":" + strconv.QuoteToASCII(a.Path)
 	content := "sha256:" + hex.EncodeToString(digest)
 	switch kind {
 	case ByName:
@@ -40,7 +45,7 @@ func identityOf(kind string, a Arrival, digest []byte) string {
 	case ByNameSizeTime:
 		return name + ":" + strconv.FormatInt(a.Size, 10) + ":" + strconv.FormatInt(modTime(a.ModTime), 10)
 	}
-	return content
+	return partner + content
 }
 
 // Identity is what makes the first arrival of these bytes known again, as a job identifies files: for trials, which have no
@@ -121,7 +126,11 @@ func decide(r store.Reader, p Policy, a Arrival, identity string, digest []byte,
 			return decision{}, fmt.Errorf("compare with earlier entries of %s: %w", p.Job, err)
 		}
 	}
-	return ruling(p, identity, empty, earlier), nil
+	d := ruling(p, identity, empty, earlier)
+	if a.Trial {
+		d.onTrial()
+	}
+	return d, nil
 }
 
 // ruling applies the policy of a job to an arrival with the identity plain that resembles earlier ones.
@@ -151,6 +160,14 @@ func ruling(p Policy, plain string, empty bool, earlier []past) decision {
 	return d
 }
 
+// onTrial makes it the decision on an arrival that is only tried: it claims nothing, and waits for nobody.
+func (d *decision) onTrial() {
+	d.plain = ""
+	if d.state == Held {
+		d.state, d.reason = Received, wouldHold+d.reason
+	}
+}
+
 // likeness says the verdict in words.
 func (d *decision) likeness() string {
 	twin := fmt.Sprintf("#%d", d.twin.entry)
@@ -177,16 +194,16 @@ const (
 		FROM entries e LEFT JOIN files f ON f.id = e.file WHERE e.job = ? AND e.identity >= ? AND e.identity < ?
 		UNION ALL SELECT entry, '', '', '', NULL, NULL FROM identities WHERE job = ? AND identity >= ? AND identity < ? LIMIT 16`
 	namesakesQuery = `SELECT e.id, e.kind, e.name, f.source, f.path, f.digest
-		FROM (SELECT id, source, path, digest FROM files WHERE source = ? AND path = ? LIMIT 200) f JOIN entries e ON e.file = f.id
+		FROM (SELECT id, source, path, digest FROM files WHERE source = ? AND path = ? AND partner = ? LIMIT 200) f JOIN entries e ON e.file = f.id
 		WHERE e.job = ? AND +e.identity IS NOT NULL LIMIT 16`
 	samebytesQuery = `SELECT e.id, e.kind, e.name, f.source, f.path, f.digest
-		FROM (SELECT id, source, path, digest FROM files WHERE digest = ? ORDER BY id DESC LIMIT 200) f JOIN entries e ON e.file = f.id
+		FROM (SELECT id, source, path, digest FROM files WHERE digest = ? AND partner = ? ORDER BY id DESC LIMIT 200) f JOIN entries e ON e.file = f.id
 		WHERE e.job = ? AND +e.identity IS NOT NULL LIMIT 16`
 )
 
 // resembling finds the entries of the job with the same identity, name or bytes. Those without an identity do not count: rejected
 // and cancelled ones, duplicates, which only point to another, replays, which stand behind their first run, and those whose
-// identity retention has freed.
+// identity retention has freed, nor what is only tried. What another partner sent is never looked at.
 func resembling(r store.Reader, p Policy, a Arrival, digest []byte, identity string, knownName bool) ([]past, error) {
 	scan := func(scan func(...any) error) (past, error) { return scanPast(scan, p, a, digest) }
 	list, err := collect(r, scan, claimersQuery, p.Job, identity, identity+"$", p.Job, identity, identity+"$")
@@ -197,14 +214,14 @@ func resembling(r store.Reader, p Policy, a Arrival, digest []byte, identity str
 		list[i].claims = true
 	}
 	if p.Identity != "" && p.Identity != ByContent { // else those with the same bytes are the claimers
-		more, err := collect(r, scan, samebytesQuery, digest, p.Job)
+		more, err := collect(r, scan, samebytesQuery, digest, a.Partner, p.Job)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, more...)
 	}
 	if knownName {
-		more, err := collect(r, scan, namesakesQuery, a.Source, []byte(a.Path), p.Job)
+		more, err := collect(r, scan, namesakesQuery, a.Source, []byte(a.Path), a.Partner, p.Job)
 		if err != nil {
 			return nil, err
 		}

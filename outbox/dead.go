@@ -14,6 +14,7 @@ import (
 type DeadLetter struct {
 	ID          int64
 	Parent      int64 // the entry
+	Beside      bool  // of a lot that the entry does not wait for
 	Batch       int64
 	Index       int
 	Destination string
@@ -69,7 +70,7 @@ func (f DeadFilter) where() (condition string, args []any) {
 		and("id = ?", f.ID)
 	}
 	if f.Parent != 0 {
-		and("parent = ?", f.Parent)
+		condition, args = condition+" AND parent IN (?, ?)", append(args, f.Parent, Beside(f.Parent))
 	}
 	if f.Destination != "" {
 		and("destination = ?", f.Destination)
@@ -123,6 +124,7 @@ func scanDead(rows *store.Rows) (DeadLetter, error) {
 	if err != nil {
 		return d, err
 	}
+	d.Parent, d.Beside = parted(d.Parent)
 	d.At = store.Time(at)
 	if closed != nil {
 		d.Closed = store.Time(*closed)
@@ -135,6 +137,14 @@ func scanDead(rows *store.Rows) (DeadLetter, error) {
 		d.History = append(d.History, Attempt{At: store.Time(a.At), Error: a.Error, Status: a.Status, Body: a.Body})
 	}
 	return d, nil
+}
+
+// lot is the parent of the dead letter's lot.
+func (d *DeadLetter) lot() int64 {
+	if d.Beside {
+		return Beside(d.Parent)
+	}
+	return d.Parent
 }
 
 // ErrNotOpen says that a dead letter has been seen to already.
@@ -167,7 +177,7 @@ func (o *Outbox) Resend(ctx context.Context, r Resend) error {
 		if err := o.close(tx, r.ID, "resent", r.Note); err != nil {
 			return err
 		}
-		l := &Lot{out: o, parent: d.Parent}
+		l := &Lot{out: o, parent: d.lot()}
 		tx.Notify(Topic)
 		return l.insert(tx, b, "ready")
 	})
@@ -185,7 +195,7 @@ func (o *Outbox) Discard(ctx context.Context, id int64, state, note string) erro
 		}
 		// Its lot settles anew, so that jobs counts what is still open; while others are under way they will do it.
 		_, err := tx.Exec(`UPDATE batches SET settled = 1 WHERE id = ? AND state = 'done' AND NOT EXISTS
-			(SELECT 1 FROM batches o WHERE o.parent = ? AND o.state = 'ready')`, d.Batch, d.Parent)
+			(SELECT 1 FROM batches o WHERE o.parent = ? AND o.state = 'ready')`, d.Batch, d.lot())
 		tx.Notify(SettledTopic)
 		return err
 	})

@@ -59,6 +59,12 @@ func (o *Outbox) Lot(parent, token int64, guard func(*store.Tx) error) *Lot {
 	return &Lot{out: o, parent: parent, token: token, guard: guard, open: map[lane]*batch{}}
 }
 
+// Beside is the parent of lots that belong to parent, but that it does not wait for: how they end is nothing to it.
+func Beside(parent int64) int64 { return -parent }
+
+// parted undoes Beside.
+func parted(parent int64) (_ int64, beside bool) { return max(parent, -parent), parent < 0 }
+
 // Add takes one message; its bytes are copied.
 func (l *Lot) Add(ctx context.Context, destination, route string, m *Message) error {
 	k := lane{destination, route}

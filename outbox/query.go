@@ -15,7 +15,7 @@ import (
 // A Tracked message is where a message is, with what was answered.
 type Tracked struct {
 	Message
-	Parent      int64
+	Parent      int64 // the entry, also of what stands beside it
 	Batch       int64
 	Index       int
 	Destination string
@@ -31,7 +31,7 @@ type Tracked struct {
 // A BatchInfo is the summary of one batch.
 type BatchInfo struct {
 	ID          int64
-	Parent      int64
+	Parent      int64 // the entry, also of what stands beside it
 	Destination string
 	Route       string
 	First       int64
@@ -61,6 +61,7 @@ func scanInfo(rows *store.Rows, more ...any) (BatchInfo, error) {
 	if err := rows.Scan(append(dest, more...)...); err != nil {
 		return b, err
 	}
+	b.Parent, _ = parted(b.Parent)
 	b.Due, b.Made, b.done = store.Time(due), store.Time(made), newBitmap(done, b.Count)
 	if finished != nil {
 		b.Finished = store.Time(*finished)

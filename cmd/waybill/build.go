@@ -126,12 +126,15 @@ func (b *builder) jobs() {
 		b.mistake("zone", fmt.Sprintf("%q is no zone: write for example Europe/Paris", b.c.Zone))
 		zone = time.UTC
 	}
-	kinds, formerly := map[string]string{}, map[string]string{}
+	kinds, formerly, sources := map[string]string{}, map[string]string{}, map[string]string{}
 	for _, d := range b.c.Destinations {
 		kinds[d.Name] = d.Kind
 		if o, ok := d.Common.(*outbox.Options); ok && o.Formerly != "" {
 			formerly[d.Name] = o.Formerly
 		}
+	}
+	for _, s := range b.c.Sources {
+		sources[s.Name] = s.Kind
 	}
 	for _, item := range b.c.Jobs {
 		o := *item.Options.(*jobs.Options)
@@ -144,7 +147,7 @@ func (b *builder) jobs() {
 			}
 		}
 		plan, problems := jobs.Compile(item.Name, o,
-			jobs.Environment{Zone: zone, Destinations: kinds, Formerly: formerly, Config: item.Digest, Whole: b.wholeBelow("jobs." + item.Name)})
+			jobs.Environment{Zone: zone, Destinations: kinds, Formerly: formerly, Sources: sources, Config: item.Digest, Whole: b.wholeBelow("jobs." + item.Name)})
 		for _, p := range problems {
 			b.mistake("jobs."+item.Name+"."+p.Path, p.Text)
 		}
@@ -178,6 +181,7 @@ func (b *builder) destinations() {
 			Name: item.Name, Target: target, Options: o, Judge: b.out.jobs.Judge,
 		})
 	}
+	b.sender()
 }
 
 // target makes the target of a destination, by its kind.

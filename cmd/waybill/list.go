@@ -57,6 +57,7 @@ func (p *program) list() *cobra.Command {
 	flags.StringSliceVar(&f.Jobs, "job", nil, "only of these jobs")
 	flags.StringSliceVar(&states, "state", nil, "only in these states: held, received, working, accepted, delivered, rejected, failed, duplicate, cancelled")
 	flags.StringVar(&f.Source, "source", "", "only from this source")
+	flags.StringVar(&f.Partner, "partner", "", "only from this partner")
 	flags.StringVar(&since, "since", "", "only since then: 2h, 3d, 2026-11-21 or 2026-11-21T15:00:00Z")
 	flags.StringVar(&f.Text, "text", "", "only with this text in name or reason")
 	flags.Int64Var(&f.Before, "before", 0, "only those before this entry, to turn the page")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"waybill/config"
+	"waybill/jobs"
 	"waybill/ledger"
 )
 
@@ -25,6 +26,9 @@ func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
 		if w := waiting[old.Name]; w.Batches > 0 && keptAs(l.config, ledger.Destination, old.Name) == "" {
 			refuse("destination", old.Name, fmt.Sprintf("%d messages wait for it", w.Messages))
 		}
+	}
+	if w := waiting[jobs.Sender]; w.Batches > 0 && !l.delivers(jobs.Sender) {
+		errs = append(errs, fmt.Errorf("no job acknowledges any more, but %d acknowledgements wait to be written: leave one that does until that is done", w.Messages))
 	}
 	counts, err := d.ledger.Counts(ctx, d.p.now())
 	if err != nil {
@@ -66,7 +70,7 @@ func (d *daemon) strays(ctx context.Context) {
 		d.log.Error("cannot look for messages that wait", "error", err)
 	}
 	for name, w := range waiting {
-		if w.Batches > 0 && config.Find(l.config.Destinations, name) == nil {
+		if w.Batches > 0 && !l.delivers(name) {
 			d.log.Warn("messages wait for a destination that is not configured: configure it, or they wait for ever", "destination", name, "messages", w.Messages)
 		}
 	}

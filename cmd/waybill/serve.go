@@ -93,6 +93,7 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 		return err
 	}
 	d.worker = d.instance.worker(d.land)
+	d.land.now().mailboxes(d.log)
 	d.outbox.SetDestinations(d.land.now().destinations)
 
 	// Intake stops first; what runs may finish; then the rest ends.
@@ -283,6 +284,7 @@ func (d *daemon) reload(intake context.Context) (string, error) {
 	was := d.land.now()
 	changes := describe(was.config, l.config)
 	d.unwatch(was.config, l.config)
+	l.mailboxes(d.log)
 	err = d.adopt(context.WithoutCancel(intake), l, func() {
 		d.land.set(l)
 		d.worker.SetJobs(l.jobs)

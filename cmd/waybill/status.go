@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"waybill/config"
+	"waybill/jobs"
 	"waybill/ledger"
 	"waybill/watcher"
 )
@@ -132,7 +133,7 @@ func (i *instance) destinations(ctx context.Context, s *statusView, t *told, c *
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		d := all[name]
-		if c != nil && config.Find(c.Destinations, name) == nil {
+		if c != nil && config.Find(c.Destinations, name) == nil && (name != jobs.Sender || d.Waiting+d.Dead == 0) {
 			if d.Waiting == 0 && d.Dead == 0 && d.Paused == "" {
 				continue // it is gone, and nothing is left of it
 			}

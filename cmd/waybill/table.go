@@ -43,6 +43,8 @@ type entryView struct {
 	Run      int       `json:"run"`
 	Origin   int64     `json:"origin,omitempty"`
 	Source   string    `json:"source,omitempty"`
+	Partner  string    `json:"partner,omitempty"`
+	Test     bool      `json:"test,omitempty"`
 	Name     string    `json:"name"`
 	Verdict  string    `json:"verdict"`
 	Twin     int64     `json:"twin,omitempty"`
@@ -62,7 +64,7 @@ type entryView struct {
 
 func viewOf(e ledger.Entry) entryView {
 	return entryView{
-		Entry: e.ID, Kind: e.Kind, Job: e.Job, Run: e.Run, Origin: e.Origin, Source: e.Source, Name: e.Name,
+		Entry: e.ID, Kind: e.Kind, Job: e.Job, Run: e.Run, Origin: e.Origin, Source: e.Source, Partner: e.Partner, Test: e.Trial, Name: e.Name,
 		Verdict: string(e.Verdict), Twin: e.Twin, State: string(e.State), Reason: e.Reason, Records: e.Records, Messages: e.Messages,
 		Rejects: e.Rejects, Dead: e.Dead, Attempts: e.Attempts, From: e.Since, To: e.Till,
 		Received: e.Received, Accepted: e.Accepted, Finished: e.Finished,

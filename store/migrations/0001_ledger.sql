@@ -16,7 +16,7 @@ CREATE UNIQUE INDEX objects_name ON objects (name) WHERE name IS NOT NULL;
 CREATE TABLE files (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,
   source  TEXT    NOT NULL,
-  path    BLOB    NOT NULL,            -- as the source names it, any bytes, relative to the source's folder
+  path    BLOB    NOT NULL,            -- as the source names it, any bytes, relative to the source's folder; of a partner: PARTNER/path
   version TEXT    NOT NULL,            -- what the source tells versions apart by (inode, size, times)
   size    INTEGER NOT NULL,
   mtime   INTEGER NOT NULL,            -- Unix nanoseconds
@@ -27,7 +27,9 @@ CREATE TABLE files (
   until   INTEGER,                     -- seen: when it will be looked at again
   seen    INTEGER NOT NULL,
   landed  INTEGER,
-  closed  INTEGER
+  closed  INTEGER,
+  partner TEXT    NOT NULL DEFAULT '', -- who sent it, '' where the source knows no partners
+  trial   INTEGER NOT NULL DEFAULT 0   -- 1: only to be tried, nothing of it is sent
 ) STRICT;
 CREATE UNIQUE INDEX files_version ON files (source, path, version);
 CREATE INDEX files_digest ON files (digest) WHERE digest IS NOT NULL;
@@ -62,7 +64,9 @@ CREATE TABLE entries (
   config   TEXT    NOT NULL DEFAULT '',-- digest of the job's configuration when accepted
   received INTEGER NOT NULL,
   accepted INTEGER,
-  finished INTEGER
+  finished INTEGER,
+  partner  TEXT    NOT NULL DEFAULT '',-- as of its file
+  trial    INTEGER NOT NULL DEFAULT 0  -- as of its file; claims no identity, releases no message
 ) STRICT;
 CREATE UNIQUE INDEX entries_identity ON entries (job, identity) WHERE identity IS NOT NULL;
 CREATE INDEX entries_due ON entries (job, id) WHERE state IN ('received', 'working');
@@ -104,6 +108,16 @@ CREATE TABLE keys (                    -- of jobs with check.unique
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX keys_entry ON keys (entry);
 CREATE INDEX keys_until ON keys (until) WHERE until IS NOT NULL; -- for retention
+
+CREATE TABLE owed (                    -- acknowledgements to be made, of jobs that acknowledge; gone once they are in the outbox
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  entry  INTEGER NOT NULL,
+  job    TEXT    NOT NULL,
+  after  TEXT    NOT NULL,             -- what the entry came to: accepted, rejected, held, duplicate
+  reason TEXT    NOT NULL,             -- of that, for the partner
+  at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX owed_entry ON owed (entry);
 
 CREATE TABLE events (
   id      INTEGER PRIMARY KEY,
@@ -148,7 +162,7 @@ CREATE TABLE status (                  -- what a process tells of itself and its
 -- outbox. A lot is the batches of one parent under one token; it needs no row of its own.
 CREATE TABLE batches (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
-  parent      INTEGER NOT NULL,        -- the entry
+  parent      INTEGER NOT NULL,        -- the entry; negative: the entry's acknowledgements, which it does not wait for
   token       INTEGER NOT NULL,        -- the claim it was staged under
   destination TEXT    NOT NULL,
   route       TEXT    NOT NULL,        -- which send of which job: "orders/0"

@@ -1,0 +1,160 @@
+package jobs
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"waybill/ledger"
+	"waybill/outbox"
+)
+
+// An Acknowledgement is what a partner gets: docs/partners.md tells partners what it means. Keys may be added; those that are
+// here keep name and meaning for as long as Version stays.
+type Acknowledgement struct {
+	Version  int             `json:"acknowledgement"`
+	State    ledger.State    `json:"state"` // accepted, rejected, held, duplicate
+	Test     bool            `json:"test"`
+	Text     string          `json:"text"` // the whole, for a person
+	Time     time.Time       `json:"time"`
+	Partner  string          `json:"partner"`
+	Job      string          `json:"job"`
+	Entry    int64           `json:"entry"`
+	Run      int             `json:"run"`
+	ReplayOf int64           `json:"replay_of,omitempty"`
+	Verdict  ledger.Verdict  `json:"verdict"`
+	File     Subject         `json:"file"`
+	Twin     *Twin           `json:"twin,omitempty"` // the earlier file it was found to be like
+	Counts   Counts          `json:"counts"`
+	Reason   string          `json:"reason,omitempty"`
+	Rejects  []ledger.Reject `json:"rejects,omitempty"` // the first 1,000 faults
+}
+
+// A Subject is the file that an acknowledgement speaks of.
+type Subject struct {
+	Name     string    `json:"name"`
+	Folder   string    `json:"folder,omitempty"` // below the folder it was dropped into
+	Size     int64     `json:"size"`             // bytes
+	SHA256   string    `json:"sha256"`
+	Received time.Time `json:"received"`
+}
+
+// A Twin is an earlier file of the same partner.
+type Twin struct {
+	Entry    int64     `json:"entry"`
+	File     string    `json:"file,omitempty"`
+	Received time.Time `json:"received,omitzero"`
+}
+
+// Counts of an acknowledgement.
+type Counts struct {
+	Records  int64 `json:"records"`
+	Messages int64 `json:"messages"`
+	Rejects  int64 `json:"rejects"` // records
+}
+
+// ackVersion is the version of the shape.
+const ackVersion = 1
+
+// tidingsOf is the acknowledgement of an entry, without twin, rejects and text.
+func tidingsOf(in *Input, after ledger.State, reason string, at time.Time) Acknowledgement {
+	e, f := &in.Entry, &in.File
+	a := Acknowledgement{
+		Version: ackVersion, State: after, Test: e.Trial, Time: at.UTC(), Partner: e.Partner, Job: e.Job, Entry: e.ID, Run: e.Run, ReplayOf: e.Origin,
+		Verdict: e.Verdict, Reason: reason,
+		File: Subject{Name: path.Base(f.Within()), Size: f.Size, SHA256: hex.EncodeToString(f.Digest), Received: f.Landed.UTC()},
+	}
+	if folder := path.Dir(f.Within()); folder != "." {
+		a.File.Folder = folder
+	}
+	switch after {
+	case ledger.Accepted:
+		a.Counts = Counts{Records: e.Records, Messages: e.Messages, Rejects: e.Rejects}
+	case ledger.Rejected:
+		a.Counts = Counts{Records: e.Records, Rejects: e.Rejects}
+	}
+	return a
+}
+
+// words says all of it to a person.
+func (a *Acknowledgement) words() string {
+	var b strings.Builder
+	name := ledger.Shown(path.Join(a.File.Folder, a.File.Name))
+	switch a.State {
+	case ledger.Accepted:
+		fmt.Fprintf(&b, "%s was accepted: %s.", name, several(a.Counts.Records, "record"))
+		if a.Counts.Rejects > 0 {
+			fmt.Fprintf(&b, " %s of them could not be taken, see rejects.", several(a.Counts.Rejects, "record"))
+		}
+	case ledger.Rejected:
+		fmt.Fprintf(&b, "%s was rejected as a whole; nothing of it was taken. Correct it and send it again.", name)
+	case ledger.Held:
+		fmt.Fprintf(&b, "%s is held until somebody has looked at it; you need not send it again.", name)
+	case ledger.Duplicate:
+		fmt.Fprintf(&b, "%s was received before and was not taken a second time.", name)
+	}
+	if a.Reason != "" {
+		fmt.Fprintf(&b, " Reason: %s.", strings.TrimSuffix(a.Reason, "."))
+	}
+	if a.Test {
+		b.WriteString(" This was a test: nothing was sent on.")
+	}
+	return b.String()
+}
+
+func several(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// acknowledgements are the messages that tell the sender a; owed makes their keys.
+func (p *Plan) acknowledgements(a *Acknowledgement, in *Input, owed int64) (list []outbox.Message, err error) {
+	body, err := json.MarshalIndent(a, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	body = append(body, '\n')
+	for i := range p.notices {
+		n := &p.notices[i]
+		if !slices.Contains(n.after, a.State) {
+			continue
+		}
+		var h hasher
+		h.start(a.Partner, p.origin, "acknowledge")
+		for _, part := range []int64{a.Entry, owed, int64(i)} {
+			h.number(part)
+		}
+		list = append(list, outbox.Message{Key: string(h.appendUUID(nil)), Body: body, Size: int64(len(body)), Headers: []outbox.Header{
+			{Name: ":name", Value: a.Partner + "/" + n.folder + "/" + p.fileName(n, a, in)},
+			{Name: ":exists", Value: "number"}, {Name: ":content-type", Value: "application/json"},
+		}})
+	}
+	return list, nil
+}
+
+// nameMost is how long the name of an acknowledgement may be, bytes.
+const nameMost = 200
+
+// fileName is the name of an acknowledgement. Where what the job says makes none that can be had, its number is the name.
+func (p *Plan) fileName(n *notice, a *Acknowledgement, in *Input) string {
+	if n.name.constant {
+		return n.name.fixed
+	}
+	env := p.beside(in)
+	env["outcome"] = map[string]any{
+		"state": string(a.State), "verdict": string(a.Verdict), "reason": a.Reason, "test": a.Test, "records": a.Counts.Records,
+		"messages": a.Counts.Messages, "rejects": a.Counts.Rejects, "time": p.zoned(a.Time),
+	}
+	b, err := n.name.template.Append(nil, env)
+	if err != nil || len(b) == 0 || len(b) > nameMost || !utf8.Valid(b) || slices.Contains(b, '/') || temporary(string(b)) {
+		return fmt.Sprintf("%d.ack.json", a.Entry)
+	}
+	return string(b)
+}
