@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,7 +90,9 @@ type line struct {
 	parent  context.Context
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
+	blank   *http.Request // with ctx and nothing else
 	timer   *time.Timer
+	mold    *mold // of the last message
 	scratch []byte
 
 	got    bool     // the exchange in hand has a connection
@@ -111,6 +114,21 @@ func (l *line) renew() {
 	l.timer = time.AfterFunc(l.t.timeout, func() { cancel(errTimeout) })
 	l.timer.Stop()
 	l.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: l.gotConn})
+	l.blank = (&http.Request{}).WithContext(l.ctx)
+}
+
+// request builds the request of m.
+func (l *line) request(m *outbox.Message) (*http.Request, error) {
+	if l.mold == nil || !slices.Equal(l.mold.headers, m.Headers) {
+		mo, err := l.t.mold(m.Headers)
+		if err != nil {
+			return nil, err
+		}
+		l.mold = mo
+	}
+	r := new(http.Request)
+	*r = *l.blank
+	return r, l.t.cast(l.mold, m, r)
 }
 
 // gotConn is called by net/http on the goroutine of the exchange, when it has a connection and nothing of the request was written.
@@ -146,14 +164,14 @@ type answer struct {
 // byte of the request is replaced at once: the receiver saw nothing, so this is not a second attempt.
 func (l *line) exchange(m *outbox.Message, full bool) (answer, error) {
 	for try := 1; ; try++ {
-		r, err := l.t.request(m)
+		r, err := l.request(m)
 		if err != nil {
 			return answer{}, err
 		}
 		l.got, l.conn, l.begun, l.reused = false, nil, 0, false
 		watch, done := l.watch(r, m)
 		failpoint.Hit("rest/sending")
-		response, err := l.t.transport.RoundTrip(r.WithContext(l.ctx))
+		response, err := l.t.transport.RoundTrip(r)
 		if err == nil {
 			a := l.read(response, full)
 			done()
@@ -257,8 +275,8 @@ func (l *line) read(r *http.Response, full bool) answer {
 	if full {
 		limit = answerCap
 	}
-	a.body, a.why = l.take(r, limit)
-	if a.why == nil {
+	var ended bool
+	if a.body, ended, a.why = l.take(r, limit); !ended && a.why == nil {
 		var rest int64
 		rest, a.why = io.CopyBuffer(discard{}, io.LimitReader(r.Body, drainCap), l.scratch)
 		a.cut = rest > 0
@@ -270,9 +288,8 @@ func (l *line) read(r *http.Response, full bool) answer {
 	return a
 }
 
-// take reads at most limit bytes of r's body into memory of its own, or none when there is nothing.
-func (l *line) take(r *http.Response, limit int64) ([]byte, error) {
-	var body []byte
+// take reads at most limit bytes of r's body into memory of its own, or none when there is nothing. It says whether that was all.
+func (l *line) take(r *http.Response, limit int64) (body []byte, ended bool, err error) {
 	if r.ContentLength > 0 {
 		body = make([]byte, 0, min(r.ContentLength, limit))
 	}
@@ -280,13 +297,13 @@ func (l *line) take(r *http.Response, limit int64) ([]byte, error) {
 		n, err := r.Body.Read(l.scratch[:min(int64(len(l.scratch)), limit-int64(len(body)))])
 		body = append(body, l.scratch[:n]...)
 		if err == io.EOF {
-			return body, nil
+			return body, true, nil
 		}
 		if err != nil {
-			return body, err
+			return body, false, err
 		}
 	}
-	return body, nil
+	return body, false, nil
 }
 
 // discard is io.Discard without its ReadFrom, which would use a buffer of its own.

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,7 +21,7 @@ func TestNoPathLeavesTheURL(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		path := strings.Join(rapid.SliceOfN(piece, 0, 6).Draw(r, "path"), "")
 		query := rapid.OneOf(rapid.Just(""), rapid.String()).Draw(r, "query")
-		q, err := target.request(&outbox.Message{Key: "k", Headers: []outbox.Header{{Name: ":path", Value: path}, {Name: ":query", Value: query}}})
+		q, err := target.line(context.Background()).request(&outbox.Message{Key: "k", Headers: []outbox.Header{{Name: ":path", Value: path}, {Name: ":query", Value: query}}})
 		if err != nil {
 			if outbox.FaultOf(err) != outbox.FaultRefused {
 				r.Fatalf("%q: %v is no refusal", path, err)

@@ -13,34 +13,6 @@ import (
 	"waybill/outbox"
 )
 
-// request builds the request of m, without a context. Its errors are the message's fault, except that of
-// a body which cannot be opened.
-func (t *Target) request(m *outbox.Message) (*http.Request, error) {
-	method := m.Header(":method")
-	if method == "" {
-		method = http.MethodPost
-	}
-	if !token(method) || method == http.MethodConnect || method == http.MethodTrace {
-		return nil, outbox.Refused(fmt.Errorf("build request: method %q cannot deliver anything: write POST, PUT, PATCH or DELETE in the job", method))
-	}
-	u, err := t.target(m.Header(":path"), m.Header(":query"))
-	if err != nil {
-		return nil, outbox.Refused(fmt.Errorf("build request: %w", err))
-	}
-	header, err := t.header(m)
-	if err != nil {
-		return nil, outbox.Refused(fmt.Errorf("build request: %w", err))
-	}
-	r := &http.Request{
-		Method: method, URL: u, Host: u.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	if err := setBody(r, m); err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
 // setBody gives r its body, and never a GetBody: with one, net/http repeats a request that
 // carries an Idempotency-Key by itself when a reused connection breaks, and nobody learns of it.
 func setBody(r *http.Request, m *outbox.Message) error {
@@ -132,11 +104,11 @@ func checkPath(path string) error {
 // unfit reports what cannot stand in a request line.
 func unfit(r rune) bool { return r <= ' ' || r >= 0x7f }
 
-// header gathers the headers of m over those of the destination.
-func (t *Target) header(m *outbox.Message) (http.Header, error) {
-	header := make(http.Header, len(t.fixed)+len(m.Headers)+3)
+// header gathers the headers of messages over those of the destination, without the key.
+func (t *Target) header(headers []outbox.Header) (http.Header, error) {
+	header := make(http.Header, len(t.fixed)+len(headers)+3)
 	header["User-Agent"] = userAgent
-	for _, h := range m.Headers {
+	for _, h := range headers {
 		if h.Name == ":content-type" {
 			header.Set("Content-Type", h.Value)
 		}
@@ -150,9 +122,6 @@ func (t *Target) header(m *outbox.Message) (http.Header, error) {
 	}
 	for _, h := range t.fixed { // set last: no message overrides credentials
 		header.Set(h.Name, h.Value)
-	}
-	if t.keyHeader != "" && m.Key != "" {
-		header.Set(t.keyHeader, keyText(m.Key, t.keyQuoted))
 	}
 	if v := header.Get("Content-Type"); badHeader("Content-Type", v) != "" {
 		return nil, fmt.Errorf("content type %q holds characters that no header can carry", v)

@@ -114,11 +114,17 @@ func (d *delivery) work() {
 
 // enter waits for a free slot; it fails when the message is not to be tried.
 func (d *delivery) enter() error {
-	select { // a select picks at random: look at the reasons against it first
-	case <-d.ctx.Done():
-		return d.ctx.Err()
+	if err := d.ctx.Err(); err != nil { // a select picks at random: look at the reasons against it first
+		return err
+	}
+	select {
 	case <-d.stop:
 		return untried(d.why)
+	default:
+	}
+	select {
+	case d.t.slots <- struct{}{}: // mostly, and this is cheaper than a select of three
+		return nil
 	default:
 	}
 	select {
