@@ -16,8 +16,8 @@ type csvEncoder struct {
 	quote   byte
 	end     string
 	titles  bool
-	guard   bool // put an apostrophe before what a spreadsheet would take for a formula
-	recode  bool
+	guard   bool   // put an apostrophe before what a spreadsheet would take for a formula
+	charset string // "": UTF-8
 	replace bool
 }
 
@@ -26,7 +26,7 @@ func newCSVEncoder(w Writing, columns []string) (Encoder, []Problem) {
 		return nil, []Problem{{"columns", "missing: csv needs columns"}}
 	}
 	e := &csvEncoder{columns: slices.Clone(columns), end: "\r\n", titles: w.Titles != skip, guard: w.Formulas != keep,
-		recode: isWindows1252(w.Encoding), replace: w.Unmappable == "replace"}
+		charset: w.Encoding, replace: w.Unmappable == "replace"}
 	e.delim, e.quote = separators(w.Delimiter, w.Quote)
 	if w.Lines == lf {
 		e.end = "\n"
@@ -37,13 +37,15 @@ func newCSVEncoder(w Writing, columns []string) (Encoder, []Problem) {
 // Encode writes the titles and the rows.
 func (e *csvEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
 	out := rowWriter{w: w}
-	c := recoder{replace: e.replace}
+	if e.charset != "" {
+		out.recode = newRecoder(e.charset, e.replace)
+	}
 	add := func(n int64, row []Value) error {
 		for i, v := range row {
 			if i > 0 {
 				out.buf = append(out.buf, e.delim)
 			}
-			text, err := e.text(&c, v.Bytes)
+			text, err := e.text(out.recode, v.Bytes)
 			if err != nil {
 				return fmt.Errorf("write row %d, column %q: %w", n, e.columns[i], err)
 			}
@@ -70,7 +72,7 @@ func (e *csvEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
 	return out.flush(true)
 }
 
-// text brings a value into the encoding of the file.
+// text sees that a value can be written in the encoding of the file.
 func (e *csvEncoder) text(c *recoder, text []byte) ([]byte, error) {
 	if !utf8.Valid(text) {
 		return nil, errNotUTF8
@@ -78,12 +80,12 @@ func (e *csvEncoder) text(c *recoder, text []byte) ([]byte, error) {
 	if bytes.IndexByte(text, 0) >= 0 {
 		return nil, errNUL
 	}
-	if !e.recode {
+	if c == nil {
 		return text, nil
 	}
-	out, bad := c.recode(text)
+	out, bad := c.writable(text)
 	if bad != 0 {
-		return nil, fmt.Errorf("the character %q has no place in %s; say encoding: utf-8, or unmappable: replace", bad, Windows1252)
+		return nil, fmt.Errorf("the character %q has no place in %s; say encoding: utf-8, or unmappable: replace", bad, c.charset.name)
 	}
 	return out, nil
 }

@@ -12,7 +12,7 @@ import (
 // configuration does; Validate tells which key does not go with which format.
 type Options struct {
 	Format    string  `yaml:"format" doc:"how the file is laid out: csv, tsv, json or ndjson"`
-	Encoding  string  `yaml:"encoding" doc:"utf-8 or windows-1252; left out: by the byte order mark, else utf-8"`
+	Encoding  string  `yaml:"encoding" doc:"utf-8, utf-16, windows-1252, koi8-r, cp866 and many more; left out: by the byte order mark, else (xml) as the file declares, else utf-8"`
 	Delimiter string  `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
 	Quote     string  `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
 	Titles    *int    `yaml:"titles" doc:"csv, tsv: the line that holds the column titles, 0 for none; left out: 1"`

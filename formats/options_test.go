@@ -19,8 +19,8 @@ func TestProblemsOfOptions(t *testing.T) {
 		"no format":            {Options{}, nil, []string{"format: missing: write one of csv, tsv, json, ndjson"}},
 		"unknown format":       {Options{Format: "cvs"}, nil, []string{`format: unknown format "cvs", did you mean "csv"?`}},
 		"later format":         {Options{Format: "xlsx"}, nil, []string{"format: xlsx is not there yet"}},
-		"later encoding":       {Options{Format: "csv", Encoding: "Windows-1251"}, nil, []string{"encoding: Windows-1251 is not there yet"}},
-		"unknown encoding":     {Options{Format: "csv", Encoding: "utf8"}, nil, []string{`encoding: unknown encoding "utf8", did you mean "utf-8"?`}},
+		"later encoding":       {Options{Format: "csv", Encoding: "ISO-2022-JP"}, nil, []string{"encoding: ISO-2022-JP is not read yet"}},
+		"unknown encoding":     {Options{Format: "csv", Encoding: "windows-1521"}, nil, []string{`encoding: unknown encoding "windows-1521", did you mean "windows-1251"?`}},
 		"keys of others":       {Options{Format: "json", Delimiter: ";", Titles: ptr(1)}, nil, []string{"delimiter: does not go with format json, only with csv", "titles: does not go with format json, only with csv, tsv"}},
 		"records of csv":       {Options{Format: "csv", Records: "$.x"}, nil, []string{"records: does not go with format csv, only with json"}},
 		"tsv delimiter":        {Options{Format: "tsv", Delimiter: ";"}, nil, []string{"delimiter: does not go"}},
@@ -105,7 +105,10 @@ func TestDetect(t *testing.T) {
 		{"", "\xef\xbb\xbfa", "utf-8, by its byte order mark"},
 		{"windows-1252", "a", "windows-1252, as configured"},
 		{"utf-8", "a", "utf-8, as configured"},
-		{"", "\xff\xfea\x00", "offset 0: the file is in UTF-16, which is not read yet: ask for UTF-8"},
+		{"", "\xff\xfea\x00", "utf-16le, by its byte order mark"},
+		{"utf-16", "\xff\xfea\x00", "utf-16le, by its byte order mark"},
+		{"CP1251", "a", "windows-1251, as configured"},
+		{"utf-8", "\xff\xfea\x00", "offset 0: the file starts with the byte order mark of UTF-16LE, but is said to be in utf-8: leave encoding out"},
 	} {
 		enc, seen, err := Detect(Options{Encoding: c.encoding}, []byte(c.head))
 		got := enc + ", " + seen

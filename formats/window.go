@@ -27,6 +27,7 @@ type window struct {
 	base   int64 // offset of buf[0] in the text
 	err    error // why there is no more: io.EOF, a *FileError or what the reader said
 	begun  bool
+	o      Options  // how it is encoded, as far as configured
 	passed *passage // lines of the text before buf[0]; nil for who counts them himself
 }
 
@@ -71,7 +72,7 @@ func (b *bench) json(l Limits) *jsonParser {
 
 // open starts reading a blob as text.
 func open(b Blob, o Options, on *bench) *window {
-	w := &window{r: b.Reader, buf: on.buf}
+	w := &window{r: b.Reader, buf: on.buf, o: Options{Format: o.Format, Encoding: o.Encoding}}
 	size := windowSize
 	if b.Size >= 0 && b.Size < windowSize {
 		size = max(windowLeast, int(b.Size)+utf8.UTFMax)
@@ -88,8 +89,8 @@ func open(b Blob, o Options, on *bench) *window {
 			w.err = tooLarge(o.Limits.MaxFile)
 		}
 	}
-	if isWindows1252(o.Encoding) {
-		w.r = &windows1252Reader{r: w.r}
+	if c, _ := findCharset(o.Encoding); o.Encoding != "" && !c.utf8() {
+		w.r, w.begun = &recoded{r: w.r, o: w.o}, true
 	}
 	return w
 }
@@ -121,22 +122,42 @@ func (w *window) more() bool {
 		}
 	}
 	w.err = failed
-	if !w.begun {
-		w.begun = true
-		bom, err := startOf(w.buf[:read])
-		if err != nil {
-			w.err = err
-			return false
-		}
-		w.start, w.end = bom, bom
-		if w.passed != nil {
-			w.passed.start = int64(bom)
-		}
+	if !w.begun && !w.begin(read) {
+		return w.err == nil && w.more()
 	}
 	from := w.end
 	w.check(read)
 	return w.end > from
 }
+
+// begin looks at the first bytes, as many as read: it passes a byte order mark. False means that the text begins anew, turned into
+// UTF-8, or that there is none to be had.
+func (w *window) begin(read int) bool {
+	w.begun = true
+	c, skip, _, err := detect(w.o, w.buf[:read])
+	switch {
+	case err != nil:
+		w.err = err
+		return false
+	case !c.utf8():
+		rest := w.r
+		if w.err != nil {
+			rest = failing{w.err}
+		}
+		w.r, w.err = &recoded{r: io.MultiReader(bytes.NewReader(bytes.Clone(w.buf[:read])), rest), o: w.o}, nil
+		return false
+	}
+	w.start, w.end = skip, skip
+	if w.passed != nil {
+		w.passed.start = int64(skip)
+	}
+	return true
+}
+
+// failing is a reader of which nothing is left but its error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // slide makes room for at least as much as is still needed.
 func (w *window) slide() {
@@ -216,6 +237,10 @@ func (w *window) cause() error {
 	case w.err == nil || errors.Is(w.err, io.EOF):
 		return nil
 	case errors.As(w.err, &f):
+		if f.Line == 0 && w.passed != nil { // it struck the reader beneath, when all before it had been given
+			at := w.refusal(w.base+int64(w.end), "", "")
+			f.Line, f.Column = at.Line, at.Column
+		}
 		return f
 	}
 	return fmt.Errorf("read at offset %d: %w", w.base+int64(w.end), w.err)
@@ -249,7 +274,11 @@ func invalidAt(b []byte) int {
 func nulReason(b []byte, i int) string {
 	reason := "a NUL byte, which no text has"
 	if i+2 < len(b) && b[i+2] == 0 || i == 0 || i >= 2 && b[i-2] == 0 {
-		reason += "; the file looks like UTF-16 without a byte order mark: ask for UTF-8"
+		order := zeros(b[i&^1:])
+		if order == "" {
+			order = utf16le
+		}
+		reason += "; the file looks like UTF-16 without a byte order mark: say encoding: " + order
 	}
 	return reason
 }

@@ -11,7 +11,7 @@ import (
 // Writing says how a file is written.
 type Writing struct {
 	Format     string `yaml:"as" doc:"how the file is laid out: csv, tsv, json or ndjson"`
-	Encoding   string `yaml:"encoding" doc:"utf-8 (default) or windows-1252"`
+	Encoding   string `yaml:"encoding" doc:"utf-8 (default) or any that is read"`
 	Unmappable string `yaml:"unmappable" doc:"a character that the encoding lacks: reject (default) or replace, by a question mark"`
 	Delimiter  string `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
 	Quote      string `yaml:"quote" doc:"csv, tsv: the ASCII character around cells that need it; left out: \""`
@@ -67,8 +67,9 @@ const writeSize = 32 << 10
 
 // A rowWriter gathers rows into writes of a good size.
 type rowWriter struct {
-	w   io.Writer
-	buf []byte
+	w      io.Writer
+	buf    []byte
+	recode *recoder // nil: UTF-8
 }
 
 // flush writes what was gathered, once there is enough of it.
@@ -76,7 +77,11 @@ func (r *rowWriter) flush(all bool) error {
 	if len(r.buf) < writeSize && !all || len(r.buf) == 0 {
 		return nil
 	}
-	_, err := r.w.Write(r.buf)
+	text := r.buf
+	if r.recode != nil {
+		text = r.recode.recode(text)
+	}
+	_, err := r.w.Write(text)
 	r.buf = r.buf[:0]
 	if err != nil {
 		return fmt.Errorf("write rows: %w", err)

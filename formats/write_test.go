@@ -117,7 +117,7 @@ func TestProblemsOfWriting(t *testing.T) {
 		"format":     {Writing{Format: "xlsx"}, nil, "as: xlsx is not there yet"},
 		"no columns": {Writing{Format: "csv"}, nil, "columns: missing"},
 		"json keys":  {Writing{Format: "json", Delimiter: ";"}, []string{"a"}, "delimiter: does not go with json"},
-		"encoding":   {Writing{Format: "csv", Encoding: "koi8-r"}, []string{"a"}, "encoding: koi8-r is not there yet"},
+		"encoding":   {Writing{Format: "csv", Encoding: "koi9-r"}, []string{"a"}, `encoding: unknown encoding "koi9-r", did you mean "koi8-r"?`},
 		"lines":      {Writing{Format: "csv", Lines: "cr"}, []string{"a"}, `lines: "cr" is not known here`},
 		"quote":      {Writing{Format: "csv", Quote: "none"}, []string{"a"}, "quote: none would leave"},
 		"tsv":        {Writing{Format: "tsv", Delimiter: ";"}, []string{"a"}, "delimiter: does not go with tsv"},
