@@ -8,7 +8,7 @@ import (
 
 // What waits is what a partner's drop folder shows: files that have landed and that are not closed yet. A file that no job takes waits until
 // retention removes its bytes.
-const waits = `f.state IN ('landed', 'closable') AND f.object IS NOT NULL`
+const waits = `f.state IN ('landed', 'closable') AND f.object IS NOT NULL AND f.partner <> ''`
 
 // Names are bytes; "/" is 0x2f and what follows it in order is "0".
 const droppedQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = ? AND f.path >= ? AND f.path < ? AND ` + waits + `

@@ -35,7 +35,7 @@ CREATE UNIQUE INDEX files_version ON files (source, path, version);
 CREATE INDEX files_digest ON files (digest) WHERE digest IS NOT NULL;
 CREATE INDEX files_closable ON files (source, id) WHERE state = 'closable';
 CREATE INDEX files_seen ON files (source, path) WHERE state = 'seen';
-CREATE INDEX files_waiting ON files (source, path, size) WHERE state IN ('landed', 'closable') AND object IS NOT NULL; -- what a drop folder shows
+CREATE INDEX files_waiting ON files (source, path, size) WHERE state IN ('landed', 'closable') AND object IS NOT NULL AND partner <> ''; -- what a drop folder shows
 CREATE INDEX files_kept ON files (closed) WHERE closed IS NOT NULL AND object IS NOT NULL; -- for retention
 
 CREATE TABLE entries (
