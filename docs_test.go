@@ -351,8 +351,9 @@ func (r *reference) rows(name string) (list []row) {
 // texts are the forms of types that are written as one text.
 var texts = map[string]string{
 	"time.Duration": "duration", "config.Span": "duration, or `forever`", "outbox.Rate": "rate", "formats.Bytes": "size",
-	"jobs.Allowance": "number, or share",
-	"string":         "text", "bool": "`true` or `false`", "int": "integer", "int64": "integer", "float64": "number",
+	"jobs.Allowance":    "number, or share",
+	"watcher/sftpd.Key": "public key", "watcher/sftpd.Network": "address or network", "watcher/sftpd.Expiry": "day or instant",
+	"string": "text", "bool": "`true` or `false`", "int": "integer", "int64": "integer", "float64": "number",
 }
 
 // form says how the value of a key is written, and which structure it is.
@@ -363,7 +364,7 @@ func (r *reference) form(owner string, e ast.Expr, tag reflect.StructTag) (inner
 	} else if ref := tag.Get("ref"); ref != "" {
 		form = "name out of `" + ref + "`"
 	} else if as := tag.Get("as"); as != "" {
-		form = map[string]string{"section": "mapping by name", "node": "tree of values", "zone": "time zone", "secret": "text, secret", "span": texts["config.Span"]}[as]
+		form = map[string]string{"section": "mapping by name", "node": "tree of values", "setting": "mapping", "zone": "time zone", "secret": "text, secret", "span": texts["config.Span"]}[as]
 		form = cmp.Or(form, as)
 	}
 	switch x := e.(type) {

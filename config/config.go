@@ -52,7 +52,9 @@ type Config struct {
 	Log    Log
 	Vars   map[string]string
 
-	Sources, Destinations, Connections, Jobs []Item // in the order of the files
+	Sources, Destinations, Connections, Jobs, Partners []Item // in the order of the files
+
+	SFTPServer any // what the function of the registry made; nil when it is left out
 
 	root *yaml.Node // the effective tree: included files merged, jobs expanded, references as written
 	*origins
@@ -94,11 +96,11 @@ type Log struct {
 	Format string `yaml:"format" enum:"text,json" doc:"left out: text on a terminal, json elsewhere"`
 }
 
-// An Item is one named source, destination, connection or job.
+// An Item is one named source, destination, connection, job or partner.
 type Item struct {
 	Name    string
-	Common  any    // what Union.Common made; nil for connections and jobs
-	Kind    string // the kind's key; "" for connections and jobs
+	Common  any    // what Union.Common made; nil where an item has one kind only
+	Kind    string // the kind's key; "" where an item has one kind only
 	Options any    // what the function of the registry made
 	Digest  string // SHA-256 of the item as written, after include and use; formatting does not count
 }
@@ -119,11 +121,13 @@ type top struct {
 	Retain       Retain    `yaml:"retain" doc:"how long closed things are kept"`
 	Vars         yaml.Node `yaml:"vars" as:"section" doc:"texts for ${var:name}; they are shown"`
 	Log          Log       `yaml:"log" doc:"what is logged, and how"`
+	SFTPServer   yaml.Node `yaml:"sftp_server" as:"setting" doc:"the server that partners connect to; left out: none"`
+	Partners     yaml.Node `yaml:"partners" as:"section" doc:"accounts on that server"`
 	Connections  yaml.Node `yaml:"connections" as:"section" doc:"URL, secret and limits, once, for sources, destinations and queries"`
 	Sources      yaml.Node `yaml:"sources" as:"section" doc:"where work comes from"`
 	Destinations yaml.Node `yaml:"destinations" as:"section" doc:"where messages go"`
 	Jobs         yaml.Node `yaml:"jobs" as:"section" doc:"what starts a job, how to read, what to check, what to send where"`
-	_            struct{}  `later:"ledger,spool,tables,console,alerts,calendars,sftp_server,partners"`
+	_            struct{}  `later:"ledger,spool,tables,console,alerts,calendars"`
 }
 
 type variable struct {
@@ -134,7 +138,9 @@ type variable struct {
 var topType = reflect.TypeFor[top]()
 
 // sections are the keys that included files may have.
-func sections() []string { return []string{"vars", "connections", "sources", "destinations", "jobs"} }
+func sections() []string {
+	return []string{"vars", "connections", "sources", "destinations", "jobs", "partners"}
+}
 
 func isSection(key string) bool { return slices.Contains(sections(), key) }
 

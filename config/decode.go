@@ -35,10 +35,27 @@ func (l *loader) decode(c *Config) {
 	t := top{Data: l.env.dataFolder()}
 	l.value(place{node: c.root, owner: c.root}, reflect.ValueOf(&t).Elem())
 	c.Data, c.Zone, c.Retain, c.Log = t.Data, t.Zone, t.Retain, t.Log
+	c.SFTPServer = l.setting(c.root, "sftp_server", l.registry.SFTPServer)
+	c.Partners = l.section(c.root, "partners", Union{}, l.registry.Partner)
 	c.Connections = l.section(c.root, "connections", Union{}, l.registry.Connection)
 	c.Sources = l.section(c.root, "sources", l.registry.Source, nil)
 	c.Destinations = l.section(c.root, "destinations", l.registry.Destination, nil)
 	c.Jobs = l.section(c.root, "jobs", Union{}, l.registry.Job)
+}
+
+// setting decodes a key of the top level into what make makes; nil when it is not there.
+func (l *loader) setting(root *yaml.Node, name string, make func() any) any {
+	key, node := get(root, name)
+	if node == nil || l.bad[node] {
+		return nil
+	}
+	if make == nil {
+		l.notYet(key)
+		return nil
+	}
+	made := make()
+	l.value(place{node: node, owner: key}, reflect.ValueOf(made).Elem())
+	return made
 }
 
 // section decodes the items of a section, each into what single makes, or as a union when single is nil.
@@ -135,7 +152,7 @@ func (l *loader) value(at place, v reflect.Value) {
 	}
 	switch l.plans.shape(v.Type()) {
 	case rawShape:
-		if at.field.as != "section" {
+		if at.field.as != "section" && at.field.as != "setting" { // these are decoded by themselves
 			v.Set(reflect.ValueOf(*l.raw(at)))
 		}
 	case pointerShape:

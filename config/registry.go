@@ -18,6 +18,8 @@ type Registry struct {
 	Destination Union
 	Connection  func() any
 	Job         func() any
+	Partner     func() any
+	SFTPServer  func() any
 	Later       []string // further top-level keys that belong to later versions
 }
 
@@ -216,7 +218,7 @@ func (ps plans) secretWords(r Registry) []string {
 }
 
 func (r Registry) factories() []func() any {
-	all := []func() any{r.Connection, r.Job, r.Source.Common, r.Destination.Common}
+	all := []func() any{r.Connection, r.Job, r.Partner, r.SFTPServer, r.Source.Common, r.Destination.Common}
 	for _, u := range []Union{r.Source, r.Destination} {
 		for _, kind := range u.kinds() {
 			all = append(all, u.Kinds[kind])

@@ -26,6 +26,11 @@ func Schema(r Registry) []byte {
 	properties := root["properties"].(schema)
 	s.section(properties, "vars", scalarText())
 	s.section(properties, "connections", s.made(r.Connection))
+	s.section(properties, "partners", s.made(r.Partner))
+	server := properties["sftp_server"].(schema)
+	for k, v := range s.made(r.SFTPServer) {
+		server[k] = v
+	}
 	s.section(properties, "sources", s.union(r.Source))
 	s.section(properties, "destinations", s.union(r.Destination))
 	s.section(properties, "jobs", schema{"anyOf": []any{

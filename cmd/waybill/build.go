@@ -22,6 +22,7 @@ import (
 	"waybill/watcher"
 	"waybill/watcher/local"
 	"waybill/watcher/sftp"
+	"waybill/watcher/sftpd"
 )
 
 // A landscape is what a configuration says, compiled: nothing of it runs yet.
@@ -30,7 +31,9 @@ type landscape struct {
 	jobs         *jobs.Set
 	destinations []outbox.Destination
 	connections  map[string]*query.Connection
-	unread       bool // the configuration could not be read; see program.acting
+	roster       *sftpd.Roster
+	sftp         *sftpd.Options // nil: no embedded server
+	unread       bool           // the configuration could not be read; see program.acting
 }
 
 // builder compiles a configuration and gathers all mistakes.
@@ -49,6 +52,8 @@ func build(c *config.Config, now func() time.Time) (*landscape, config.Problems)
 	b.sources()
 	b.jobs()
 	b.destinations()
+	b.partners()
+	b.out.sftp, _ = c.SFTPServer.(*sftpd.Options)
 	return b.out, b.mistakes
 }
 
@@ -296,6 +301,8 @@ func (l *landscape) source(item config.Item, servers *sftp.Servers, now func() t
 		o := *k
 		o.Path = absolute(l.config, o.Path)
 		return local.New(o, *item.Common.(*watcher.Settings), now, log.With("source", item.Name))
+	case *sftpd.Mailboxes:
+		return sftpd.Source{}, nil
 	}
 	panic("waybill: a kind of source in the registry has no case in build.go: " + item.Kind)
 }

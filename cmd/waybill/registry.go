@@ -13,6 +13,7 @@ import (
 	"waybill/watcher"
 	"waybill/watcher/local"
 	"waybill/watcher/sftp"
+	"waybill/watcher/sftpd"
 )
 
 // registry is every kind there is. A new kind is one package and one line here, and one case in build.go.
@@ -21,10 +22,11 @@ func registry() config.Registry {
 		Source: config.Union{
 			Common: func() any { return new(watcher.Settings) },
 			Kinds: map[string]func() any{
-				"folder": func() any { return new(local.Options) },
-				"sftp":   func() any { return new(sftp.Options) },
+				"folder":    func() any { return new(local.Options) },
+				"sftp":      func() any { return new(sftp.Options) },
+				"mailboxes": func() any { return new(sftpd.Mailboxes) },
 			},
-			Later: []string{"mailboxes", "http", "amqp", "mqtt", "kafka", "nats", "redis"},
+			Later: []string{"http", "amqp", "mqtt", "kafka", "nats", "redis"},
 		},
 		Destination: config.Union{
 			Common: func() any { return new(outbox.Options) },
@@ -37,6 +39,8 @@ func registry() config.Registry {
 		},
 		Connection: func() any { return new(query.Options) },
 		Job:        func() any { return new(jobs.Options) },
+		Partner:    func() any { return new(sftpd.Partner) },
+		SFTPServer: func() any { return new(sftpd.Options) },
 	}
 }
 

@@ -66,6 +66,7 @@ type daemon struct {
 	worker *jobs.Worker
 
 	servers *sftp.Servers // that sources poll; what is known of them outlives a reload
+	sftp    *sftpServer   // nil: none
 
 	reloading sync.Mutex // one reload at a time, whoever asks for it
 
@@ -95,6 +96,9 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 	d.worker = d.instance.worker(d.land)
 	d.land.now().mailboxes(d.log)
 	d.outbox.SetDestinations(d.land.now().destinations)
+	if d.sftp, err = d.openSFTP(ctx); err != nil {
+		return err
+	}
 
 	// Intake stops first; what runs may finish; then the rest ends.
 	stages, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -116,6 +120,7 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 	stage("tell what happens", d.herald)
 	d.strays(ctx)
 	d.watch(intake)
+	d.serveSFTP(intake, cancel)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -293,6 +298,9 @@ func (d *daemon) reload(intake context.Context) (string, error) {
 	d.watch(intake)
 	if err != nil {
 		return "", errors.Join(err, l.close())
+	}
+	if d.sftp != nil {
+		d.sftp.SetRoster(l.roster)
 	}
 	d.log.Info("the configuration was loaded anew", "changes", changes)
 	// Deliveries under way finish with the old targets, so these are closed a little later.

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+
+	"waybill/config"
+	"waybill/watcher/sftpd"
+)
+
+// mailboxes are the sources that partners drop into.
+func mailboxes(c *config.Config) (list []config.Item) {
+	for _, item := range c.Sources {
+		if item.Kind == "mailboxes" {
+			list = append(list, item)
+		}
+	}
+	return list
+}
+
+// partners compiles the partners with the folders that sources give them.
+func (b *builder) partners() {
+	sources := mailboxes(b.c)
+	if b.c.SFTPServer == nil {
+		for _, item := range sources {
+			b.mistake("sources."+item.Name+".mailboxes", "there is no sftp_server that partners could connect to: write sftp_server: {listen: \":2022\"}")
+		}
+	}
+	b.groups(sources)
+	told := map[string]bool{}
+	var members []sftpd.Member
+	for _, item := range b.c.Partners {
+		p := item.Options.(*sftpd.Partner)
+		members = append(members, sftpd.NewMember(item.Name, p, b.drops(item.Name, p, sources, told)))
+	}
+	b.out.roster = sftpd.NewRoster(members)
+}
+
+// groups reports sources for a group that nobody is of, which is most likely a slip of the pen. Before there are partners every group
+// is empty.
+func (b *builder) groups(sources []config.Item) {
+	known := map[string]bool{}
+	var names []string
+	for _, item := range b.c.Partners {
+		if g := item.Options.(*sftpd.Partner).Group; g != "" && !known[g] {
+			known[g] = true
+			names = append(names, g)
+		}
+	}
+	for _, item := range sources {
+		if g := item.Options.(*sftpd.Mailboxes).Group; g != "" && !known[g] && len(names) > 0 {
+			b.mistake("sources."+item.Name+".mailboxes.group", fmt.Sprintf("no partner is of the group %q, %s", g, config.Suggest(g, names, "groups")))
+		}
+	}
+}
+
+// drops are the folders that a partner may drop into. Of folders that are not apart it says both places, once for all partners.
+func (b *builder) drops(name string, p *sftpd.Partner, sources []config.Item, told map[string]bool) (drops []sftpd.Folder) {
+	var places []string
+	for _, path := range p.PickUp() {
+		drops, places = append(drops, sftpd.Folder{Path: path}), append(places, "partners."+name+".folders")
+	}
+	pickUps := len(drops)
+	add := func(f sftpd.Folder, place string) {
+		for i, other := range drops {
+			if !sftpd.Overlap(f.Path, other.Path) {
+				continue
+			}
+			text := fmt.Sprintf("folder %s is not apart from folder %s, out of which partner %s picks up", f.Path, other.Path, name)
+			if i >= pickUps {
+				first := b.c.Locate(places[i], "")
+				text = fmt.Sprintf("partner %s would drop into folder %s for source %s, and into folder %s for source %s (%s:%d:%d): they must be apart",
+					name, f.Path, f.Source, other.Path, other.Source, first.File, first.Line, first.Column)
+			}
+			if !told[place+" "+places[i]] {
+				told[place+" "+places[i]] = true
+				b.mistake(place, text)
+			}
+			return
+		}
+		drops, places = append(drops, f), append(places, place)
+	}
+	for _, item := range sources {
+		m := item.Options.(*sftpd.Mailboxes)
+		if !m.Takes(name, p) {
+			continue
+		}
+		at := "sources." + item.Name + ".mailboxes."
+		add(sftpd.Folder{Path: m.Folder, Right: sftpd.Drop, Source: item.Name}, at+"folder")
+		if m.Test != "" {
+			add(sftpd.Folder{Path: m.Test, Right: sftpd.Drop, Source: item.Name, Trial: true}, at+"test")
+		}
+	}
+	return drops[pickUps:]
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"github.com/coreos/go-systemd/v22/activation"
+
+	"waybill/ledger"
+	"waybill/store"
+	"waybill/watcher/sftpd"
+)
+
+// A journal keeps what happens at the SFTP server in the ledger.
+type journal struct {
+	db     *store.DB
+	ledger *ledger.Ledger
+}
+
+func (j journal) Note(ctx context.Context, kind string, detail map[string]any) error {
+	return j.db.Tx(ctx, func(tx *store.Tx) error {
+		return j.ledger.Record(tx, ledger.Event{Kind: kind, Detail: detail})
+	})
+}
+
+// An sftpServer is the embedded server, with its sockets open.
+type sftpServer struct {
+	*sftpd.Server
+	plain, legacy []net.Listener
+}
+
+// hostKeys is the folder in which the first start puts the keys it makes.
+func hostKeys(data string) string { return filepath.Join(data, "hostkeys") }
+
+// openSFTP makes the embedded server of the landscape and opens its sockets; nil when there is none.
+func (d *daemon) openSFTP(ctx context.Context) (*sftpServer, error) {
+	l := d.land.now()
+	if l.sftp == nil {
+		return nil, nil
+	}
+	keys, err := l.hostKeys(d.db.Folder())
+	if err != nil {
+		return nil, fmt.Errorf("sftp_server: %w", err)
+	}
+	j := journal{d.db, d.ledger}
+	files, err := sftpd.NewFiles(sftpd.FilesOptions{Folder: l.mailboxFolder(), Ledger: d.ledger, Spool: d.spool,
+		Journal: j, Now: d.p.now, Log: d.log})
+	if err != nil {
+		return nil, fmt.Errorf("sftp_server: %w", err)
+	}
+	s, err := sftpd.New(sftpd.Config{Options: *l.sftp, HostKeys: keys, Roster: l.roster, Files: files, Journal: j, Now: d.p.now, Log: d.log})
+	if err != nil {
+		return nil, err
+	}
+	o := &sftpServer{Server: s}
+	if o.plain, o.legacy, err = passed(); err != nil {
+		return nil, err
+	}
+	if len(o.plain) == 0 {
+		if o.plain, err = sftpd.Listen(ctx, l.sftp.Listen); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.legacy) == 0 {
+		if o.legacy, err = sftpd.Listen(ctx, l.sftp.LegacyListen); err != nil {
+			return nil, errors.Join(err, o.close())
+		}
+	}
+	for _, k := range keys {
+		d.log.Info("host key", "type", k.PublicKey().Type(), "fingerprint", k.Fingerprint(), "file", k.File)
+	}
+	for _, a := range o.plain {
+		d.log.Info("SFTP", "listen", a.Addr().String())
+	}
+	for _, a := range o.legacy {
+		d.log.Warn("SFTP with algorithms for old clients", "legacy_listen", a.Addr().String())
+	}
+	return o, nil
+}
+
+// close closes the sockets of a server that does not run.
+func (s *sftpServer) close() error {
+	var errs []error
+	for _, l := range append(s.plain[:len(s.plain):len(s.plain)], s.legacy...) {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// hostKeys are those that the configuration names, or those in the data folder, which are made when they are missing.
+func (l *landscape) hostKeys(data string) ([]sftpd.HostKey, error) {
+	if len(l.sftp.HostKeys) == 0 {
+		return sftpd.MakeHostKeys(hostKeys(data))
+	}
+	var paths []string
+	for _, path := range l.sftp.HostKeys {
+		paths = append(paths, absolute(l.config, path))
+	}
+	return sftpd.ReadHostKeys(paths)
+}
+
+// passed are the sockets that systemd has opened for this process (FileDescriptorName= in the unit of the socket).
+func passed() (plain, legacy []net.Listener, err error) {
+	all, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, nil, fmt.Errorf("take the sockets of systemd: %w", err)
+	}
+	for name, list := range all {
+		switch name {
+		case "sftp", "waybill.socket":
+			plain = append(plain, list...)
+		case "sftp-legacy":
+			legacy = append(legacy, list...)
+		default:
+			err = errors.Join(err, fmt.Errorf("systemd passes a socket named %q: FileDescriptorName= is sftp or sftp-legacy", name))
+		}
+	}
+	return plain, legacy, err
+}
+
+// serveSFTP runs the embedded server until intake ends.
+func (d *daemon) serveSFTP(intake context.Context, failed context.CancelCauseFunc) {
+	if d.sftp == nil {
+		return
+	}
+	d.wg.Go(func() {
+		if err := d.sftp.Run(intake, d.sftp.plain, d.sftp.legacy, grace); err != nil {
+			failed(fmt.Errorf("serve SFTP: %w", err))
+		}
+	})
+}
