@@ -268,3 +268,14 @@ func (l *Ledger) closed(tx *store.Tx, now time.Time, c ClosedFile) error {
 	}
 	return l.Record(tx, Event{At: now, Kind: "left", Detail: map[string]any{"file": c.ID, "reason": reason}})
 }
+
+// RejectedFor returns the entries, the newest first, of which a rejected record has text as the value that was wrong. It
+// reads all rejects.
+func (l *Ledger) RejectedFor(ctx context.Context, text string, limit int) ([]Entry, error) {
+	list, err := entries(l.db.Reader(ctx), `SELECT `+entryColumns+` FROM entries e WHERE e.id IN (SELECT entry FROM rejects WHERE value = ?) ORDER BY e.id DESC LIMIT ?`,
+		cut(onLine(text), valueLimit), limit)
+	if err != nil {
+		return nil, fmt.Errorf("look among rejected records: %w", err)
+	}
+	return list, nil
+}

@@ -136,6 +136,7 @@ func (p *pass) afterFailure(b *leased, r result) (dead, bool) {
 		t := b.trouble[r.index]
 		if t == nil {
 			t = &trouble{Attempts: 1} // the failure before this one was not counted yet
+			t.add(r.earlier)
 			b.trouble[r.index] = t
 		}
 		if t.Attempts++; t.Attempts >= options.Retry.Attempts {

@@ -325,7 +325,7 @@ func TestAnUnknownOutcomeIsHeldWhenTheDestinationSaysSo(t *testing.T) {
 	if r.try["k1-1"] != 1 {
 		t.Fatalf("it was sent %d times, want once", r.try["k1-1"])
 	}
-	if err := b.Discard(t.Context(), ds[0].ID, "delivered", "seen in their log"); err != nil {
+	if err := b.Discard(t.Context(), ds[0].ID, "delivered", "seen in their log", nil); err != nil {
 		t.Fatal(err)
 	}
 	if dead := b.settled(1); dead != 0 {

@@ -153,9 +153,10 @@ var ErrNotOpen = errors.New("this dead letter is no longer open")
 // A Resend says what to do with a dead letter.
 type Resend struct {
 	ID   int64
-	Body []byte // corrected; nil sends the stored bytes under the stored key
-	Key  string // of a corrected message, "" for the stored one
-	Note string // who and why
+	Body []byte                // corrected; nil sends the stored bytes under the stored key
+	Key  string                // of a corrected message, "" for the stored one
+	Note string                // who and why
+	Also func(*store.Tx) error // what else is to be written in the same transaction; nil: nothing
 }
 
 // Resend puts a dead letter back into the outbox as a batch of its own.
@@ -177,14 +178,20 @@ func (o *Outbox) Resend(ctx context.Context, r Resend) error {
 		if err := o.close(tx, r.ID, "resent", r.Note); err != nil {
 			return err
 		}
+		if r.Also != nil {
+			if err := r.Also(tx); err != nil {
+				return err
+			}
+		}
 		l := &Lot{out: o, parent: d.lot()}
 		tx.Notify(Topic)
 		return l.insert(tx, b, "ready")
 	})
 }
 
-// Discard closes a dead letter without sending it: state is discarded, or delivered when a person found that it arrived.
-func (o *Outbox) Discard(ctx context.Context, id int64, state, note string) error {
+// Discard closes a dead letter without sending it: state is discarded, or delivered when a person found that it arrived. also, if
+// not nil, writes in the same transaction.
+func (o *Outbox) Discard(ctx context.Context, id int64, state, note string, also func(*store.Tx) error) error {
 	d, _, err := o.deadMessage(ctx, id)
 	if err != nil {
 		return err
@@ -192,6 +199,11 @@ func (o *Outbox) Discard(ctx context.Context, id int64, state, note string) erro
 	return o.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := o.close(tx, id, state, note); err != nil {
 			return err
+		}
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
 		}
 		// Its lot settles anew, so that jobs counts what is still open; while others are under way they will do it.
 		_, err := tx.Exec(`UPDATE batches SET settled = 1 WHERE id = ? AND state = 'done' AND NOT EXISTS

@@ -118,7 +118,7 @@ func TestALetterClosedWhileItsLotSettlesIsNotCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Discard(t.Context(), ds[0].ID, "discarded", ""); err != nil {
+	if err := b.Discard(t.Context(), ds[0].ID, "discarded", "", nil); err != nil {
 		t.Fatal(err)
 	}
 	finish := func() (still []Settled) {

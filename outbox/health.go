@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"waybill/store"
 )
 
 // Health is what a courier knows of its destination.
@@ -40,6 +42,7 @@ type health struct {
 type failed struct {
 	epoch    int
 	confirms int64
+	attempt  attempt // without what was answered
 }
 
 // messageID names a message by where it stands.
@@ -76,9 +79,9 @@ func (h *health) success(id messageID, now time.Time) (recovered bool) {
 	return recovered
 }
 
-// failure notes a failed try. counts says whether it counts against the message; suspect, whether the destination has
-// become suspect just now.
-func (h *health) failure(id messageID, now time.Time, err *Error, trial bool) (counts, suspect bool) {
+// failure notes a failed try. counts says whether it counts against the message, with the one before, which is returned; suspect,
+// whether the destination has become suspect just now.
+func (h *health) failure(id messageID, now time.Time, err *Error, trial bool) (counts, suspect bool, earlier attempt) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reason = err.Error()
@@ -102,8 +105,8 @@ func (h *health) failure(id messageID, now time.Time, err *Error, trial bool) (c
 	if h.failed == nil || len(h.failed) >= failedMost {
 		h.failed = map[messageID]failed{}
 	}
-	h.failed[id] = failed{h.epoch, h.confirms}
-	return counts, suspect
+	h.failed[id] = failed{h.epoch, h.confirms, attempt{At: store.Millis(now), Error: h.reason, Status: err.Status}}
+	return counts, suspect, before.attempt
 }
 
 // away is how long the destination has been suspect.

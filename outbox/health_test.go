@@ -27,11 +27,11 @@ func TestFailuresBesideConfirmationsAreNoOutage(t *testing.T) {
 	gone := &Error{Fault: FaultUnavailable, Err: errors.New("connection reset")}
 	h.success(messageID{1, 0}, now)
 	for i := range 5 {
-		if _, suspect := h.failure(messageID{1, 1 + i}, now.Add(time.Duration(i)*time.Millisecond), gone, false); suspect {
+		if _, suspect, _ := h.failure(messageID{1, 1 + i}, now.Add(time.Duration(i)*time.Millisecond), gone, false); suspect {
 			t.Fatal("suspect a moment after a confirmation")
 		}
 	}
-	if _, suspect := h.failure(messageID{1, 9}, now.Add(2*time.Second), gone, false); !suspect {
+	if _, suspect, _ := h.failure(messageID{1, 9}, now.Add(2*time.Second), gone, false); !suspect {
 		t.Fatal("not suspect although nothing was confirmed for longer than a pause")
 	}
 }
@@ -42,14 +42,14 @@ func TestAFailureCountsWhenItsMessageFailsAgainAfterOthersWereConfirmed(t *testi
 	h.set(Options{}.WithDefaults())
 	now := time.Unix(1_000_000, 0)
 	gone := &Error{Fault: FaultUnavailable, Err: errors.New("500")}
-	if counts, _ := h.failure(messageID{1, 1}, now, gone, false); counts {
+	if counts, _, _ := h.failure(messageID{1, 1}, now, gone, false); counts {
 		t.Fatal("a first failure counted")
 	}
-	if counts, _ := h.failure(messageID{1, 1}, now.Add(time.Second), gone, false); counts {
+	if counts, _, _ := h.failure(messageID{1, 1}, now.Add(time.Second), gone, false); counts {
 		t.Fatal("counted although nothing else was confirmed")
 	}
 	h.success(messageID{1, 2}, now.Add(2*time.Second))
-	if counts, _ := h.failure(messageID{1, 1}, now.Add(3*time.Second), gone, false); !counts {
+	if counts, _, _ := h.failure(messageID{1, 1}, now.Add(3*time.Second), gone, false); !counts {
 		t.Fatal("not counted although another was confirmed since it last failed")
 	}
 }
@@ -64,7 +64,7 @@ func TestAnOutageThatComesAndGoesCountsAgainstNobody(t *testing.T) {
 		for i := range 20 {
 			now = now.Add(time.Second)
 			trial, _ := h.ready(now)
-			if counts, _ := h.failure(messageID{1, i}, now, gone, trial); counts {
+			if counts, _, _ := h.failure(messageID{1, i}, now, gone, trial); counts {
 				t.Fatalf("flap %d: the failure of message %d counted", flap, i)
 			}
 			if trial {

@@ -49,8 +49,9 @@ type result struct {
 	receipt Receipt
 	err     error
 	at      time.Time
-	repeat  bool // its outcome is unknown, and it will be sent again
-	untried bool // nothing of it went out
+	repeat  bool    // its outcome is unknown, and it will be sent again
+	untried bool    // nothing of it went out
+	earlier attempt // the failure before, when err counts
 }
 
 func newPass(c *courier, batches []*leased, only int) *pass {
@@ -247,7 +248,7 @@ func (p *pass) failed(id messageID, at place, e *Error, now time.Time) {
 		p.untried(at, now)
 		return
 	}
-	counts, suspect := p.c.health.failure(id, now, e, p.only != all)
+	counts, suspect, earlier := p.c.health.failure(id, now, e, p.only != all)
 	if suspect {
 		p.c.log().Warn("the destination is suspect: its messages wait, one at a time is tried", "error", e)
 		p.c.stopPasses()
@@ -260,7 +261,7 @@ func (p *pass) failed(id messageID, at place, e *Error, now time.Time) {
 	if waits.Fault = faultWaits; counts {
 		waits.Fault = faultCounts
 	}
-	p.add(result{place: at, at: now, err: &waits, repeat: e.Fault == FaultUnknown})
+	p.add(result{place: at, at: now, err: &waits, earlier: earlier, repeat: e.Fault == FaultUnknown})
 }
 
 // Faults that only the outbox gives.

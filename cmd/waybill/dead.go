@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/outbox"
+	"waybill/store"
 )
 
 func (p *program) dead() *cobra.Command {
@@ -113,7 +115,7 @@ type deadView struct {
 	Destination string        `json:"destination"`
 	Route       string        `json:"route"`
 	Key         string        `json:"key"`
-	Record      int64         `json:"record"`
+	Record      int64         `json:"record,omitempty"`
 	State       string        `json:"state"`
 	Kind        string        `json:"kind"`
 	Reason      string        `json:"reason"`
@@ -212,7 +214,7 @@ func (p *program) deadText(d outbox.DeadLetter, m outbox.Message) error {
 		fmt.Fprintf(p.out, "  %-9s %s, %s\n", d.State, clock(d.Closed), shown(d.Note, 200))
 	}
 	fmt.Fprintf(p.out, "  key       %s\n  record    %s\n", shown(d.Key, 200), recordOf(d.Record))
-	fmt.Fprintf(p.out, "attempts  %d on record (a first failure, and those while the destination was away, are not)\n", len(d.History))
+	fmt.Fprintf(p.out, "attempts  %d on record (those while the destination was away are not)\n", len(d.History))
 	for _, a := range d.History {
 		fmt.Fprintf(p.out, "  %s  %s\n", clock(a.At), attemptText(a))
 	}
@@ -354,8 +356,24 @@ func (i *instance) noted(note string) string {
 	return "by " + by() + ": " + ledger.Shown(note)
 }
 
+// event records what a person does to a dead letter, in the transaction that does it.
+func (i *instance) event(kind string, d outbox.DeadLetter, note string, more map[string]any) func(*store.Tx) error {
+	detail := map[string]any{"by": by(), "dead": d.ID, "destination": d.Destination, "key": ledger.Shown(d.Key)}
+	if note != "" {
+		detail["note"] = ledger.Shown(note)
+	}
+	maps.Copy(detail, more)
+	return func(tx *store.Tx) error {
+		return i.ledger.Record(tx, ledger.Event{Kind: kind, Entry: d.Parent, Detail: detail})
+	}
+}
+
 func (i *instance) discard(ctx context.Context, d outbox.DeadLetter, state, note string) (string, error) {
-	if err := i.outbox.Discard(ctx, d.ID, state, i.noted(note)); err != nil {
+	kind := "discard"
+	if state == "delivered" {
+		kind = "resolve"
+	}
+	if err := i.outbox.Discard(ctx, d.ID, state, i.noted(note), i.event(kind, d, note, nil)); err != nil {
 		return "", fmt.Errorf("discard dead letter %d: %w", d.ID, err)
 	}
 	return fmt.Sprintf("%d is %s", d.ID, state), nil

@@ -85,7 +85,7 @@ func loudness(kind string) (slog.Level, string) {
 		return slog.LevelWarn, "failed: it has dead letters (waybill show, waybill dead list)"
 	case string(ledger.Held):
 		return slog.LevelWarn, "held: somebody has to decide (waybill show, waybill approve or cancel)"
-	case "pause", "resume", "approve", "cancel", "replay", "resend", "discard", "reload":
+	case "pause", "resume", "approve", "cancel", "replay", "resend", "discard", "resolve", "rename", "reload":
 		return slog.LevelInfo, "asked for: " + kind
 	}
 	return 0, ""

@@ -19,7 +19,7 @@ import (
 type messageView struct {
 	Key     string            `json:"key"`
 	Ref     string            `json:"ref,omitempty"`
-	Record  int64             `json:"record"`
+	Record  int64             `json:"record,omitempty"`  // left out for what stands for a whole file
 	Headers map[string]string `json:"headers,omitempty"` // those that begin with a colon tell the target where to
 	Bytes   int64             `json:"bytes"`
 	Body    json.RawMessage   `json:"body,omitempty"` // when it is JSON

@@ -36,7 +36,7 @@ new body.`,
 						return "", err
 					}
 				}
-				return i.resend(c.Context(), d, r)
+				return i.resend(c.Context(), d, r, o.note)
 			})
 		},
 	}
@@ -94,7 +94,12 @@ func fits(name string, body []byte, m outbox.Message) error {
 	return nil
 }
 
-func (i *instance) resend(ctx context.Context, d outbox.DeadLetter, r outbox.Resend) (string, error) {
+func (i *instance) resend(ctx context.Context, d outbox.DeadLetter, r outbox.Resend, note string) (string, error) {
+	more := map[string]any{}
+	if r.Key != "" {
+		more["corrected"] = r.Key
+	}
+	r.Also = i.event("resend", d, note, more)
 	if err := i.outbox.Resend(ctx, r); err != nil {
 		return "", fmt.Errorf("resend dead letter %d: %w", d.ID, err)
 	}

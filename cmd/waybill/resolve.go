@@ -44,7 +44,7 @@ N is the number of the dead letter, see waybill dead list --kind unknown.`,
 				case "discard":
 					return i.discard(c.Context(), d, "discarded", note)
 				case "resend":
-					return i.resend(c.Context(), d, outbox.Resend{ID: id, Note: i.noted(note)})
+					return i.resend(c.Context(), d, outbox.Resend{ID: id, Note: i.noted(note)}, note)
 				}
 				return "", usage("%q is no decision: say delivered, resend or discard", list[1])
 			})

@@ -65,6 +65,9 @@ func (p *program) jobsIfAny(ctx context.Context) *jobs.Set {
 // traceless says what can be said of a key that no message has.
 func (p *program) traceless(ctx context.Context, i *instance, key string) error {
 	entries, err := i.ledger.List(ctx, ledger.Filter{Text: key, Limit: 5})
+	if err == nil && len(entries) == 0 {
+		entries, err = i.ledger.RejectedFor(ctx, key, 5)
+	}
 	if err != nil {
 		return err
 	}
@@ -75,7 +78,7 @@ func (p *program) traceless(ctx context.Context, i *instance, key string) error 
 		}
 		return exit{code: exitError}
 	}
-	return fmt.Errorf("no message has the key %s: its file may not have come, or may have been rejected (waybill list --state rejected)", ledger.Shown(key))
+	return fmt.Errorf("no message has the key %s: its file may not have come, or its record was rejected: those are not kept by key, waybill list --state rejected and waybill show N tell them", ledger.Shown(key))
 }
 
 // A tracer tells where messages come from.
