@@ -66,7 +66,7 @@ func TestTheDataFolderIsFull(t *testing.T) {
 		if !eventually(time.Second, p.over) && p.lines()-said > 300 {
 			t.Errorf("it wrote %d lines in a second while there was no space:\n%s", p.lines()-said, p.tail())
 		}
-		l.must(os.Remove(filepath.Join(l.data, "ballast")))
+		l.must(os.Remove(filepath.Join(l.data, "filler")))
 		restart := func() {
 			if p.over() {
 				ends++
@@ -84,7 +84,7 @@ func TestTheDataFolderIsFull(t *testing.T) {
 // fill takes all space of the data folder but some bytes.
 func (l *landscape) fill(but int64) {
 	l.t.Helper()
-	f, err := os.Create(filepath.Join(l.data, "ballast"))
+	f, err := os.Create(filepath.Join(l.data, "filler"))
 	l.must(err)
 	for block := make([]byte, 64<<10); err == nil; {
 		_, err = f.Write(block)

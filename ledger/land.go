@@ -76,6 +76,9 @@ func (l *Ledger) receive(ctx context.Context, a Arrival, r io.Reader) (*landing,
 	if a.Kind == "" {
 		a.Kind = OfFile
 	}
+	if err := l.enough(); err != nil {
+		return nil, err
+	}
 	blank := &blankReader{r: r}
 	in, err := l.spool.Receive(ctx, blank, l.max)
 	if err != nil {
@@ -117,6 +120,10 @@ type Spooled struct {
 func (l *Ledger) LandSpooled(ctx context.Context, a Arrival, s Spooled) (File, []Entry, error) {
 	if a.Kind == "" {
 		a.Kind = OfFile
+	}
+	if err := l.enough(); err != nil {
+		s.Incoming.Abandon()
+		return File{}, nil, notLanded(a, err)
 	}
 	a.Size = s.Incoming.Size
 	if l.max > 0 && a.Size > l.max {

@@ -40,6 +40,7 @@ type Ledger struct {
 	origins atomic.Pointer[Origins]           // see Adopt
 	called  atomic.Pointer[map[string]string] // what was renamed while this process runs: the name of now
 
+	room   atomic.Pointer[func() error] // see SetRoom
 	claims claims
 	freed  atomic.Int64 // see freeIdentities
 	node   string
@@ -65,6 +66,18 @@ func New(db *store.DB, s *spool.Spool, o Options) *Ledger {
 	l.origins.Store(&Origins{})
 	l.called.Store(&map[string]string{})
 	return l
+}
+
+// SetRoom has enough asked before anything is landed: an error of it, which should be an ErrFull, refuses the arrival, so that it
+// stays where it is.
+func (l *Ledger) SetRoom(enough func() error) { l.room.Store(&enough) }
+
+// enough asks whether there is room.
+func (l *Ledger) enough() error {
+	if ask := l.room.Load(); ask != nil {
+		return (*ask)()
+	}
+	return nil
 }
 
 // SetRouter makes r answer from the next landing on. It is called at a reload.

@@ -37,6 +37,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -60,6 +61,7 @@ type DB struct {
 	readers *reads
 	topics  topics
 	closers []io.Closer
+	full    atomic.Bool // see WasFull
 
 	mu       sync.Mutex
 	executor *Executor

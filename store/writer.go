@@ -59,8 +59,14 @@ func (db *DB) Tx(ctx context.Context, fn func(tx *Tx) error) error {
 	if r.panic != nil {
 		panic(r.panic)
 	}
+	if errors.Is(r.err, ErrFull) {
+		db.full.Store(true)
+	}
 	return r.err
 }
+
+// WasFull reports whether a transaction has found no room since it was last asked.
+func (db *DB) WasFull() bool { return db.full.Swap(false) }
 
 func (w *writer) enqueue(r *request) error {
 	w.mu.Lock()

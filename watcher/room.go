@@ -10,7 +10,7 @@ import (
 const (
 	roomFirst = time.Second      // from the first landing for which there was no room to the next try; doubles
 	roomQuiet = 10 * time.Second // without a file that fails, until it is over
-	roomMost  = time.Minute      // and so how long after somebody made room files may still wait
+	roomMost  = 25 * time.Second // and so how long after somebody made room files may still wait
 )
 
 // A room is whether the ledger has room for files. When it has none, every file would fail, and the notes about them as

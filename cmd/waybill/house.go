@@ -202,12 +202,16 @@ func (d *daemon) statuses(ctx context.Context) (line string, err error) {
 			return "", err
 		}
 	}
+	full := d.room.paused()
+	if full != "" {
+		bad = append(bad, full)
+	}
 	slices.Sort(bad)
 	line = fmt.Sprintf("%d messages wait, %d dead letters", messages, dead)
 	if len(bad) > 0 {
 		line += "; " + strings.Join(bad, "; ")
 	}
-	text, err := json.Marshal(map[string]string{"version": buildVersion(), "line": line})
+	text, err := json.Marshal(map[string]string{"version": buildVersion(), "line": line, "full": full})
 	if err != nil {
 		return "", err
 	}

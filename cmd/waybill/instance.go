@@ -29,6 +29,7 @@ type instance struct {
 	spool  *spool.Spool
 	ledger *ledger.Ledger
 	outbox *outbox.Outbox
+	room   *reserve
 }
 
 // bodies is the spool as the outbox sees it.
@@ -53,6 +54,8 @@ func (p *program) open(ctx context.Context, folder string, log *slog.Logger) (*i
 		return nil, errors.Join(err, db.Close())
 	}
 	i.ledger = ledger.New(db, i.spool, ledger.Options{Node: node(), Now: p.now, Log: log})
+	i.room = newReserve(folder, log)
+	i.ledger.SetRoom(i.room.enough)
 	return i, nil
 }
 

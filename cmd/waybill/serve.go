@@ -90,16 +90,9 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 		return err
 	}
 	defer x.Release()
-	if err := d.adopt(ctx, d.land.now(), func() {}); err != nil {
+	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	d.worker = d.instance.worker(d.land)
-	d.land.now().mailboxes(d.log)
-	d.outbox.SetDestinations(d.land.now().destinations)
-	if d.sftp, err = d.openSFTP(ctx); err != nil {
-		return err
-	}
-
 	// Intake stops first; what runs may finish; then the rest ends.
 	stages, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -118,6 +111,7 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 	stage("carry out commands", func(ctx context.Context) error { return d.commands(ctx, intake) })
 	stage("keep house", d.housekeeping)
 	stage("tell what happens", d.herald)
+	stage("keep room on the disk", d.keepRoom)
 	d.strays(ctx)
 	d.watch(intake)
 	d.serveSFTP(intake, cancel)
@@ -143,6 +137,19 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 	}
 	d.log.Info("stopped")
 	return nil
+}
+
+// prepare makes what the stages work with, under the names of the configuration.
+func (d *daemon) prepare(ctx context.Context) (err error) {
+	l := d.land.now()
+	if err := d.adopt(ctx, l, func() {}); err != nil {
+		return err
+	}
+	d.worker = d.instance.worker(d.land)
+	l.mailboxes(d.log)
+	d.outbox.SetDestinations(l.destinations)
+	d.sftp, err = d.openSFTP(ctx)
+	return err
 }
 
 // until returns when ctx ends or a stage fails; meanwhile it reloads at SIGHUP.

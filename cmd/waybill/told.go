@@ -79,9 +79,13 @@ func (t *told) take(row ledger.Status) error {
 	case "node":
 		var node struct {
 			Version string `json:"version"`
+			Full    string `json:"full"`
 		}
 		err := json.Unmarshal(row.Text, &node)
 		t.version = node.Version
+		if node.Full != "" {
+			t.troubles = append(t.troubles, node.Full+": what is taken in goes on, files wait where they are")
+		}
 		return err
 	case "destination":
 		var d destinationStatus
