@@ -236,7 +236,9 @@ func (k *jsonWalk) records(c byte, depth int) error {
 func (k *jsonWalk) record(p *plan, depth int) error {
 	k.hit = true
 	k.rec.Number++
+	last := k.rec.Offset
 	k.rec.Offset = k.w.offset(0)
+	k.rec.Line = k.w.lineAt(k.rec.Line, last)
 	cells := k.cells[:p.slots]
 	value, err := k.whole(p.top, cells, depth, true)
 	if err != nil {

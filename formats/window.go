@@ -214,6 +214,21 @@ func (p *passage) pass(from int64, text []byte) {
 	}
 }
 
+// lineAt is the line of the byte that is next. known is that of the offset last, 0 for none: where its text is still there, only
+// what came since is looked at, so that lines are counted once.
+func (w *window) lineAt(known, last int64) int64 {
+	if w.passed == nil {
+		return 0
+	}
+	from := 0
+	if known > 0 && last >= w.base {
+		from = int(last - w.base)
+	} else {
+		known = w.passed.ended + 1
+	}
+	return known + int64(bytes.Count(w.buf[from:w.start], []byte{'\n'}))
+}
+
 // refusal is the error of a file at an offset that is in the window. It tells the line where lines are counted, unless that is longer
 // than the window, and the offset tells more.
 func (w *window) refusal(offset int64, limit, reason string) *FileError {
