@@ -44,13 +44,14 @@ type Kind uint8
 
 // Kinds of cells. CSV knows only Absent (no such column, or the row is too short) and Text.
 const (
-	Absent Kind = iota // not there at all
-	Null               // JSON null
-	Text               // text, decoded to UTF-8, unescaped
-	Number             // a JSON number, as written
-	Bool               // "true" or "false"
-	Nested             // a list or an object with wanted fields: Rows
-	Tree               // a list or an object nobody described: JSON text, as written but without white space outside strings
+	Absent   Kind = iota // not there at all
+	Null                 // JSON null
+	Text                 // text, decoded to UTF-8, unescaped
+	Number               // a JSON number, as written
+	Bool                 // "true" or "false"
+	Nested               // a list or an object with wanted fields: Rows
+	Tree                 // a list or an object nobody described: JSON text, as written but without white space outside strings
+	Verbatim             // to be written: JSON text that the caller made itself, so that nobody looks at it again
 )
 
 // A Cell is one value of a record. Bytes is valid until the next record is asked for.
@@ -85,7 +86,7 @@ type Encoder interface {
 	Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error
 }
 
-// A Value is one value to be written, with its kind (Text, Number, Bool, Null, Absent or Tree) and its bytes as UTF-8.
+// A Value is one value to be written, with its kind (Text, Number, Bool, Null, Absent, Tree or Verbatim) and its bytes as UTF-8.
 type Value struct {
 	Kind  Kind
 	Bytes []byte

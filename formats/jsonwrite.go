@@ -97,6 +97,8 @@ func appendValue(buf []byte, p *jsonParser, v Value) ([]byte, error) {
 	switch v.Kind {
 	case Null, Absent:
 		return append(buf, "null"...), nil
+	case Verbatim:
+		return append(buf, v.Bytes...), nil
 	case Text:
 		if !utf8.Valid(v.Bytes) {
 			return nil, errNotUTF8

@@ -75,7 +75,11 @@ func (e *emitter) writeRow(p *pending, d *draft) error {
 	}
 	row := s.row[:0]
 	if len(e.p.routes[d.route].columns) == 0 {
-		row = append(row, formats.Value{Kind: formats.Tree, Bytes: p.bytes[d.body.from:d.body.to]})
+		kind := formats.Verbatim
+		if e.in.Rows != nil {
+			kind = formats.Tree // a database's JSON may have line ends, and its texts are what they are
+		}
+		row = append(row, formats.Value{Kind: kind, Bytes: p.bytes[d.body.from:d.body.to]})
 	}
 	for _, c := range p.cells[d.cells.from:d.cells.to] {
 		row = append(row, formats.Value{Kind: c.kind, Bytes: p.bytes[c.from:c.to]})

@@ -20,8 +20,9 @@ type Reader struct {
 	object   Object
 	content  io.ReaderAt
 	sequence io.Reader
-	hash     hash.Hash // nil when the digest was checked already
-	file     *os.File
+	file     *os.File // nil: the bytes were in the row, and are checked
+	ahead    *ahead   // of a large file, once it is read
+	hash     hash.Hash
 	checked  bool
 	err      error
 }
@@ -114,8 +115,12 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
+	if r.ahead == nil && !r.checked && r.object.Size >= aheadLeast {
+		r.ahead = newAhead(r.file, r.hash)
+		r.sequence = r.ahead
+	}
 	n, err := r.sequence.Read(p)
-	if r.hash != nil {
+	if r.ahead == nil && !r.checked {
 		_, _ = r.hash.Write(p[:n])
 	}
 	if err == io.EOF && !r.checked {
@@ -156,6 +161,13 @@ func (r *Reader) Verify() error {
 func (r *Reader) Close() error {
 	if r.file == nil {
 		return nil
+	}
+	if r.ahead != nil {
+		r.ahead.stop()
+		r.ahead = nil
+	}
+	if r.err == nil {
+		r.err = os.ErrClosed
 	}
 	return r.file.Close()
 }

@@ -348,6 +348,7 @@ func TestSweepTakesOnlyOldUnnamedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := s.Create(t.Context()) // as if killed while writing
+	t.Cleanup(w.Abandon)
 	if _, err := w.Write(random(100_003)); err != nil {
 		t.Fatal(err)
 	}
@@ -542,7 +543,7 @@ func TestAFullDiskWhileWritingIsErrFull(t *testing.T) {
 		t.Skip("no /dev/full:", err)
 	}
 	t.Cleanup(func() { _ = full.Close() })
-	w.out.Reset(io.MultiWriter(w.hash, full))
+	w.out.file = full
 	if _, err := w.Write(random(4 * Inline)); !errors.Is(err, store.ErrFull) {
 		t.Errorf("%v", err)
 	}

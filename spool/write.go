@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -100,7 +99,7 @@ type Writer struct {
 	size  int64
 	name  string
 	file  *os.File
-	out   *bufio.Writer
+	out   *tee
 	hash  hash.Hash
 	err   error // the first failure; nothing is written after it
 }
@@ -147,7 +146,7 @@ func (w *Writer) spill() error {
 		return failed(err)
 	}
 	w.file, w.hash = f, sha256.New()
-	w.out = bufio.NewWriterSize(io.MultiWriter(w.hash, f), Inline)
+	w.out = newTee(f, w.hash)
 	failpoint.Hit("spool/begun")
 	_, err = w.out.Write(w.small.Bytes())
 	w.small = bytes.Buffer{}
@@ -176,9 +175,10 @@ func (w *Writer) Finish() (*Incoming, error) {
 
 // keep takes the fixed steps to a durable file, see the package comment.
 func (w *Writer) keep() error {
-	if err := w.out.Flush(); err != nil {
+	if err := w.out.flush(); err != nil {
 		return failed(err)
 	}
+	w.out.stop()
 	info, err := w.file.Stat()
 	if err != nil {
 		return failed(err)
@@ -214,6 +214,7 @@ func (w *Writer) Abandon() {
 	if w.file == nil {
 		return
 	}
+	w.out.stop()
 	_ = w.file.Close()
 	_ = os.Remove(w.file.Name()) // what cannot be removed now is swept
 }
