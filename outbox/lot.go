@@ -35,7 +35,9 @@ type Lot struct {
 
 	full   chan *batch // nil until the first batch is full
 	packed chan *batch
-	spare  chan *batch
+	room   chan struct{} // one for each piece of what is packed
+	raw    chan contents // to be used again
+	spare  chan *batch   // the same
 	wg     sync.WaitGroup
 	mu     sync.Mutex
 	err    error
@@ -95,15 +97,21 @@ func without(order []lane, k lane) []lane {
 	return kept
 }
 
-// fresh takes a buffer that the stager has done with, if there is one.
+// fresh takes buffers that the stager has done with, if there are any.
 func (l *Lot) fresh(k lane, first int64) *batch {
 	b := &batch{}
+	var raw contents
 	select {
 	case b = <-l.spare:
 	default:
 	}
-	b.reset()
-	*b = batch{lane: k, seq: l.seq, first: first, contents: b.contents, frames: b.frames[:0]}
+	select {
+	case raw = <-l.raw:
+	default:
+	}
+	raw.block = b.block
+	raw.reset()
+	*b = batch{lane: k, seq: l.seq, first: first, contents: raw, frames: b.frames[:0]}
 	l.seq++
 	return b
 }

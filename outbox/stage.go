@@ -10,15 +10,24 @@ import (
 
 // stageMost is how many full batches one transaction stages at most, so that they share its fsync: those that were
 // compressed while the one before was being written.
-const stageMost = 4
+const stageMost = 8
+
+// What is packed waits for the disk in a queue that is long enough to bridge a checkpoint of the database: then there is work for
+// the processors while it syncs. Its bound is in bytes, by the piece.
+const (
+	packedMost  = 64
+	packedPiece = 64 << 10
+)
 
 // stage hands a full batch to the goroutines that compress and write, which it starts first if need be. They are two, so that
 // the compressor does not wait for the disk.
 func (l *Lot) stage(ctx context.Context, b *batch) error {
 	if l.full == nil {
 		l.full = make(chan *batch, 2)
-		l.packed = make(chan *batch, stageMost)
-		l.spare = make(chan *batch, 2*stageMost)
+		l.packed = make(chan *batch, packedMost)
+		l.room = make(chan struct{}, packedMost)
+		l.raw = make(chan contents, stageMost)
+		l.spare = make(chan *batch, packedMost)
 		l.wg.Go(l.packs)
 		l.wg.Go(func() { l.stager(ctx) })
 	}
@@ -40,6 +49,13 @@ func (l *Lot) packs() {
 		if l.failure() == nil {
 			b.pack(l.out)
 		}
+		select {
+		case l.raw <- b.strip():
+		default:
+		}
+		for range b.pieces() {
+			l.room <- struct{}{}
+		}
 		l.packed <- b
 	}
 }
@@ -59,6 +75,9 @@ func (l *Lot) stager(ctx context.Context) {
 			failpoint.Hit("outbox/staged")
 		}
 		for _, b := range set {
+			for range b.pieces() {
+				<-l.room
+			}
 			select {
 			case l.spare <- b:
 			default:
@@ -67,15 +86,26 @@ func (l *Lot) stager(ctx context.Context) {
 	}
 }
 
+// pieces is how much of the queue a packed batch takes.
+func (b *batch) pieces() int { return min(1+len(b.frames)/packedPiece, packedMost) }
+
+// strip takes off what is not needed once the payload is made, to be used again.
+func (b *batch) strip() contents {
+	raw := b.contents
+	b.contents, raw.block = contents{block: raw.block}, nil
+	return raw
+}
+
 // waiting adds to set what is packed already.
 func (l *Lot) waiting(set []*batch) []*batch {
-	for len(set) < stageMost {
+	for pieces := set[0].pieces(); len(set) < stageMost && pieces < packedMost; {
 		select {
 		case b, ok := <-l.packed:
 			if !ok {
 				return set
 			}
 			set = append(set, b)
+			pieces += b.pieces()
 		default:
 			return set
 		}
