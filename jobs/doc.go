@@ -12,6 +12,6 @@
 // compiled to flat programs (body.go) of fixed text and values.
 //
 // What stands where: options*.go what can be configured; compile*.go and route.go from there to the plan; field.go, scan.go and
-// layout.go checking of cells; frame.go and source.go what names mean and where values come from; grouping.go; deliver.go rendering and
-// emitting; sink.go files written by a route; key.go the keys of messages; reject.go counting, outcome and report.
+// layout.go checking of cells; frame.go and source.go what names mean and where values come from; grouping.go; deliver.go rendering; emit.go
+// emitting, on a goroutine of its own for large files; sink.go files written by a route; key.go the keys of messages; reject.go counting, outcome and report.
 package jobs
