@@ -41,8 +41,11 @@ type Files struct {
 	busy  map[string]int      // uploads in progress, by session
 }
 
-// aside is the folder of uploads whose name another has taken while they were in progress. No partner is called that.
-const aside = ".aside"
+// Folders that are no mailboxes. No partner has such a name.
+const (
+	aside = ".aside" // uploads whose name another has taken while they were in progress
+	boots = ".boots" // which start of the machine a mailbox was last opened under
+)
 
 // NewFiles opens the mailboxes below o.Folder, which it makes when it is missing.
 func NewFiles(o FilesOptions) (*Files, error) {
@@ -58,8 +61,10 @@ func NewFiles(o FilesOptions) (*Files, error) {
 	if err := os.RemoveAll(f.aside()); err != nil {
 		return nil, fmt.Errorf("open mailboxes: %w", err)
 	}
-	if err := os.MkdirAll(f.aside(), 0o700); err != nil {
-		return nil, fmt.Errorf("open mailboxes: %w", err)
+	for _, sub := range []string{aside, boots} {
+		if err := os.MkdirAll(filepath.Join(o.Folder, sub), 0o700); err != nil {
+			return nil, fmt.Errorf("open mailboxes: %w", err)
+		}
 	}
 	return f, nil
 }
@@ -102,7 +107,8 @@ func (f *Files) enter(a *Account) (*mailbox, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	box := f.boxes[a.Name]
-	if box == nil {
+	first := box == nil
+	if first {
 		path := filepath.Join(f.Folder, a.Name)
 		if err := os.Mkdir(path, 0o770); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("open the mailbox of %s: %w", a.Name, err)
@@ -119,6 +125,12 @@ func (f *Files) enter(a *Account) (*mailbox, error) {
 		if err := box.jail.makeFolders(d.Path); err != nil {
 			_ = f.release(box)
 			return nil, fmt.Errorf("open the mailbox of %s: %w", a.Name, err)
+		}
+	}
+	if first {
+		if err := f.afterPowerCut(context.Background(), box, a); err != nil {
+			_ = f.release(box)
+			return nil, err
 		}
 	}
 	return box, nil

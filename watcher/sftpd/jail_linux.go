@@ -132,12 +132,13 @@ type meta struct {
 	mode   uint32
 	size   int64
 	mtime  time.Time
+	ctime  time.Time // cannot be set by anybody
 	inode  uint64
 	single bool // has no second name
 }
 
 func newMeta(st *unix.Stat_t) meta {
-	return meta{mode: st.Mode, size: st.Size, mtime: time.Unix(0, st.Mtim.Nano()), inode: st.Ino, single: st.Nlink == 1}
+	return meta{mode: st.Mode, size: st.Size, mtime: time.Unix(0, st.Mtim.Nano()), ctime: time.Unix(0, st.Ctim.Nano()), inode: st.Ino, single: st.Nlink == 1}
 }
 
 func (m meta) folder() bool { return m.mode&unix.S_IFMT == unix.S_IFDIR }

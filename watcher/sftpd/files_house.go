@@ -1,0 +1,227 @@
+package sftpd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"waybill/ledger"
+)
+
+const (
+	partAge    = 24 * time.Hour // an upload that was not gone on with for so long is given up
+	closeEvery = 30 * time.Second
+	sweepEvery = 10 * time.Minute
+	closeSet   = 500
+)
+
+// Run keeps house until ctx ends: it closes files that are done with, so that drop folders show them no longer, whenever closable says so and
+// every half minute; and it takes away uploads that were never finished. accounts are those of now.
+func (f *Files) Run(ctx context.Context, accounts func() []*Account, closable <-chan struct{}) error {
+	tick := time.NewTicker(closeEvery)
+	defer tick.Stop()
+	var swept time.Time
+	for {
+		list := accounts()
+		if err := f.closeDone(ctx, list); err != nil && ctx.Err() == nil {
+			f.Log.Error("close files of partners", "error", err)
+		}
+		if now := f.Now(); swept.IsZero() || now.Sub(swept) >= sweepEvery {
+			swept = now
+			if _, err := f.Sweep(ctx, list); err != nil && ctx.Err() == nil {
+				f.Log.Error("take away unfinished uploads", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-closable:
+		case <-tick.C:
+		}
+	}
+}
+
+// closeDone closes what is done with: nothing lies anywhere that would have to be moved.
+func (f *Files) closeDone(ctx context.Context, accounts []*Account) error {
+	var sources []string
+	for _, a := range accounts {
+		for _, d := range a.Folders {
+			if d.Source != "" {
+				sources = append(sources, d.Source)
+			}
+		}
+	}
+	slices.Sort(sources)
+	var errs []error
+	for _, source := range slices.Compact(sources) {
+		for {
+			list, err := f.Ledger.Closable(ctx, source, closeSet)
+			if err != nil || len(list) == 0 {
+				errs = append(errs, err)
+				break
+			}
+			done := make([]ledger.ClosedFile, len(list))
+			for i, c := range list {
+				done[i] = ledger.ClosedFile{ID: c.File.ID, Where: "no longer in the drop folder"}
+			}
+			if err := f.Ledger.Closed(ctx, done); err != nil {
+				errs = append(errs, err)
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A Part is an upload that is not finished, or finished under a temporary name.
+type Part struct {
+	Partner string
+	Path    string // within the mailbox
+	Size    int64  // bytes
+	Changed time.Time
+	Whole   bool // closed by its sender: it waits to be renamed
+	Busy    bool // being uploaded now
+}
+
+// Parts returns the unfinished uploads of an account that have a file, in no order, at most most of them.
+func (f *Files) Parts(ctx context.Context, a *Account, most int) (list []Part, err error) {
+	box, err := f.enter(a)
+	if err != nil {
+		return nil, err
+	}
+	enough := errors.New("enough")
+	err = box.parts(ctx, a, func(p Part, _ meta) error {
+		if len(list) == most {
+			return enough
+		}
+		list = append(list, p)
+		return nil
+	})
+	if errors.Is(err, enough) {
+		err = nil
+	}
+	return list, errors.Join(err, f.leave(box))
+}
+
+// parts calls do for the unfinished uploads in the drop folders of an account.
+func (b *mailbox) parts(ctx context.Context, a *Account, do func(Part, meta) error) error {
+	var walk func(at string, deep int) error
+	walk = func(at string, deep int) error {
+		return b.jail.each(at, func(name string) error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			full := path.Join(at, name)
+			m, err := b.jail.stat(full)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				return nil
+			case err != nil:
+				return err
+			case m.folder() && deep < maxDeep && !a.isFolder(full):
+				return walk(full, deep+1)
+			case !m.plain():
+				return nil
+			}
+			b.mu.Lock()
+			busy := b.uploads[full] != nil
+			b.mu.Unlock()
+			return do(Part{Partner: b.partner, Path: full, Size: m.size, Changed: m.ctime, Whole: m.isWhole(), Busy: busy}, m)
+		})
+	}
+	for _, d := range a.Folders {
+		if d.Right != Drop {
+			continue
+		}
+		if err := walk(d.Path, 0); err != nil {
+			return fmt.Errorf("look for unfinished uploads of %s: %w", b.partner, err)
+		}
+	}
+	return nil
+}
+
+// isFolder reports whether path is a folder of the account itself.
+func (a *Account) isFolder(path string) bool {
+	return slices.ContainsFunc(a.Folders, func(f Folder) bool { return f.Path == path })
+}
+
+// Sweep takes away uploads that nobody went on with for a day, and returns how many.
+func (f *Files) Sweep(ctx context.Context, accounts []*Account) (n int, err error) {
+	var errs []error
+	for _, a := range accounts {
+		box, err := f.enter(a)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		err = box.parts(ctx, a, func(p Part, m meta) error {
+			if p.Busy || f.Now().Sub(m.ctime) < partAge {
+				return nil
+			}
+			if gone, err := box.expire(p.Path, m); !gone || err != nil {
+				return err
+			}
+			n++
+			return f.note1(ctx, "upload expired", map[string]any{"partner": p.Partner, "path": ledger.Shown("/" + p.Path), "size": p.Size})
+		})
+		errs = append(errs, err, f.leave(box))
+	}
+	return n, errors.Join(errs...)
+}
+
+// expire removes an upload unless somebody went on with it meanwhile.
+func (b *mailbox) expire(path string, m meta) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now, err := b.jail.stat(path)
+	if err != nil || b.uploads[path] != nil || now.inode != m.inode || now.ctime != m.ctime {
+		return false, nil
+	}
+	return true, b.unlink(path, m)
+}
+
+func (f *Files) note1(ctx context.Context, kind string, detail map[string]any) error {
+	if f.Journal == nil {
+		return nil
+	}
+	return f.Journal.Note(ctx, kind, detail)
+}
+
+// afterPowerCut takes away what was being written when the machine went down, once for each start of the machine: such files have
+// their length, but not for sure their bytes, and would be resumed at the end. A killed process leaves what it wrote.
+func (f *Files) afterPowerCut(ctx context.Context, box *mailbox, a *Account) error {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		boot = []byte("unknown\n") // then every start is one of the machine
+	}
+	mark := filepath.Join(f.Folder, boots, box.partner)
+	if was, err := os.ReadFile(mark); err == nil && bytes.Equal(was, boot) && string(boot) != "unknown\n" {
+		return nil
+	}
+	err = box.parts(ctx, a, func(p Part, m meta) error {
+		if p.Busy || m.mode&unix.S_IXOTH == 0 {
+			return nil
+		}
+		if _, err := box.expire(p.Path, m); err != nil {
+			return err
+		}
+		return f.note1(ctx, "upload broken", map[string]any{"partner": p.Partner, "path": ledger.Shown("/" + p.Path), "size": p.Size,
+			"reason": "the machine went down while it was sent: it is to be sent anew"})
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(mark, boot, 0o600); err != nil {
+		return fmt.Errorf("open the mailbox of %s: %w", box.partner, err)
+	}
+	return nil
+}
