@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"waybill/store"
 )
@@ -19,19 +20,25 @@ func (l *Ledger) Refuse(ctx context.Context, a Arrival, reason string, note *Eve
 	err := l.db.Tx(ctx, func(tx *store.Tx) error {
 		list = nil
 		now := l.clock()
-		file, err := tx.Insert(`INSERT INTO files (source, path, version, size, mtime, state, reason, seen, closed) VALUES (?, ?, ?, ?, ?, 'closed', ?, ?, ?)`,
-			a.Source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), RefusedBecause+reason, store.Millis(now), store.Millis(now))
+		file, err := tx.Insert(`INSERT INTO files (source, path, version, size, mtime, state, reason, seen, closed, partner, trial)
+			VALUES (?, ?, ?, ?, ?, 'closed', ?, ?, ?, ?, ?)`,
+			a.Source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), RefusedBecause+reason, store.Millis(now), store.Millis(now), a.Partner, a.Trial)
 		if err != nil {
 			return err
 		}
 		for _, p := range l.route(a) {
 			e := Entry{Kind: a.Kind, Job: p.Job, Run: 1, File: file, Source: a.Source, Name: Shown(a.Path), Verdict: Fresh, State: Rejected,
-				Reason: RefusedBecause + reason, Received: now, Finished: now}
+				Reason: RefusedBecause + reason, Received: now, Finished: now, Partner: a.Partner, Trial: a.Trial}
 			if err := insertEntry(tx, &e); err != nil {
 				return err
 			}
 			if err := l.Record(tx, Event{At: now, Kind: string(Rejected), Entry: e.ID, Detail: map[string]any{"reason": e.Reason}}); err != nil {
 				return err
+			}
+			if slices.Contains(p.Owes, Rejected) {
+				if err := l.Owe(tx, e, Rejected, e.Reason); err != nil {
+					return err
+				}
 			}
 			list = append(list, e)
 		}

@@ -30,12 +30,12 @@ func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 // Withdraw takes back what waits under a path, all versions of it: its entries are cancelled, which frees their identities, and the files
 // are closed. It does so whole or not at all: when an entry has gone further than received, the error is a [*TakenError]; ErrNotFound when
 // nothing waits there. Whoever works on an entry meanwhile gets ErrGone.
-func (l *Ledger) Withdraw(ctx context.Context, source, path, by string, note *Event) error {
+func (l *Ledger) Withdraw(ctx context.Context, m Mailbox, path, by string, note *Event) error {
 	by = Shown(by)
 	err := l.db.Tx(ctx, func(tx *store.Tx) error {
 		now := l.clock()
 		files, err := collect(tx, scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.source = ? AND f.path = ? AND `+waits+` ORDER BY f.id`,
-			source, []byte(path))
+			m.Source, m.path(path), m.Trial)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (l *Ledger) Withdraw(ctx context.Context, source, path, by string, note *Ev
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("withdraw %s from %s: %w", Shown(path), source, err)
+		return fmt.Errorf("withdraw %s of %s: %w", Shown(path), m.Partner, err)
 	}
 	return nil
 }

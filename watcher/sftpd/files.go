@@ -72,11 +72,11 @@ func NewFiles(o FilesOptions) (*Files, error) {
 func (f *Files) aside() string { return filepath.Join(f.Folder, aside) }
 
 // Serve speaks SFTP over ch for a partner that has logged in, until the client ends, ctx does, or something else comes than
-// SFTP. It closes ch. Uploads that are not closed then are kept in the mailbox, to be resumed.
+// SFTP. It is nil when the client ended. The caller closes ch; Serve does so only to stop waiting when ctx ends. Uploads that are not closed
+// then are kept in the mailbox, to be resumed.
 func (f *Files) Serve(ctx context.Context, s Session, ch io.ReadWriteCloser) error {
 	box, err := f.enter(s.Account)
 	if err != nil {
-		_ = ch.Close()
 		return err
 	}
 	h := newHandler(f, box, s, ch)

@@ -46,6 +46,7 @@ type rig struct {
 	files   *Files
 	data    string
 	account Account
+	hostKey string // fingerprint, of listen
 
 	mu    sync.Mutex
 	notes []note
@@ -76,6 +77,7 @@ func newRigIn(t testing.TB, data string, more ...func(*FilesOptions)) *rig {
 	r := &rig{t: t, data: data}
 	r.account = Account{Name: "acme", Folders: []Folder{
 		{Path: "in", Right: Drop, Source: "partners"}, {Path: "orders/in", Right: Drop, Source: "orders"}, {Path: "out", Right: PickUp},
+		{Path: "test", Right: Drop, Source: "partners", Trial: true},
 	}}
 	var err error
 	r.db, err = store.Open(t.Context(), store.Options{Folder: data, AcceptDataLoss: true, Now: time.Now})
@@ -131,7 +133,11 @@ func (r *rig) dial() (*sftp.Client, func()) {
 	r.t.Helper()
 	near, far := pipe()
 	served := make(chan error, 1)
-	go func() { served <- r.files.Serve(context.Background(), r.session(), far) }()
+	go func() {
+		err := r.files.Serve(context.Background(), r.session(), far)
+		_ = far.Close()
+		served <- err
+	}()
 	c, err := sftp.NewClientPipe(near, near)
 	r.must(err)
 	var once sync.Once
@@ -201,6 +207,7 @@ func (r *rig) listen() (port, key string) {
 		PasswordCallback:  func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, nil },
 	}
 	config.AddHostKey(signer)
+	r.hostKey = ssh.FingerprintSHA256(signer.PublicKey())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	r.must(err)
 	ctx, stop := context.WithCancel(context.Background())
@@ -251,6 +258,8 @@ func (r *rig) welcome(ctx context.Context, conn net.Conn, config *ssh.ServerConf
 						if err := r.files.Serve(ctx, s, ch); err != nil && ctx.Err() == nil {
 							r.t.Logf("serve: %v", err)
 						}
+						_, _ = ch.SendRequest("exit-status", false, make([]byte, 4))
+						_ = ch.Close()
 					})
 				}
 			}

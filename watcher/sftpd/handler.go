@@ -61,7 +61,6 @@ func (h *handler) serve(ctx context.Context) error {
 		}
 	}
 	_ = h.out.Flush() // the last words; nobody may be there to hear them
-	_ = h.ch.Close()
 	var not *wire.ProtocolError
 	switch {
 	case errors.As(err, &not):

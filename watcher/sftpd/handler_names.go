@@ -32,8 +32,7 @@ func (h *handler) remove(ctx context.Context, raw string) error {
 	if there {
 		return h.note(ctx, "upload removed", "path", "/"+at.path)
 	}
-	key := h.box.key(at)
-	err = h.files.Ledger.Withdraw(ctx, at.folder.Source, key, "partner "+h.box.partner, &ledger.Event{Kind: "withdrawn", Detail: h.session.detail("path", "/"+at.path)})
+	err = h.files.Ledger.Withdraw(ctx, h.box.of(at.folder), at.rest, "partner "+h.box.partner, &ledger.Event{Kind: "withdrawn", Detail: h.session.detail("path", "/"+at.path)})
 	_, lately := h.recent.find(at.path)
 	var taken *ledger.TakenError
 	switch {
@@ -251,7 +250,7 @@ func (h *handler) rmdir(ctx context.Context, raw string) error {
 	if err != nil {
 		return err
 	}
-	u, err := h.files.Ledger.Use(ctx, at.folder.Source, h.box.key(at))
+	u, err := h.files.Ledger.Use(ctx, h.box.of(at.folder), at.rest)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -230,12 +229,12 @@ func (h *handler) arriving(l *listing) (names []wire.Name) {
 
 // waitingNames returns names of what waits in the ledger. An upload of the same name stands before it.
 func (h *handler) waitingNames(ctx context.Context, l *listing) (names []wire.Name, err error) {
-	list, err := h.files.Ledger.Dropped(ctx, l.at.folder.Source, h.box.folder(l.at), l.after, listedAtOnce)
+	list, err := h.files.Ledger.Dropped(ctx, h.box.of(l.at.folder), l.at.rest, l.after, listedAtOnce)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range list {
-		l.after = f.Path
+		l.after = f.Within()
 		_, n := split(f.Path)
 		full := path.Join(l.at.path, n)
 		if h.box.inMemory(full) != nil {
@@ -251,9 +250,6 @@ func (h *handler) waitingNames(ctx context.Context, l *listing) (names []wire.Na
 	}
 	return names, nil
 }
-
-// folder is a folder as the ledger has it.
-func (b *mailbox) folder(at place) string { return strings.TrimSuffix(b.key(at), "/") }
 
 // recent is what a session has dropped lately.
 type recent struct {

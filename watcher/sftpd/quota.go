@@ -60,13 +60,14 @@ func (b *mailbox) give(files, bytes int64) {
 // count counts what lies in the mailbox: files in folders, what waits in the ledger, and uploads that are not on disk.
 func (b *mailbox) count(ctx context.Context, a *Account) error {
 	var u ledger.Use
-	seen := map[string]bool{}
+	seen := map[ledger.Mailbox]bool{}
 	for _, f := range a.Folders {
-		if f.Source == "" || seen[f.Source] {
+		of := b.of(&f)
+		if f.Source == "" || seen[of] {
 			continue
 		}
-		seen[f.Source] = true
-		w, err := b.files.Ledger.Use(ctx, f.Source, b.partner)
+		seen[of] = true
+		w, err := b.files.Ledger.Use(ctx, of, "")
 		if err != nil {
 			return err
 		}

@@ -237,7 +237,8 @@ func (u *upload) summed() ([]byte, bool, error) {
 
 // arrival is what the ledger is told of it.
 func (u *upload) arrival() ledger.Arrival {
-	a := ledger.Arrival{Source: u.at.folder.Source, Path: u.box.key(u.at), Version: fresh(), Size: u.size.Load(), ModTime: u.mtime, Partner: u.box.partner}
+	a := ledger.Arrival{Source: u.at.folder.Source, Path: u.box.partner + "/" + u.at.rest, Version: fresh(), Size: u.size.Load(), ModTime: u.mtime,
+		Partner: u.box.partner, Trial: u.at.folder.Trial}
 	if a.ModTime.IsZero() {
 		a.ModTime = u.box.files.Now()
 	}

@@ -13,12 +13,14 @@ import (
 	"waybill/watcher/sftpd/wire"
 )
 
-// key is the path of a file as the ledger has it: below its source, with the partner before it.
-func (b *mailbox) key(at place) string { return b.partner + "/" + at.rest }
+// of is what a folder of the mailbox is in the ledger.
+func (b *mailbox) of(f *Folder) ledger.Mailbox {
+	return ledger.Mailbox{Source: f.Source, Partner: b.partner, Trial: f.Trial}
+}
 
 // waiting returns what waits under a name, false when nothing does.
 func (b *mailbox) waiting(ctx context.Context, at place) (ledger.File, bool, error) {
-	f, err := b.files.Ledger.Waits(ctx, at.folder.Source, b.key(at))
+	f, err := b.files.Ledger.Waits(ctx, b.of(at.folder), at.rest)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return f, false, nil
 	}

@@ -328,7 +328,7 @@ func TestRightsOfFolders(t *testing.T) {
 	out := filepath.Join(r.data, "mailboxes", "acme", "out")
 	r.must(os.WriteFile(filepath.Join(out, "report.csv"), pattern(100_000), 0o600))
 	r.must(os.WriteFile(filepath.Join(out, ".report2.csv.tmp"), nil, 0o600))
-	if got := names(c, "/") + "," + names(c, "/orders") + "," + names(c, "/out"); got != "in orders out,in,report.csv" {
+	if got := names(c, "/") + "," + names(c, "/orders") + "," + names(c, "/out"); got != "in orders out test,in,report.csv" {
 		t.Errorf("listing: %s", got)
 	}
 	for what, err := range map[string]error{
@@ -386,7 +386,7 @@ func TestAHeadThatIsNotTheFormatIsRefusedAtClose(t *testing.T) {
 	c, _ := r.dial()
 	r.must(send(c, "/in/good.csv", pattern(100)))
 	for _, size := range []int{100, 100_000} {
-		r.refuses("bad", send(c, "/in/bad.csv", pattern(size+20)[20:]), "column line is missing")
+		r.refuses("bad", send(c, "/in/bad.csv", pattern(size + 20)[20:]), "column line is missing")
 		r.must(send(c, "/in/bad.csv.part", pattern(size + 20)[20:]))
 		r.refuses("rename", c.Rename("/in/bad.csv.part", "/in/bad.csv"), "column line is missing")
 		r.must(c.Remove("/in/bad.csv.part"))
@@ -465,5 +465,24 @@ func TestFilesThatAreDoneLeaveTheDropFolder(t *testing.T) {
 	c, _ = r.dial()
 	if _, err := c.Stat("/in/a.csv"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("stat: %v", err)
+	}
+}
+
+func TestTrialsStandApart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	c, _ := r.dial()
+	r.must(send(c, "/test/a.csv", pattern(100)))
+	if got := names(c, "/in") + "," + names(c, "/test"); got != ",a.csv" {
+		t.Errorf("listing: %s", got)
+	}
+	r.must(send(c, "/in/a.csv", pattern(100)))
+	list := r.entries()
+	if len(list) != 2 || list[0].Trial || !list[1].Trial || list[0].State != ledger.Received || list[0].Partner != "acme" {
+		t.Errorf("entries %+v", list)
+	}
+	r.must(c.Remove("/test/a.csv"))
+	if got := names(c, "/in") + "," + names(c, "/test"); got != "a.csv," {
+		t.Errorf("listing: %s", got)
 	}
 }
