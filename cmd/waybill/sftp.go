@@ -29,6 +29,7 @@ func (j journal) Note(ctx context.Context, kind string, detail map[string]any) e
 // An sftpServer is the embedded server, with its sockets open.
 type sftpServer struct {
 	*sftpd.Server
+	files         *sftpd.Files
 	plain, legacy []net.Listener
 }
 
@@ -55,7 +56,7 @@ func (d *daemon) openSFTP(ctx context.Context) (*sftpServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &sftpServer{Server: s}
+	o := &sftpServer{Server: s, files: files}
 	if o.plain, o.legacy, err = passed(); err != nil {
 		return nil, err
 	}
@@ -126,6 +127,7 @@ func (d *daemon) serveSFTP(intake context.Context, failed context.CancelCauseFun
 	if d.sftp == nil {
 		return
 	}
+	d.wg.Go(func() { _ = d.sftp.files.Run(intake, func() []*sftpd.Account { return d.land.now().roster.Accounts() }) }) // ends without an error
 	d.wg.Go(func() {
 		if err := d.sftp.Run(intake, d.sftp.plain, d.sftp.legacy, grace); err != nil {
 			failed(fmt.Errorf("serve SFTP: %w", err))

@@ -19,67 +19,23 @@ import (
 
 const (
 	partAge    = 24 * time.Hour // an upload that was not gone on with for so long is given up
-	closeEvery = 30 * time.Second
 	sweepEvery = 10 * time.Minute
-	closeSet   = 500
 )
 
-// Run keeps house until ctx ends: it closes files that are done with, so that drop folders show them no longer, whenever closable says so and
-// every half minute; and it takes away uploads that were never finished. accounts are those of now.
-func (f *Files) Run(ctx context.Context, accounts func() []*Account, closable <-chan struct{}) error {
-	tick := time.NewTicker(closeEvery)
+// Run takes away uploads that were never finished, every ten minutes until ctx ends. accounts are those of now.
+func (f *Files) Run(ctx context.Context, accounts func() []*Account) error {
+	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	var swept time.Time
 	for {
-		list := accounts()
-		if err := f.closeDone(ctx, list); err != nil && ctx.Err() == nil {
-			f.Log.Error("close files of partners", "error", err)
-		}
-		if now := f.Now(); swept.IsZero() || now.Sub(swept) >= sweepEvery {
-			swept = now
-			if _, err := f.Sweep(ctx, list); err != nil && ctx.Err() == nil {
-				f.Log.Error("take away unfinished uploads", "error", err)
-			}
+		if _, err := f.Sweep(ctx, accounts()); err != nil && ctx.Err() == nil {
+			f.Log.Error("take away unfinished uploads", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-closable:
 		case <-tick.C:
 		}
 	}
-}
-
-// closeDone closes what is done with: nothing lies anywhere that would have to be moved.
-func (f *Files) closeDone(ctx context.Context, accounts []*Account) error {
-	var sources []string
-	for _, a := range accounts {
-		for _, d := range a.Folders {
-			if d.Source != "" {
-				sources = append(sources, d.Source)
-			}
-		}
-	}
-	slices.Sort(sources)
-	var errs []error
-	for _, source := range slices.Compact(sources) {
-		for {
-			list, err := f.Ledger.Closable(ctx, source, closeSet)
-			if err != nil || len(list) == 0 {
-				errs = append(errs, err)
-				break
-			}
-			done := make([]ledger.ClosedFile, len(list))
-			for i, c := range list {
-				done[i] = ledger.ClosedFile{ID: c.File.ID, Where: "no longer in the drop folder"}
-			}
-			if err := f.Ledger.Closed(ctx, done); err != nil {
-				errs = append(errs, err)
-				break
-			}
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // A Part is an upload that is not finished, or finished under a temporary name.

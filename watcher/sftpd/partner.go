@@ -287,6 +287,15 @@ func NewMember(name string, p *Partner, drops []Folder) Member {
 // Find returns a member by name; nil when there is none.
 func (r *Roster) Find(name string) *Member { return r.members[name] }
 
+// Accounts are those of all members, in no order.
+func (r *Roster) Accounts() []*Account {
+	list := make([]*Account, 0, len(r.members))
+	for _, m := range r.members {
+		list = append(list, m.Account)
+	}
+	return list
+}
+
 // String names who it is, for %v.
 func (m *Member) String() string {
 	return cmp.Or(m.Account.Name, "nobody")

@@ -453,7 +453,11 @@ func TestFilesThatAreDoneLeaveTheDropFolder(t *testing.T) {
 		t.Errorf("listing: %s", got)
 	}
 	r.must(r.ledger.Cancel(t.Context(), list[0].ID, "op"))
-	r.must(r.files.closeDone(t.Context(), []*Account{&r.account}))
+	done, err := r.ledger.Closable(t.Context(), "partners", 10)
+	r.must(err)
+	for _, f := range done {
+		r.must(r.ledger.Closed(t.Context(), []ledger.ClosedFile{{ID: f.File.ID}}))
+	}
 	if got := names(c, "/in"); got != "" {
 		t.Errorf("listing: %s", got)
 	}
