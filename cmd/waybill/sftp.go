@@ -127,7 +127,9 @@ func (d *daemon) serveSFTP(intake context.Context, failed context.CancelCauseFun
 	if d.sftp == nil {
 		return
 	}
-	d.wg.Go(func() { _ = d.sftp.files.Run(intake, func() []*sftpd.Account { return d.land.now().roster.Accounts() }) }) // ends without an error
+	d.wg.Go(func() {
+		_ = d.sftp.files.Run(intake, func() []*sftpd.Account { return d.land.now().roster.Accounts() })
+	}) // ends without an error
 	d.wg.Go(func() {
 		if err := d.sftp.Run(intake, d.sftp.plain, d.sftp.legacy, grace); err != nil {
 			failed(fmt.Errorf("serve SFTP: %w", err))
