@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waybill/jobs"
 	"waybill/ledger"
 )
 
@@ -32,8 +33,8 @@ func (p *program) demo() *cobra.Command {
 		Use:   "demo",
 		Short: "Show the whole way of dropped files, with nothing to install",
 		Long: `Writes a configuration into a temporary folder, starts a receiving API as a process of its own, runs the daemon, and
-drops order files as partners would: good ones, a bad one, one that was sent before. The receiver is out of order now and
-then. What happens is told line by line, until Ctrl-C.
+drops order files over SFTP as partners would: good ones, a bad one, one that was sent before. The receiver is out of order now
+and then. What happens is told line by line, until Ctrl-C; meanwhile you may drop files of your own, with the line that is shown.
 
 With --once a fixed set of files is dropped; when all is settled, what the receiver's own log says is compared with what was
 ordered. Exit code 0: all is as expected; 1: it is not, and what differs was said.`,
@@ -114,14 +115,20 @@ type stage struct {
 	book     *instance // reads the ledger beside the daemon, as the commands do
 	day      time.Time
 
+	port              int    // of the SFTP server
+	hostKey           string // its fingerprint
+	password          string // of supplier, hashed
+	supplier, kitchen *demoPartner
+
 	looking sync.Mutex
 	known   map[int64]ledger.State // by entry: what was told last
+	read    []jobs.Acknowledgement // by the partners
 }
 
 // setStage makes folders and configuration and starts the receiver.
 func (p *program) setStage(ctx context.Context, folder string, t *teller) (*stage, error) {
 	s := &stage{folder: folder, tell: t, day: p.now()}
-	for _, name := range []string{"drop/csv", "drop/json", "accounts", "data"} {
+	for _, name := range []string{"accounts", "data"} {
 		if err := os.MkdirAll(filepath.Join(folder, name), 0o700); err != nil {
 			return nil, err
 		}
@@ -134,7 +141,7 @@ func (p *program) setStage(ctx context.Context, folder string, t *teller) (*stag
 		return nil, fmt.Errorf("start the receiver: %w", err)
 	}
 	s.receiver = r
-	if err := s.writeConfig(); err != nil {
+	if err := errors.Join(s.invite(), s.writeConfig()); err != nil {
 		return nil, errors.Join(err, r.stop())
 	}
 	daemon := *p
@@ -168,7 +175,8 @@ func (s *stage) writeConfig() error {
 		return err
 	}
 	var b strings.Builder
-	err = t.Execute(&b, map[string]any{"Data": s.path("data"), "Port": s.receiver.port, "KeyFile": s.path("erp.key")})
+	err = t.Execute(&b, map[string]any{"Data": s.path("data"), "Port": s.receiver.port, "KeyFile": s.path("erp.key"),
+		"SFTP": s.port, "Password": s.password, "Supplier": s.supplier.public, "Robots": s.kitchen.public})
 	if err != nil {
 		return err
 	}
@@ -193,11 +201,9 @@ func (s *stage) play(ctx context.Context, o demoOptions) (err error) {
 		served <- err
 	}()
 	showing, enough := context.WithCancel(context.WithoutCancel(ctx))
-	shown := make(chan struct{})
-	go func() {
-		defer close(shown)
-		s.follow(showing)
-	}()
+	var shown sync.WaitGroup
+	shown.Go(func() { s.follow(showing) })
+	shown.Go(func() { s.mail(running) })
 	if o.once {
 		err = s.once(running)
 	} else {
@@ -210,7 +216,9 @@ func (s *stage) play(ctx context.Context, o demoOptions) (err error) {
 	stop(nil)
 	end := <-served
 	enough()
-	<-shown
+	shown.Wait()
+	s.supplier.close()
+	s.kitchen.close()
 	if end != nil {
 		end = fmt.Errorf("the daemon: %w (its log: %s)", end, s.path("daemon.log"))
 	}
@@ -222,7 +230,7 @@ var errDaemonEnded = errors.New("the daemon ended")
 // introduce says what there is and what may be tried beside it.
 func (s *stage) introduce() {
 	t := s.tell
-	t.line("waybill demo: partners drop order files into %s", s.path("drop"))
+	t.line("waybill demo: two partners drop order files over SFTP, on port %d of this machine", s.port)
 	t.line("each order goes by HTTP to a receiver (process %d) that fails now and then; the daemon's log is %s", s.receiver.pid(), s.path("daemon.log"))
 	t.line("")
 }
@@ -247,6 +255,8 @@ func (s *stage) suggest(bad string) {
 	} {
 		t.line("  %s %s %-20s # %s", self, with, c[0], c[1])
 	}
+	t.line("or drop a file of your own (password: %s; the host key is %s):", supplierPassword, s.hostKey)
+	t.line("  sftp -P %d %s@localhost   # then: put orders_mine.csv in/   and: ls out", s.port, supplierPartner)
 	t.line("")
 }
 

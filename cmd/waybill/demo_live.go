@@ -44,18 +44,18 @@ func (s *stage) live(ctx context.Context, every time.Duration) error {
 }
 
 // dropCSV and dropJSON are a partner's drop, told.
-func (s *stage) dropCSV(name string, content []byte, told string) error {
-	s.tell.say("partner", "drops %s: %s", name, told)
-	return drop(s.path("drop/csv"), name, content)
+func (s *stage) dropCSV(ctx context.Context, name string, content []byte, told string) error {
+	s.tell.say(supplierPartner, "puts %s: %s", name, told)
+	return s.supplier.put(ctx, name, content)
 }
 
-func (s *stage) dropJSON(name string, orders []demoOrder) error {
+func (s *stage) dropJSON(ctx context.Context, name string, orders []demoOrder) error {
 	content, err := jsonFile(orders)
 	if err != nil {
 		return err
 	}
-	s.tell.say("partner", "drops %s: %s", name, count(len(orders), "order"))
-	return drop(s.path("drop/json"), name, content)
+	s.tell.say(robotsPartner, "puts %s: %s", name, count(len(orders), "order"))
+	return s.kitchen.put(ctx, name, content)
 }
 
 func (p *performance) take(n int) []demoOrder {
@@ -64,41 +64,41 @@ func (p *performance) take(n int) []demoOrder {
 	return list
 }
 
-func (p *performance) good(context.Context) (err error) {
+func (p *performance) good(ctx context.Context) (err error) {
 	list := p.take(4)
 	p.name = fmt.Sprintf("orders_%d.csv", list[0].number)
 	if p.content, err = csvFile(list, false); err != nil {
 		return err
 	}
-	return p.dropCSV(p.name, p.content, "4 orders")
+	return p.dropCSV(ctx, p.name, p.content, "4 orders")
 }
 
-func (p *performance) robots(context.Context) error {
+func (p *performance) robots(ctx context.Context) error {
 	list := p.take(5)
 	list[3].lines[0].article = unknownArticle
-	return p.dropJSON(fmt.Sprintf("robots_%d.json", list[0].number), list)
+	return p.dropJSON(ctx, fmt.Sprintf("robots_%d.json", list[0].number), list)
 }
 
-func (p *performance) spoiled(context.Context) error {
+func (p *performance) spoiled(ctx context.Context) error {
 	p.bad = p.take(3)
 	p.badName = fmt.Sprintf("orders_%d.csv", p.bad[0].number)
 	content, err := csvFile(p.bad, true)
 	if err != nil {
 		return err
 	}
-	return p.dropCSV(p.badName, content, "3 orders, two lines are wrong")
+	return p.dropCSV(ctx, p.badName, content, "3 orders, two lines are wrong")
 }
 
-func (p *performance) resent(context.Context) error {
-	return p.dropCSV(p.name, p.content, "the same file once more")
+func (p *performance) resent(ctx context.Context) error {
+	return p.dropCSV(ctx, p.name, p.content, "the same file once more")
 }
 
-func (p *performance) correct(context.Context) error {
+func (p *performance) correct(ctx context.Context) error {
 	content, err := csvFile(p.bad, false)
 	if err != nil {
 		return err
 	}
-	return p.dropCSV(p.badName, content, "corrected")
+	return p.dropCSV(ctx, p.badName, content, "corrected")
 }
 
 // catalogue mends what the receiver refuses, once it has refused.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -48,9 +49,9 @@ func (c *script) first(ctx context.Context) error {
 		return err
 	}
 	err = errors.Join(
-		c.dropCSV("orders_1001.csv", good, "4 orders"),
-		c.dropJSON("robots_2001.json", c.robots),
-		c.dropCSV("orders_1005.csv", bad, "3 orders, two lines are wrong"),
+		c.dropCSV(ctx, "orders_1001.csv", good, "4 orders"),
+		c.dropJSON(ctx, "robots_2001.json", c.robots),
+		c.dropCSV(ctx, "orders_1005.csv", bad, "3 orders, two lines are wrong"),
 	)
 	if err != nil {
 		return err
@@ -70,8 +71,8 @@ func (c *script) second(ctx context.Context) error {
 		return err
 	}
 	err = errors.Join(
-		c.dropCSV("orders_1001.csv", good, "the same file once more"),
-		c.dropCSV("orders_1005.csv", corrected, "corrected"),
+		c.dropCSV(ctx, "orders_1001.csv", good, "the same file once more"),
+		c.dropCSV(ctx, "orders_1005.csv", corrected, "corrected"),
 	)
 	if err != nil {
 		return err
@@ -108,7 +109,7 @@ type fate struct {
 	state ledger.State
 }
 
-// lacking says which of the fates are not there yet; a file must also have been taken out of the drop folder.
+// lacking says which of the fates are not there yet; the partner must also have read of them.
 func (c *script) lacking(fates ...fate) func([]ledger.Entry) []string {
 	return func(list []ledger.Entry) (open []string) {
 		for _, f := range fates {
@@ -119,10 +120,8 @@ func (c *script) lacking(fates ...fate) func([]ledger.Entry) []string {
 			case e.State != f.state:
 				open = append(open, fmt.Sprintf("#%d %s is %s, not %s", e.ID, f.name, e.State, f.state))
 			}
-			for _, folder := range []string{"drop/csv/", "drop/json/"} {
-				if _, err := os.Lstat(c.path(folder + f.name)); err == nil {
-					open = append(open, f.name+" is still in the drop folder")
-				}
+			if read := c.acknowledged(f.name); len(read) < f.nth {
+				open = append(open, fmt.Sprintf("%s has %s", f.name, count(len(read), "acknowledgement")))
 			}
 		}
 		return open
@@ -132,7 +131,7 @@ func (c *script) lacking(fates ...fate) func([]ledger.Entry) []string {
 // nth finds the n-th entry of a name; list has the newest first.
 func nth(list []ledger.Entry, name string, n int) (ledger.Entry, bool) {
 	for _, e := range slices.Backward(list) {
-		if e.Name == name {
+		if path.Base(e.Name) == name {
 			if n--; n == 0 {
 				return e, true
 			}
@@ -158,7 +157,12 @@ func (c *script) report(ctx context.Context) error {
 	if err := c.table(list); err != nil {
 		return err
 	}
-	wrong := slices.Concat(c.effects(lines), faults(lines), c.places(list))
+	wrong := slices.Concat(c.effects(lines), faults(lines), c.places(list), c.letters())
+	for _, d := range []*demoPartner{c.supplier, c.kitchen} {
+		if left, err := d.waiting(ctx); err != nil || len(left) > 0 {
+			wrong = append(wrong, fmt.Sprintf("the drop folder of %s still shows %q (%v)", d.name, left, err))
+		}
+	}
 	if _, err := c.book.ledger.Verify(ctx); err != nil {
 		wrong = append(wrong, "the chain of events does not hold: "+err.Error())
 	}
@@ -264,17 +268,25 @@ func (c *script) places(list []ledger.Entry) (wrong []string) {
 	if len(list) != 5 {
 		wrong = append(wrong, fmt.Sprintf("the ledger has %d entries, not 5", len(list)))
 	}
-	for _, name := range []string{
-		"drop/csv/done/orders_1001.csv", "drop/csv/done/orders_1005.csv", "drop/csv/failed/orders_1005.csv",
-		"drop/csv/failed/orders_1005.csv.rejects.json", "accounts/robots_2001.csv",
-	} {
-		if _, err := os.Lstat(c.path(name)); err != nil {
-			wrong = append(wrong, "there is no "+name)
-		}
-	}
 	export, err := os.ReadFile(c.path("accounts/robots_2001.csv"))
+	if err != nil {
+		wrong = append(wrong, "there is no accounts/robots_2001.csv")
+	}
 	if rows := strings.Count(string(export), "\n"); err == nil && rows != 1+len(c.robots) {
 		wrong = append(wrong, fmt.Sprintf("the list for the accounts has %d lines, not %d", rows, 1+len(c.robots)))
 	}
+	return wrong
+}
+
+// letters compares what the partners were told with what became of their files.
+func (c *script) letters() (wrong []string) {
+	for name, want := range map[string]string{
+		"orders_1001.csv": "accepted, duplicate", "orders_1005.csv": "rejected, accepted", "robots_2001.json": "accepted",
+	} {
+		if read := strings.Join(c.acknowledged(name), ", "); read != want {
+			wrong = append(wrong, fmt.Sprintf("of %s its partner read %q, not %q", name, read, want))
+		}
+	}
+	slices.Sort(wrong)
 	return wrong
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -126,13 +124,4 @@ func jsonFile(orders []demoOrder) ([]byte, error) {
 	enc.SetIndent("", "  ")
 	err := enc.Encode(file)
 	return b.Bytes(), err
-}
-
-// drop puts a file into a folder as a careful partner does: under a name that is ignored, then renamed.
-func drop(folder, name string, content []byte) error {
-	full := filepath.Join(folder, name)
-	if err := os.WriteFile(full+".part", content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(full+".part", full)
 }

@@ -38,7 +38,7 @@ func (t *teller) say(who, format string, args ...any) {
 	at := t.now().Format(time.TimeOnly)
 	name := fmt.Sprintf("%-9s", who)
 	if t.colour {
-		shade := map[string]string{"partner": "36", "waybill": "1", "receiver": "33"}[who]
+		shade := map[string]string{supplierPartner: "36", robotsPartner: "35", "waybill": "1", "receiver": "33"}[who]
 		at, name = "\x1b[2m"+at+"\x1b[0m", "\x1b["+shade+"m"+name+"\x1b[0m"
 	}
 	t.line("%s  %s %s", at, name, fmt.Sprintf(format, args...))
@@ -103,7 +103,7 @@ func change(was ledger.State, is ledger.Entry) string {
 		}
 		return fmt.Sprintf("delivered: all %s confirmed", count(is.Messages, "message"))
 	case ledger.Rejected:
-		return fmt.Sprintf("rejected whole, nothing was sent: %s; the report lies beside it in failed/", is.Reason)
+		return fmt.Sprintf("rejected whole, nothing was sent: %s", is.Reason)
 	case ledger.Failed:
 		return fmt.Sprintf("%s confirmed, %s set aside", count(is.Messages-is.Dead, "message"), count(is.Dead, "dead letter"))
 	case ledger.Duplicate:
