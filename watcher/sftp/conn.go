@@ -286,7 +286,7 @@ func (h *hop) try(ctx context.Context, dial func(context.Context, string, string
 	case shaking.Err() != nil:
 		err = context.Cause(shaking)
 	case o.offered:
-		said := strings.Contains(err.Error(), "unable to authenticate") || strings.Contains(err.Error(), "disconnect, reason")
+		said := o.denied || o.asked != nil || strings.Contains(err.Error(), "unable to authenticate") || strings.Contains(err.Error(), "disconnect, reason")
 		err = &refusedError{cause: err, plain: said, asking: o.asked}
 	}
 	_ = raw.Close() // it failed

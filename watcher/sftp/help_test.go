@@ -55,7 +55,7 @@ func must(t testing.TB, err error) {
 func brisk() timing {
 	t := usual()
 	t.first, t.longest = 10*time.Millisecond, 100*time.Millisecond
-	t.resume = 20 * time.Second
+	t.resume, t.refused = 20*time.Second, 150*time.Millisecond
 	return t
 }
 

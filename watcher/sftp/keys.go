@@ -146,6 +146,7 @@ func certify(s ssh.Signer, text string) (ssh.Signer, error) {
 type offer struct {
 	c       *credential
 	offered bool
+	denied  bool     // the password was refused
 	asked   error    // what the server asked that cannot be answered
 	agent   net.Conn // nil: none, or not used
 	stop    func() bool
@@ -172,6 +173,7 @@ func (o *offer) methods(ctx context.Context) []ssh.AuthMethod {
 			case len(questions) == 0:
 				return nil, nil
 			case told:
+				o.denied = true
 				return nil, errors.New("the password was refused")
 			case len(questions) > 1 || echos[0]:
 				o.asked = fmt.Errorf("the server asks %q, and waybill can only tell a password", cut(strings.Join(questions, " ")))

@@ -130,7 +130,7 @@ func (s *server) get(ctx context.Context) (c *conn, fresh bool, err error) {
 	defer s.mu.Unlock()
 	if err != nil {
 		s.fails(err)
-		return nil, false, s.away(err)
+		return nil, false, s.away(s.err)
 	}
 	s.conn, s.failed, s.refused, s.err = c, 0, 0, nil
 	return c, true, nil
