@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,18 +16,11 @@ import (
 )
 
 // step is how far apart the places are at which a connection is cut: all of them with WAYBILL_SFTP_CUTS=all.
-func step(t testing.TB) int64 {
-	t.Helper()
-	switch text := os.Getenv("WAYBILL_SFTP_CUTS"); text {
-	case "all":
+func step(usual int64) int64 {
+	if os.Getenv("WAYBILL_SFTP_CUTS") == "all" {
 		return 1
-	case "":
-		return 331 // prime, so that no packet size hides behind it; about one in twenty with the two directions and the racing of others
-	default:
-		n, err := strconv.ParseInt(text, 10, 64)
-		must(t, err)
-		return n
 	}
+	return usual
 }
 
 // behind is a source whose way to an OpenSSH server leads through a proxy.
@@ -38,50 +30,61 @@ func behind(t testing.TB, s *testenv.SSHD, tm timing, changes ...change) (*bench
 	return onServer(t, s, tm, append(changes, func(o *Options, _ *watcher.Settings) { o.Address = p.addr() })...), p
 }
 
-// R7: whatever byte a fetch of 64 KiB is cut at, in either direction, the file arrives whole.
+// R7: whatever byte a fetch of 64 KiB is cut at, in either direction, the file arrives whole. One place in twenty with a server
+// in this process, fewer with OpenSSH.
 func TestAFetchCutAtAnyByteArrivesWhole(t *testing.T) {
 	t.Parallel()
+	text := noise(64 << 10)
 	s := testenv.OpenSSH(t)
-	const size = 64 << 10
-	text := noise(size)
-	b, p := behind(t, s, brisk())
-	b.write("a.csv", text)
+	s.Write(t, "out/a.csv", text)
+	t.Run("OpenSSH", func(t *testing.T) {
+		cutFetch(t, step(997), text, func() (*bench, *proxy) { return behind(t, s, brisk()) })
+	})
+	t.Run("in process", func(t *testing.T) {
+		host := newKey(t)
+		f := newFake(t, answering(newTree(map[string]string{"out/a.csv": text}).answer), host)
+		o := f.options(host.PublicKey())
+		cutFetch(t, step(20), text, func() (*bench, *proxy) {
+			p := newProxy(t, o.Address)
+			return source(t, o, brisk(), func(o *Options, _ *watcher.Settings) { o.Address = p.addr() }), p
+		})
+	})
+}
+
+func cutFetch(t *testing.T, step int64, text string, way func() (*bench, *proxy)) {
+	b, p := way()
 	f := b.listed("a.csv")
 	p.kick() // the next connection is counted from its first byte
 	if got, err := b.content(f); err != nil || got != text {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
 	total := [2]int64{p.count[0].Load(), p.count[1].Load()}
-	if total[1] < size {
+	if total[1] < int64(len(text)) {
 		t.Fatalf("only %d bytes passed", total[1])
 	}
 	var wg sync.WaitGroup
 	places := make(chan [2]int64)
 	for range 4 {
-		b, p := behind(t, s, brisk())
+		b, p := way()
 		wg.Go(func() {
 			for cut := range places {
 				p.mu.Lock()
 				p.cut = cut
 				p.mu.Unlock()
 				p.kick()
-				var got string
-				var err error
-				for range 4 { // before the file is open, the watcher looks again
-					if got, err = b.content(f); err == nil {
-						break
-					}
-					time.Sleep(20 * time.Millisecond)
-				}
+				got, err := b.insist(f)
 				if err != nil || got != text {
 					t.Errorf("cut %v: %d bytes, %v", cut, len(got), err)
+				}
+				if n := len(b.server.ahead) + len(b.server.files); n > 0 {
+					t.Errorf("cut %v: %d places are still taken", cut, n)
 				}
 			}
 		})
 	}
 	n := 0
 	for way, bytes := range total {
-		for at := int64(1); at < bytes; at += step(t) {
+		for at := int64(1); at < bytes; at += step {
 			cut := [2]int64{}
 			cut[way] = at
 			places <- cut
@@ -91,10 +94,20 @@ func TestAFetchCutAtAnyByteArrivesWhole(t *testing.T) {
 	close(places)
 	wg.Wait()
 	t.Logf("cut at %d of %d places", n, total[0]+total[1])
-	if n := len(b.server.ahead) + len(b.server.files); n > 0 {
-		t.Errorf("%d places are still taken", n)
-	}
 }
+
+// insist reads f; a connection that breaks before it is open is the watcher's to come again for.
+func (b *bench) insist(f watcher.File) (text string, err error) {
+	for range 10 {
+		if text, err = b.content(f); err == nil {
+			break
+		}
+		pause(20 * time.Millisecond)
+	}
+	return text, err
+}
+
+func pause(d time.Duration) { <-time.After(d) }
 
 // R7, and reported failure 11: a rename, or its answer, is lost.
 func TestReported11AClosingCutAnywhereMovesTheFileOnceAndLosesNothing(t *testing.T) {
@@ -114,7 +127,7 @@ func TestReported11AClosingCutAnywhereMovesTheFileOnceAndLosesNothing(t *testing
 		total := measure()
 		n := 0
 		for way, bytes := range total {
-			for at := int64(1); at < bytes; at += max(1, step(t)/8) {
+			for at := int64(1); at < bytes; at += step(83) {
 				n++
 				for _, sub := range []string{"failed", "done"} {
 					must(t, os.RemoveAll(b.path(sub)))
@@ -131,7 +144,7 @@ func TestReported11AClosingCutAnywhereMovesTheFileOnceAndLosesNothing(t *testing
 					if where, err = b.Close(t.Context(), f, failed); err == nil {
 						break
 					}
-					time.Sleep(20 * time.Millisecond)
+					pause(20 * time.Millisecond)
 				}
 				must(t, err)
 				left, err := os.ReadDir(b.path(""))
@@ -242,7 +255,7 @@ func TestReported9ADeadPeerIsNoticedInEveryPhase(t *testing.T) {
 					if _, errs := b.look(); len(errs) == 0 {
 						return
 					}
-					time.Sleep(50 * time.Millisecond)
+					pause(50 * time.Millisecond)
 				}
 				t.Error("it does not come back")
 			})

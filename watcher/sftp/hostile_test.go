@@ -1,0 +1,484 @@
+package sftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"waybill/testenv"
+	"waybill/watcher"
+)
+
+// listing has a tree answer READDIR out of a function that returns names until it has none.
+func listing(next func() []string, attributes func(name string) packet) func(asked) (reply, bool) {
+	return func(a asked) (reply, bool) {
+		if a.kind != fxReaddir {
+			return nil, false
+		}
+		names := next()
+		if len(names) == 0 {
+			return a.status(statusEOF), true
+		}
+		body := packet{}.number(uint32(len(names)))
+		for _, n := range names {
+			body = append(body.text(n).text(""), attributes(n)...)
+		}
+		return a.reply(fxName, body), true
+	}
+}
+
+// once gives names one time.
+func onceNames(names ...string) func() []string {
+	return func() []string { n := names; names = nil; return n }
+}
+
+func ordinary(string) packet { return attrs(3, 1_700_000_000) }
+
+// Hostile input 59: names that lead elsewhere.
+func TestHostileNamesAreRefusedAndTold(t *testing.T) {
+	t.Parallel()
+	tr := newTree(nil)
+	tr.before = listing(onceNames(".", "..", "../x", "/etc/passwd", "a/b", "zero\x00.csv", "", strings.Repeat("x", 5000), "good.csv"), ordinary)
+	b, _ := onTree(t, tr)
+	files, errs := b.look()
+	if len(files) != 1 || files["good.csv"].Size != 3 {
+		t.Errorf("got %v", files)
+	}
+	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "6 names are refused") || !strings.Contains(errs[0].Error(), `"../x"`) || errors.Is(errs[0], watcher.ErrAway) {
+		t.Errorf("got %v", errs)
+	}
+}
+
+// Hostile input 59: a listing without end is cut off, in flat memory.
+func TestAListingOfMillionsIsCutOffInFlatMemory(t *testing.T) {
+	t.Parallel()
+	tr := newTree(nil)
+	n := 0
+	tr.before = listing(func() []string {
+		names := make([]string, 100)
+		for i := range names {
+			names[i] = fmt.Sprintf("file-%09d.csv", n)
+			n++
+		}
+		return names
+	}, ordinary)
+	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.Names = 300_000 })
+	seen, most := 0, uint64(0)
+	var base, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&base)
+	var last error
+	for _, err := range b.List(t.Context()) {
+		if err != nil {
+			last = err
+			continue
+		}
+		if seen++; seen%50_000 == 0 {
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc)
+		}
+	}
+	if seen != 300_000 || last == nil || !strings.Contains(last.Error(), "more than 300000 names") {
+		t.Errorf("%d files, then %v", seen, last)
+	}
+	if grown := int64(most) - int64(base.HeapAlloc); grown > 32<<20 {
+		t.Errorf("%d MiB more on the heap", grown>>20)
+	}
+	// A READDIR that brings nothing, for ever, is no listing either.
+	tr.mu.Lock()
+	tr.before = func(a asked) (reply, bool) { return a.reply(fxName, packet{}.number(0)), a.kind == fxReaddir }
+	tr.mu.Unlock()
+	if err := b.unlistable(); !strings.Contains(err.Error(), "does not end") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Hostile input 59, and reported failure 7: what the server tells and what it sends are not the same.
+func TestReported7NothingIsCutShortSilently(t *testing.T) {
+	t.Parallel()
+	text := noise(200_000)
+	for name, c := range map[string]struct {
+		before func(asked) (reply, bool)
+		listed int64
+		want   string // "" for the whole text
+	}{
+		"small packets": {func(a asked) (reply, bool) {
+			if a.kind != fxRead {
+				return nil, false
+			}
+			a.text()
+			off, n := a.long(), min(uint64(a.number()), 700)
+			if off >= uint64(len(text)) {
+				return a.status(statusEOF), true
+			}
+			return a.reply(fxData, packet{}.text(text[off:min(uint64(len(text)), off+n)])), true
+		}, 200_000, ""},
+		"less than told": {nil, 300_000, "it ended after 200000"},
+		"more than told": {nil, 100_000, "there is more after it"},
+		"empty as told":  {nil, 0, "there is more after it"},
+		"endless": {func(a asked) (reply, bool) {
+			if a.kind != fxRead {
+				return nil, false
+			}
+			a.text()
+			a.long()
+			return a.reply(fxData, packet{}.text(noise(int(min(a.number(), 20_000))))), true
+		}, 200_000, "there is more after it"},
+		"nothing, for ever": {func(a asked) (reply, bool) { return a.reply(fxData, packet{}.text("")), a.kind == fxRead }, 200_000, "broke the protocol"},
+		"more than asked for": {func(a asked) (reply, bool) {
+			return a.reply(fxData, packet{}.text(noise(chunkSize+1))), a.kind == fxRead
+		}, 200_000, "broke the protocol"},
+		"a packet of a gigabyte": {func(a asked) (reply, bool) {
+			return func(uint32) []byte { return []byte{0x40, 0, 0, 0, fxData} }, a.kind == fxRead
+		}, 200_000, "broke the protocol"},
+		"an answer to nobody": {func(a asked) (reply, bool) { a.id += 77; return a.reply(fxData, packet{}.text("x")), a.kind == fxRead }, 200_000, "broke the protocol"},
+	} {
+		tr := newTree(map[string]string{"out/a.csv": text})
+		b, _ := onTree(t, tr)
+		f := b.listed("a.csv")
+		f.Size = c.listed
+		f.Version = fmt.Sprintf("%d %d", c.listed, tr.mtime)
+		tr.before = func(a asked) (reply, bool) {
+			if a.kind == fxFstat { // it lies here as well
+				return a.reply(fxAttrs, attrs(uint64(c.listed), tr.mtime)), true
+			}
+			if c.before != nil {
+				return c.before(a)
+			}
+			return nil, false
+		}
+		got, err := b.content(f)
+		switch {
+		case c.want == "" && (err != nil || got != text):
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+}
+
+// Hostile input 59: a file is swapped between the look and the read.
+func TestAFileThatIsSwappedIsNotTaken(t *testing.T) {
+	t.Parallel()
+	tr := newTree(map[string]string{"out/a.csv": "first"})
+	b, _ := onTree(t, tr)
+	f := b.listed("a.csv")
+	tr.mu.Lock()
+	tr.files["out/a.csv"] = "other"
+	tr.mtime++
+	tr.mu.Unlock()
+	if _, err := b.content(f); !errors.Is(err, watcher.ErrChanged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Hostile input 59: links that lead round in a circle.
+func TestLinksAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, recursive)
+	b.write("sub/a.csv", "x")
+	must(t, os.Symlink(".", b.path("sub/loop")))
+	must(t, os.Symlink("/etc", b.path("etc")))
+	must(t, os.Symlink("sub/a.csv", b.path("link.csv")))
+	files := b.list()
+	if len(files) != 4 || files["sub/a.csv"].Skip != "" || files["link.csv"].Skip != "symbolic link" || files["etc"].Skip == "" {
+		t.Errorf("got %v", files)
+	}
+	// A server that shows links as what they lead to.
+	tr := newTree(nil)
+	tr.before = func(a asked) (reply, bool) {
+		switch a.kind {
+		case fxOpendir:
+			return a.reply(fxHandle, packet{}.text("h")), true
+		case fxReaddir:
+			tr.n++
+			if tr.n%2 == 0 {
+				return a.status(statusEOF), true
+			}
+			return a.reply(fxName, append(packet{}.number(1).text("loop").text(""), folderAttrs()...)), true
+		}
+		return nil, false
+	}
+	c, _ := onTree(t, tr, recursive)
+	files, errs := c.look()
+	if len(files) > 0 || len(errs) != 1 || !strings.Contains(errs[0].Error(), "deeper than 16") {
+		t.Errorf("got %v, %v", files, errs)
+	}
+	tr.mu.Lock()
+	inner := tr.before
+	tr.before = func(a asked) (reply, bool) {
+		if a.kind == fxRealpath {
+			return a.reply(fxName, append(packet{}.number(1).text("/home/out").text(""), folderAttrs()...)), true
+		}
+		return inner(a)
+	}
+	tr.mu.Unlock()
+	if _, errs := c.look(); len(errs) != 1 || !strings.Contains(errs[0].Error(), "is a link to /home/out") {
+		t.Errorf("got %v", errs)
+	}
+}
+
+func TestAFolderOf100000NamesIsListed(t *testing.T) {
+	t.Parallel()
+	const n = 100_000
+	b := newBench(t)
+	for i := range n {
+		f, err := os.OpenFile(filepath.Join(b.sshd.Folder, "out", fmt.Sprintf("orders_%06d.csv", i)), os.O_CREATE|os.O_WRONLY, 0o644)
+		must(t, err)
+		must(t, f.Close())
+	}
+	begin := time.Now()
+	seen := 0
+	for _, err := range b.List(t.Context()) {
+		must(t, err)
+		seen++
+	}
+	if seen != n {
+		t.Errorf("%d files", seen)
+	}
+	t.Logf("%d names in %s", seen, time.Since(begin))
+}
+
+func TestPatternsAndOrder(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, recursive, func(o *Options, _ *watcher.Settings) {
+		o.Include, o.Exclude, o.Order = []string{"*.csv", "x/*.xml"}, []string{"old", "b*"}, "oldest"
+	})
+	for i, name := range []string{"c.csv", "a.csv", "b.csv", "x/k.xml", "k.xml", "old/z.csv", "x/old.csv"} {
+		b.write(name, "x")
+		must(t, os.Chtimes(b.path(name), time.Time{}, time.Unix(int64(2_000_000_000-i), 0)))
+	}
+	order := func(how string) (names []string) {
+		b.Source.o.Order = how
+		for f, err := range b.List(t.Context()) {
+			must(t, err)
+			names = append(names, f.Path)
+		}
+		return names
+	}
+	if got := order("oldest"); !slices.Equal(got, []string{"x/old.csv", "x/k.xml", "a.csv", "c.csv"}) {
+		t.Errorf("oldest: %v", got)
+	}
+	if got := order("name"); !slices.Equal(got, []string{"a.csv", "c.csv", "x/k.xml", "x/old.csv"}) {
+		t.Errorf("name: %v", got)
+	}
+}
+
+// Reported failure 1: a half-written file is taken although its age is right.
+func TestReported1AFileThatIsStillWrittenIsNotReady(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	b := newBench(t, func(_ *Options, s *watcher.Settings) { s.Settle = watcher.Settling{Looks: 2, Pause: 5 * time.Second} })
+	b.settle = watcher.NewSettle(2, 5*time.Second, func() time.Time { return now })
+	ready := func() bool {
+		ok, _, _, err := b.Ready(t.Context(), b.listed("a.csv"))
+		must(t, err)
+		return ok
+	}
+	for i := range 10 { // a trickle, each pause a little shorter than the settle time
+		b.write("a.csv", strings.Repeat("x", i+1))
+		must(t, os.Chtimes(b.path("a.csv"), time.Time{}, time.Unix(1_000_000_000, 0))) // very old, it says
+		if ready() {
+			t.Fatalf("ready after %d writes", i+1)
+		}
+		now = now.Add(4900 * time.Millisecond)
+	}
+	now = now.Add(200 * time.Millisecond)
+	if !ready() {
+		t.Error("not ready though it has stopped")
+	}
+	b.write("b.csv.filepart", "x")
+	if _, there := b.list()["b.csv.filepart"]; there {
+		t.Error("a file under its temporary name is listed")
+	}
+}
+
+// Reported failure 3: the archive holds the name already.
+func TestReported3TheSameNameEveryDayIsArchivedEveryDay(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	seen := map[string]bool{}
+	for day := range 30 {
+		b.write("orders.csv", strings.Repeat("x", day))
+		where := b.close(b.listed("orders.csv"), done)
+		if seen[where] || len(b.read(where)) != day {
+			t.Fatalf("day %d: moved to %s", day, where)
+		}
+		seen[where] = true
+	}
+}
+
+// Reported failure 4: the same name with new bytes, and different files taken as one.
+func TestReported4VersionsTellFilesApart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.write("a.csv", "same start, one")
+	first := b.listed("a.csv")
+	b.write("a.csv", "same start, another")
+	if b.listed("a.csv").Version == first.Version {
+		t.Error("new bytes under the old version")
+	}
+	must(t, os.Chtimes(b.path("a.csv"), time.Time{}, time.Unix(1_500_000_000, 0)))
+	b.write("b.csv", "")
+	b.write("c.csv", "")
+	files := b.list()
+	if len(files) != 3 {
+		t.Errorf("got %v", files)
+	}
+	for _, name := range []string{"b.csv", "c.csv"} {
+		if text, err := b.content(files[name]); text != "" || err != nil {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+}
+
+// Reported failure 5: one file that cannot be read keeps the others waiting.
+func TestReported5OneBadFileStopsNoOther(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i, n := range []int{0, 1, 31, 32, 33} {
+		b.write(fmt.Sprintf("%d.csv", i), noise(n))
+	}
+	b.write("denied.csv", "x")
+	b.write("gone.csv", "x")
+	files := b.list()
+	must(t, os.Chmod(b.path("denied.csv"), 0))
+	must(t, os.Remove(b.path("gone.csv")))
+	for name, f := range files {
+		text, err := b.content(f)
+		switch {
+		case name == "denied.csv" && !errors.Is(err, fs.ErrPermission), name == "gone.csv" && !errors.Is(err, fs.ErrNotExist):
+			t.Errorf("%s: %v", name, err)
+		case name != "denied.csv" && name != "gone.csv" && (err != nil || text != noise(int(f.Size))):
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+}
+
+// Reported failure 6: the server's clock is wrong, or changes.
+func TestReported6TheServersClockDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for name, at := range map[string]time.Time{
+		"now": time.Now(), "an hour ago": time.Now().Add(-time.Hour), "in an hour": time.Now().Add(time.Hour),
+		"1970": time.Unix(0, 0), "2038": time.Unix(1<<31, 0), "2100": time.Unix(4_102_444_800, 0),
+	} {
+		b.write("a.csv", name)
+		must(t, os.Chtimes(b.path("a.csv"), time.Time{}, at))
+		f := b.listed("a.csv")
+		ok, _, _, err := b.Ready(t.Context(), f)
+		if !ok || err != nil {
+			t.Errorf("%s: not ready: %v", name, err)
+		}
+		if text, err := b.content(f); text != name || err != nil {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+		if where := b.close(f, done); where == "" || b.read(where) != name {
+			t.Errorf("%s: moved to %q", name, where)
+		}
+	}
+}
+
+// Reported failure 8: a mailbox that deletes what is opened and refuses to be asked.
+func TestReported8AMailboxIsReadOnce(t *testing.T) {
+	t.Parallel()
+	text := noise(100_000)
+	tr := newTree(map[string]string{"out/a.csv": text, "out/b.csv": ""})
+	tr.before = func(a asked) (reply, bool) {
+		switch a.kind {
+		case fxFstat, fxLstat, fxRealpath, fxRename, fxRemove, fxMkdir:
+			return a.status(statusUnsupported), true
+		}
+		return nil, false
+	}
+	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.ReadOnce = true })
+	for name, f := range b.list() {
+		got, err := b.content(f)
+		if err != nil || name == "a.csv" && got != text {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		if _, err := b.Close(t.Context(), f, failed); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := tr.opened["out/a.csv"]; n != 1 || tr.stats > 0 {
+		t.Errorf("opened %d times, asked about %d times", n, tr.stats)
+	}
+	// A server that only refuses FSTAT needs no such care.
+	tr.before = func(a asked) (reply, bool) { return a.status(statusUnsupported), a.kind == fxFstat }
+	c, _ := onTree(t, tr)
+	if got, err := c.content(c.listed("a.csv")); err != nil || got != text {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// Reported failure 11: a server that says OK and keeps nothing, or less.
+func TestReported11AnOKIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	tr := newTree(map[string]string{"out/a.csv": "x"})
+	tr.folders["out/done"], tr.folders["out/failed"] = true, true
+	tr.before = func(a asked) (reply, bool) {
+		switch a.kind {
+		case fxRename, fxMkdir, fxWrite:
+			return a.status(statusOK), true
+		case fxLstat:
+			if path := a.text(); tr.folders[path] {
+				return a.reply(fxAttrs, folderAttrs()), true
+			}
+		}
+		return nil, false
+	}
+	b, _ := onTree(t, tr)
+	f := b.listed("a.csv")
+	if where, err := b.Close(t.Context(), f, done); err == nil {
+		t.Errorf("said to be moved to %s", where)
+	}
+	conn, _, err := b.server.get(t.Context())
+	must(t, err)
+	tr.mu.Lock()
+	tr.files["out/failed/.waybill-1-1700000000-report.tmp"] = "" // what it kept of the report
+	tr.mu.Unlock()
+	c := closing{s: b.Source, ctx: t.Context(), on: conn.session, f: f, how: failed}
+	if err := c.report("failed", "a.csv"); err == nil || !strings.Contains(err.Error(), "the server has 0") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A source that is stopped while much is under way leaves nothing behind.
+func TestStoppingInTheMiddleLeavesNothing(t *testing.T) {
+	t.Parallel()
+	b := onServer(t, testenv.OpenSSH(t), brisk())
+	b.write("a.csv", noise(8<<20))
+	f := b.listed("a.csv")
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := b.Open(ctx, f)
+		must(t, err)
+		_, err = io.ReadFull(r, make([]byte, 100_000))
+		must(t, err)
+		cancel()
+		if _, err := io.Copy(io.Discard, r); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		must(t, r.Close())
+		if _, err := b.Open(ctx, f); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n := len(b.server.ahead) + len(b.server.files); n > 0 {
+		t.Errorf("%d places are still taken", n)
+	}
+	if text, err := b.content(f); err != nil || text != noise(8<<20) {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+}
