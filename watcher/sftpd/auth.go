@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -79,9 +80,9 @@ type examiner struct {
 	attempts  int
 	user      string // of the last attempt
 	client    string
-	why       string // the last refusal, for the log
-	attempted bool   // something was offered
-	known     bool   // for a partner's name
+	why       []string // what was refused, for the log
+	attempted bool     // something was offered
+	known     bool     // for a partner's name
 }
 
 // config is the library's configuration for this connection.
@@ -154,7 +155,7 @@ func proven(p *ssh.Permissions) *login {
 func (e *examiner) attempt(m ssh.ConnMetadata) error {
 	e.user, e.client, e.attempted = m.User(), string(m.ClientVersion()), true
 	if e.attempts++; e.attempts > mostAttempts {
-		e.why = errEnough.Error()
+		_ = e.refuse(errEnough.Error())
 		e.end()
 		return errEnough
 	}
@@ -162,7 +163,9 @@ func (e *examiner) attempt(m ssh.ConnMetadata) error {
 }
 
 func (e *examiner) refuse(why string) error {
-	e.why = why
+	if !slices.Contains(e.why, why) {
+		e.why = append(e.why, why)
+	}
 	return errNo
 }
 

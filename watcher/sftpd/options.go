@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -55,8 +56,7 @@ func checkListen(key, address string) error {
 	if _, err := netip.ParseAddr(host); host != "" && err != nil {
 		return at(key, "%q is no address to listen on: write for example :2022 or 127.0.0.1:2022", address)
 	}
-	var port uint16
-	if _, err := fmt.Sscanf(address[colon+1:]+"\n", "%d\n", &port); err != nil {
+	if _, err := strconv.ParseUint(address[colon+1:], 10, 16); err != nil {
 		return at(key, "%q has no port: write for example :2022 or 127.0.0.1:2022", address)
 	}
 	return nil

@@ -235,7 +235,7 @@ func NewRoster(members []Member) *Roster {
 	return r
 }
 
-// Names are those of the partners with old clients, if legacy, else of all; for telling, in no order.
+// legacies is how many partners may log in with old clients.
 func (r *Roster) legacies() (n int) {
 	for _, m := range r.members {
 		if m.Partner.Profile == Legacy && !m.Partner.Disabled {

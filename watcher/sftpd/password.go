@@ -66,11 +66,11 @@ func parseHash(text string) (h phc, err error) {
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
 		return h, errors.New("not an argon2id hash: " + remedy)
 	}
-	var version int
-	if _, err := fmt.Sscanf(parts[2]+"\n", "v=%d\n", &version); err != nil || version != argon2.Version {
+	if parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return h, errors.New("not version 19 of argon2id: " + remedy)
 	}
-	if _, err := fmt.Sscanf(parts[3]+"\n", "m=%d,t=%d,p=%d\n", &h.memory, &h.time, &h.threads); err != nil {
+	_, err = fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memory, &h.time, &h.threads)
+	if err != nil || parts[3] != fmt.Sprintf("m=%d,t=%d,p=%d", h.memory, h.time, h.threads) {
 		return h, errors.New("its parameters cannot be read: " + remedy)
 	}
 	enc := base64.RawStdEncoding.Strict()

@@ -312,7 +312,7 @@ func (h *house) openssh(batch string, environment []string, options ...string) (
 	if err := os.WriteFile(known, []byte(lines.String()), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
-	args := []string{"-q", "-F", "none", "-P", port, "-o", "UserKnownHostsFile=" + known, "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes",
+	args := []string{"-F", "none", "-P", port, "-o", "UserKnownHostsFile=" + known, "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes",
 		"-o", "ConnectTimeout=20", "-o", "LogLevel=INFO", "-o", "NumberOfPasswordPrompts=1", "-o", "IdentityAgent=none"}
 	if len(environment) == 0 {
 		args = append(args, "-b", "-")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,7 +78,7 @@ func (h *handshake) refused(err error) {
 	if s.base.Err() != nil {
 		return // this server's own doing
 	}
-	x := denial{address: h.peer, user: h.user, client: h.client, stage: "permission denied", why: h.why, legacy: h.legacy}
+	x := denial{address: h.peer, user: h.user, client: h.client, stage: "permission denied", why: strings.Join(h.why, "; "), legacy: h.legacy}
 	switch {
 	case h.gaveWay.Load():
 		x.stage = "gave way to other connections"
