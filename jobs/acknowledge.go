@@ -172,11 +172,13 @@ func (w *Worker) payment(ctx context.Context, o ledger.Owed) (*outbox.Lot, error
 	in.Partner = set.Partner(in.Entry.Partner)
 	lot := w.Outbox.Lot(outbox.Beside(o.Entry), o.ID, func(*store.Tx) error { return nil })
 	list, err := p.acknowledgements(&a, &in, o.ID)
-	for i := 0; err == nil && i < len(list); i++ {
-		err = lot.Add(ctx, Sender, p.origin+"/acknowledge", &list[i])
-	}
 	if err != nil {
-		return nil, fmt.Errorf("acknowledge #%d: %w", o.Entry, err)
+		w.Log.Error("an acknowledgement has not the body that its job says", "job", p.name, "entry", o.Entry, "error", err)
+	}
+	for i := range list {
+		if err := lot.Add(ctx, Sender, p.origin+"/acknowledge", &list[i]); err != nil {
+			return nil, fmt.Errorf("acknowledge #%d: %w", o.Entry, err)
+		}
 	}
 	return lot, lot.Seal()
 }

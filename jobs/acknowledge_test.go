@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"waybill/formats"
 	"waybill/ledger"
 	"waybill/outbox"
 )
@@ -194,7 +195,7 @@ func TestATrialIsWorkedInFullAndNothingIsSent(t *testing.T) {
 func TestAReplayIsToldOfOnlyWhenItComesToSomethingElse(t *testing.T) {
 	t.Parallel()
 	p := newPlant(t, "orders", told)
-	p.run()
+	stop := p.run()
 	good, bad := p.drop("acme", "good.csv", orderLines(1, 1)), p.drop("acme", "bad.csv", "no;qty\nA-1;many\n")
 	p.await(good, ledger.Delivered)
 	p.await(bad, ledger.Rejected)
@@ -208,7 +209,9 @@ func TestAReplayIsToldOfOnlyWhenItComesToSomethingElse(t *testing.T) {
 	}
 	p.acks(replay(good), 0)
 	p.acks(replay(bad), 0)
+	stop() // else a loop of the old job may take it
 	p.worker.SetJobs(p.set("orders", strings.Replace(told, "qty: {type: integer", "qty: {type: string", 1)))
+	p.run()
 	mended := replay(bad)
 	if a := p.ack(mended); a.State != ledger.Accepted || a.Run != 3 || a.ReplayOf != bad {
 		t.Errorf("%+v", a)
@@ -351,5 +354,77 @@ func TestMistakesInAcknowledge(t *testing.T) {
 	}
 	if _, problems := Compile("orders", parseOptions(t, rows+strings.TrimPrefix(told, lines)), Environment{}); len(problems) != 1 {
 		t.Errorf("a schedule: %v", problems)
+	}
+}
+
+func TestAJobMaySayTheBodyItself(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, "orders", lines+`
+acknowledge:
+  - after: [accepted, rejected, duplicate]
+    to: sender
+    name: "{file.stem}.{outcome.state}.json"
+    body:
+      file: =file.name
+      to: =partner.name
+      ok: '=outcome.state == "accepted"'
+      lines: {=each: outcome.faults, line: =line, why: =reason}
+      of: '=outcome.twin?.number'
+      share: '=1 / (outcome.records - 2)'
+`)
+	p.run()
+	body := func(id int64) string {
+		t.Helper()
+		p.until(func() bool {
+			return p.count(`SELECT count(*) FROM batches WHERE parent = ? AND state = 'done'`, -id) == 1
+		}, func() string { return "nothing came" })
+		p.sender.mu.Lock()
+		defer p.sender.mu.Unlock()
+		return strings.Join(strings.Fields(string(p.sender.got[len(p.sender.got)-1].Body)), "")
+	}
+	good := p.drop("acme", "o.csv", orderLines(1, 3))
+	if got, want := body(good), `{"file":"o.csv","to":"acme","ok":true,"lines":[],"share":1}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := body(p.drop("acme", "o.csv", orderLines(1, 3))), fmt.Sprintf(`{"file":"o.csv","to":"acme","ok":false,"lines":[],"of":%d,"share":-0.5}`, good); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	// What cannot be made is told in the plain shape, and keeps nobody else waiting.
+	if got := body(p.drop("acme", "bad.csv", "no;qty\nA-1;many\nA-2;2\n")); !strings.Contains(got, `"acknowledgement":1,"state":"rejected"`) {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestWhatIsRefusedAtTheDoorIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, "orders", told)
+	p.run()
+	list, err := p.ledger.Refuse(t.Context(), ledger.Arrival{Source: "in", Path: "acme/sub/big.csv", Version: "v", Size: 1 << 40, Partner: "acme", Trial: true}, "too large", nil)
+	p.must(err)
+	if len(list) != 1 {
+		t.Fatalf("%+v", list)
+	}
+	a := p.ack(list[0].ID)
+	if a.State != ledger.Rejected || !a.Test || a.Partner != "acme" || a.File.Name != "big.csv" || a.File.Folder != "sub" || a.File.Size != 1<<40 || a.File.SHA256 != "" ||
+		!strings.Contains(a.Reason, "too large") || a.File.Received.IsZero() {
+		t.Errorf("%+v", a)
+	}
+	list, err = p.ledger.Refuse(t.Context(), ledger.Arrival{Source: "in", Path: "acme/no.txt", Version: "v", Partner: "acme"}, "no such name", nil)
+	if err != nil || len(list) != 0 {
+		t.Errorf("a file that no job takes: %+v, %v", list, err)
+	}
+	p.is(0, `SELECT count(*) FROM owed`)
+}
+
+func TestTryShowsWhatTheSenderWouldGet(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, "orders", told)
+	in := Input{Entry: ledger.Entry{Partner: "acme", Received: p.now()}, Partner: Partner{Name: "acme"}, File: ledger.File{Path: "o.csv"},
+		Blob: formats.Blob{Name: "o.csv", Reader: strings.NewReader("no;qty\nA-1;many\n"), Size: 16}}
+	out, err := p.worker.Jobs().Plan("orders").Try(t.Context(), in, 1)
+	p.must(err)
+	if len(out.Told) != 1 || out.Told[0].Name != "out/o.0.ack.json" || !strings.Contains(string(out.Told[0].Body), `"state": "rejected"`) ||
+		!strings.Contains(string(out.Told[0].Body), `"field": "qty"`) {
+		t.Errorf("%+v", out)
 	}
 }

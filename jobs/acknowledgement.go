@@ -1,8 +1,10 @@
 package jobs
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -40,7 +42,7 @@ type Subject struct {
 	Name     string    `json:"name"`
 	Folder   string    `json:"folder,omitempty"` // below the folder it was dropped into
 	Size     int64     `json:"size"`             // bytes
-	SHA256   string    `json:"sha256"`
+	SHA256   string    `json:"sha256,omitempty"` // not of what was refused at the door
 	Received time.Time `json:"received"`
 }
 
@@ -68,6 +70,9 @@ func tidingsOf(in *Input, after ledger.State, reason string, at time.Time) Ackno
 		Version: ackVersion, State: after, Test: e.Trial, Time: at.UTC(), Partner: e.Partner, Job: e.Job, Entry: e.ID, Run: e.Run, ReplayOf: e.Origin,
 		Verdict: e.Verdict, Reason: reason,
 		File: Subject{Name: path.Base(f.Within()), Size: f.Size, SHA256: hex.EncodeToString(f.Digest), Received: f.Landed.UTC()},
+	}
+	if f.Landed.IsZero() { // refused at the door
+		a.File.Received = e.Received.UTC()
 	}
 	if folder := path.Dir(f.Within()); folder != "." {
 		a.File.Folder = folder
@@ -114,17 +119,28 @@ func several(n int64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// acknowledgements are the messages that tell the sender a; owed makes their keys.
+// acknowledgements are the messages that tell the sender a; owed makes their keys. An error says why a body that the job says itself
+// could not be made: the sender is told all the same, in the plain shape.
 func (p *Plan) acknowledgements(a *Acknowledgement, in *Input, owed int64) (list []outbox.Message, err error) {
-	body, err := json.MarshalIndent(a, "", "  ")
+	plain, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	body = append(body, '\n')
+	plain = append(plain, '\n')
+	names := p.beside(in)
+	names["outcome"] = p.outcomeOf(a)
 	for i := range p.notices {
 		n := &p.notices[i]
 		if !slices.Contains(n.after, a.State) {
 			continue
+		}
+		body := plain
+		if n.body != nil {
+			own, bad := p.own(n, in, names)
+			if bad == nil {
+				body = own
+			}
+			err = errors.Join(err, bad)
 		}
 		var h hasher
 		h.start(a.Partner, p.origin, "acknowledge")
@@ -132,29 +148,76 @@ func (p *Plan) acknowledgements(a *Acknowledgement, in *Input, owed int64) (list
 			h.number(part)
 		}
 		list = append(list, outbox.Message{Key: string(h.appendUUID(nil)), Body: body, Size: int64(len(body)), Headers: []outbox.Header{
-			{Name: ":name", Value: a.Partner + "/" + n.folder + "/" + p.fileName(n, a, in)},
+			{Name: ":name", Value: a.Partner + "/" + n.folder + "/" + p.fileName(n, a, names)},
 			{Name: ":exists", Value: "number"}, {Name: ":content-type", Value: "application/json"},
 		}})
 	}
-	return list, nil
+	return list, err
+}
+
+// outcomeOf is a as expressions see it.
+func (p *Plan) outcomeOf(a *Acknowledgement) map[string]any {
+	faults := make([]any, len(a.Rejects))
+	for i, r := range a.Rejects {
+		faults[i] = map[string]any{"record": r.Record, "line": r.Line, "field": r.Field, "value": r.Value, "reason": r.Reason}
+	}
+	o := map[string]any{
+		"state": string(a.State), "verdict": string(a.Verdict), "reason": a.Reason, "test": a.Test, "records": a.Counts.Records,
+		"messages": a.Counts.Messages, "rejects": a.Counts.Rejects, "time": p.zoned(a.Time), "text": a.Text, "faults": faults, "twin": nil,
+	}
+	if a.Twin != nil {
+		o["twin"] = map[string]any{"number": a.Twin.Entry, "name": a.Twin.File}
+	}
+	return o
+}
+
+// own is the body that a job says itself.
+func (p *Plan) own(n *notice, in *Input, names map[string]any) ([]byte, error) {
+	r := &run{p: p, in: in, beside: names, scratch: map[string]any{}, once: make([]constant, p.once)}
+	r.base.turn(nil, nil)
+	body, err := r.execute(nil, n.body, &r.base, false)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, bytes.TrimSuffix(body, []byte(",")), "", "  "); err != nil {
+		return nil, err
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
 }
 
 // nameMost is how long the name of an acknowledgement may be, bytes.
 const nameMost = 200
 
 // fileName is the name of an acknowledgement. Where what the job says makes none that can be had, its number is the name.
-func (p *Plan) fileName(n *notice, a *Acknowledgement, in *Input) string {
+func (p *Plan) fileName(n *notice, a *Acknowledgement, names map[string]any) string {
 	if n.name.constant {
 		return n.name.fixed
 	}
-	env := p.beside(in)
-	env["outcome"] = map[string]any{
-		"state": string(a.State), "verdict": string(a.Verdict), "reason": a.Reason, "test": a.Test, "records": a.Counts.Records,
-		"messages": a.Counts.Messages, "rejects": a.Counts.Rejects, "time": p.zoned(a.Time),
-	}
-	b, err := n.name.template.Append(nil, env)
+	b, err := n.name.template.Append(nil, names)
 	if err != nil || len(b) == 0 || len(b) > nameMost || !utf8.Valid(b) || slices.Contains(b, '/') || temporary(string(b)) {
 		return fmt.Sprintf("%d.ack.json", a.Entry)
 	}
 	return string(b)
+}
+
+// tried is what the sender of a file that was tried would get. The entry has no number yet.
+func (p *Plan) tried(in Input, o *ledger.Outcome) (list []TrialNotice, err error) {
+	in.Entry.Records, in.Entry.Messages, in.Entry.Rejects = o.Records, o.Messages, o.Rejected
+	if o.Verdict != "" {
+		in.Entry.Verdict = o.Verdict
+	}
+	after := o.State
+	if after == ledger.Delivered {
+		after = ledger.Accepted
+	}
+	a := tidingsOf(&in, after, o.Reason, in.Entry.Received)
+	a.Partner, a.Rejects = in.Partner.Name, o.Rejects
+	a.Text = a.words()
+	messages, err := p.acknowledgements(&a, &in, 0)
+	for _, m := range messages {
+		list = append(list, TrialNotice{Name: strings.TrimPrefix(m.Header(":name"), a.Partner+"/"), Body: m.Body})
+	}
+	return list, err
 }

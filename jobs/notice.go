@@ -17,6 +17,7 @@ type notice struct {
 	after  []ledger.State
 	folder string
 	name   header
+	body   []instruction // nil: an Acknowledgement
 }
 
 // ackName is what an acknowledgement is called unless the job says otherwise.
@@ -62,18 +63,29 @@ func (c *compiler) notice(path string, o *Acknowledge) {
 	} else if strings.HasPrefix(name, ".") || temporary(name) {
 		c.problem(path+".name", "is a temporary name, which partners' programs pass over: end it with .json, for example")
 	}
-	n.name, _ = c.template(c.noticeScope(), path+".name", ":name", name, expression.ModeFileName)
+	scope := c.noticeScope()
+	n.name, _ = c.template(scope, path+".name", ":name", name, expression.ModeFileName)
+	if body := document(&o.Body); body != nil {
+		n.body = c.node(scope, path+".body", body, false)
+	}
 	c.plan.notices = append(c.plan.notices, n)
 }
 
 // noticeScope is where the names of an acknowledgement are looked up.
 func (c *compiler) noticeScope() *scope {
-	text, number := expression.Of(expression.KindString), expression.Of(expression.KindInteger)
+	text, number, instant := expression.Of(expression.KindString), expression.Of(expression.KindInteger), expression.Of(expression.KindDateTime)
+	list := func(kind expression.Kind, fields ...expression.Field) expression.Type {
+		return expression.Type{Kind: kind, Fields: fields}
+	}
+	fault := []expression.Field{{Name: "record", Type: number}, {Name: "line", Type: number}, {Name: "field", Type: text}, {Name: "value", Type: text}, {Name: "reason", Type: text}}
+	twin := list(expression.KindObject, expression.Field{Name: "number", Type: number}, expression.Field{Name: "name", Type: text})
+	twin.Optional = true
 	names := slices.DeleteFunc(slices.Clone(c.names), func(f expression.Field) bool { return f.Name == "record" })
 	names = append(names, expression.Field{Name: "outcome", Type: expression.Type{Kind: expression.KindObject, Fields: []expression.Field{
 		{Name: "state", Type: text}, {Name: "verdict", Type: text}, {Name: "reason", Type: text}, {Name: "test", Type: expression.Of(expression.KindBoolean)},
 		{Name: "records", Type: number}, {Name: "messages", Type: number}, {Name: "rejects", Type: number},
-		{Name: "time", Type: expression.Of(expression.KindDateTime)},
+		{Name: "time", Type: instant}, {Name: "text", Type: text}, {Name: "twin", Type: twin},
+		{Name: "faults", Type: list(expression.KindList, fault...)},
 	}}})
 	return &scope{expression: expression.NewScope(nil, names...)}
 }

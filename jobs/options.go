@@ -3,6 +3,8 @@ package jobs
 import (
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
 	"waybill/formats"
 )
 
@@ -112,12 +114,13 @@ type Rule struct {
 
 // Acknowledge says when and how the sender of a file is told what became of it.
 type Acknowledge struct {
-	After  []string `yaml:"after" one:"true" enum:"accepted,rejected,held,duplicate" required:"true" doc:"what the sender is told: accepted (read, checked and mapped whole), rejected, held (a person decides), duplicate (skipped)"`
-	To     string   `yaml:"to" enum:"sender" required:"true" doc:"sender: a file in the mailbox of the partner who sent the file"`
-	Folder string   `yaml:"folder" default:"out" doc:"folder of the mailbox"`
-	Name   string   `yaml:"name" as:"template" default:"{file.stem}.{entry.number}.ack.json" doc:"name of the acknowledgement; of a name that is taken it gets a number"`
-	Exists string   `yaml:"exists" enum:"number" default:"number" doc:"what to do when the name is taken"`
-	_      struct{} `later:"each,as,columns,body,open_for,revise,delimiter,encoding,unmappable"`
+	After  []string  `yaml:"after" one:"true" enum:"accepted,rejected,held,duplicate" required:"true" doc:"what the sender is told: accepted (read, checked and mapped whole), rejected, held (a person decides), duplicate (skipped)"`
+	To     string    `yaml:"to" enum:"sender" required:"true" doc:"sender: a file in the mailbox of the partner who sent the file"`
+	Folder string    `yaml:"folder" default:"out" doc:"folder of the mailbox"`
+	Name   string    `yaml:"name" as:"template" default:"{file.stem}.{entry.number}.ack.json" doc:"name of the acknowledgement; of a name that is taken it gets a number"`
+	Exists string    `yaml:"exists" enum:"number" default:"number" doc:"what to do when the name is taken"`
+	Body   yaml.Node `yaml:"body" as:"node" doc:"a tree in the shape of the output; left out: the shape that docs/partners.md describes"`
+	_      struct{}  `later:"each,as,columns,open_for,revise,delimiter,encoding,unmappable"`
 }
 
 // Schedule says when a job starts by itself.

@@ -22,7 +22,14 @@ type Trial struct {
 	Rejected int64           `json:"rejected"`
 	Shown    []TrialMessage  `json:"shown"`
 	Rejects  []ledger.Reject `json:"rejects"`
+	Told     []TrialNotice   `json:"acknowledgements,omitempty"`
 	Findings []string        `json:"findings"` // what the trial noticed or left out, for people
+}
+
+// A TrialNotice is a file that the sender would get.
+type TrialNotice struct {
+	Name string          `json:"name"` // below his mailbox
+	Body json.RawMessage `json:"body"`
 }
 
 // A TrialMessage is a message that would be sent.
@@ -62,6 +69,9 @@ func (p *Plan) Try(ctx context.Context, in Input, most int) (Trial, error) {
 		t.Shown = t.Shown[:0] // they would not be sent
 	}
 	t.Findings = p.findings(&t)
+	if t.Told, err = p.tried(in, &outcome); err != nil {
+		t.Findings = append(t.Findings, "the acknowledgement has not the body that the job says: "+err.Error())
+	}
 	return t, nil
 }
 

@@ -50,6 +50,7 @@ Exit codes: 0 it would be accepted whole; 3 something would be rejected.`,
 	c.Flags().StringVar(&o.rows, "rows", "", "of a scheduled job: file with the rows of its query, NDJSON or CSV")
 	c.Flags().StringVar(&o.at, "at", "", "of a scheduled job: the instant at which it is due (RFC 3339), instead of now")
 	c.Flags().IntVar(&o.limit, "limit", 10, "show at most so many messages")
+	c.Flags().StringVar(&o.partner, "partner", "", "try the file as if this partner had sent it")
 	c.Flags().BoolVar(&o.diff, "diff", false, "print what differs from the last time")
 	c.Flags().StringVar(&o.against, "against", "", "print what differs from what try had printed into this file")
 	c.MarkFlagsMutuallyExclusive("diff", "against")
@@ -57,9 +58,9 @@ Exit codes: 0 it would be accepted whole; 3 something would be rejected.`,
 }
 
 type tryOptions struct {
-	job, file, rows, at, against string
-	limit                        int
-	diff                         bool
+	job, file, rows, at, against, partner string
+	limit                                 int
+	diff                                  bool
 }
 
 func (p *program) runTry(ctx context.Context, o tryOptions) error {
@@ -81,6 +82,9 @@ func (p *program) runTry(ctx context.Context, o tryOptions) error {
 	in, err := t.input(ctx, o)
 	if err != nil {
 		return errors.Join(err, t.end())
+	}
+	if o.partner != "" {
+		in.Partner, in.Entry.Partner = l.jobs.Partner(o.partner), o.partner
 	}
 	out, err := plan.Try(ctx, in, o.limit)
 	if err = errors.Join(err, t.end()); err != nil {
@@ -132,11 +136,11 @@ func (t *trial) input(ctx context.Context, o tryOptions) (jobs.Input, error) {
 	if o.file == "" {
 		return in, usage("job %s works files: name one, waybill try %s FILE", o.job, o.job)
 	}
-	return in, t.file(o.file, &in)
+	return in, t.file(o.file, o.partner, &in)
 }
 
 // file opens the file, and says how its bytes are read.
-func (t *trial) file(name string, in *jobs.Input) error {
+func (t *trial) file(name, partner string, in *jobs.Input) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return exit{exitUsage, err}
@@ -164,7 +168,7 @@ func (t *trial) file(name string, in *jobs.Input) error {
 	}
 	in.Entry.Kind, in.Entry.Name, in.Entry.Source = ledger.OfFile, ledger.Shown(base), source
 	in.File = ledger.File{Source: source, Path: base, Size: info.Size(), ModTime: info.ModTime(), Digest: sum.Sum(nil), Landed: in.Entry.Received}
-	in.Entry.Identity = ledger.Identity(options.Identity.By, ledger.Arrival{Source: source, Path: base, Size: info.Size(), ModTime: info.ModTime()}, in.File.Digest)
+	in.Entry.Identity = ledger.Identity(options.Identity.By, ledger.Arrival{Source: source, Path: inMailbox(partner, base), Size: info.Size(), ModTime: info.ModTime(), Partner: partner}, in.File.Digest)
 	open := func() (formats.Blob, error) {
 		return t.plan.Unpack(formats.Blob{Name: base, Reader: io.NewSectionReader(f, 0, info.Size()), ReaderAt: f, Size: info.Size()})
 	}
@@ -173,6 +177,14 @@ func (t *trial) file(name string, in *jobs.Input) error {
 	}
 	in.Blob, err = open()
 	return err
+}
+
+// inMailbox is the path of a file that a partner drops.
+func inMailbox(partner, name string) string {
+	if partner == "" {
+		return name
+	}
+	return partner + "/" + name
 }
 
 // detect says what the first bytes tell.
@@ -283,6 +295,10 @@ func (p *program) trialText(t jobs.Trial) ([]byte, error) {
 	for _, m := range t.Shown {
 		fmt.Fprintf(&b, "\nrecord %d to %s\n", m.Record, m.Destination)
 		to.trialMessage(m)
+	}
+	for _, n := range t.Told {
+		fmt.Fprintf(&b, "\nacknowledged in the sender's mailbox as %s\n", shown(n.Name, 300))
+		fmt.Fprint(&b, indent(pretty(n.Body), "  "))
 	}
 	return b.Bytes(), nil
 }
