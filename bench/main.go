@@ -48,6 +48,7 @@ func scenarios() []scenario {
 		{"P3", "100,000 records → HTTP, one request each", "http", "http-floor", "rate ≥ 85 % of floor", ""},
 		{"P5", "10,000 JSON files, drop → ledger → HTTP", "drop", "drop-floor", "rate ≥ 45 % of floor", ""},
 		{"P6", "latency from rename to delivered request, idle", "latency", "", "p50 ≤ 10 ms, p99 ≤ 50 ms", ""},
+		{"P6s", "latency from SFTP close to delivered request, idle", "sftp-latency", "", "p50 ≤ 10 ms, p99 ≤ 50 ms", ""},
 		{"P9", "2 GB CSV against 20 MB: resident memory", "accept-large", "accept-small", "± 16 MiB", ""},
 	}
 }
@@ -119,7 +120,7 @@ func measure(s scenario, runs int, scale float64, folder string) error {
 	}
 	w := median(work)
 	switch {
-	case s.name == "P6":
+	case strings.HasPrefix(s.name, "P6"):
 		fmt.Printf("%-4s %-50s %9.1f ms %9.1f ms %8s %5d MiB  %s\n", s.name, s.what+" (p50, p99)", w.P50, w.P99, "", w.peak>>20, s.reach)
 	case s.name == "P9":
 		f := median(floor)

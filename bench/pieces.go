@@ -37,6 +37,8 @@ func piece(name, folder string, scale float64) error {
 		m, err = httpFloor(folder, rows(1e4))
 	case "latency":
 		m, err = latency(folder, int(rows(200)))
+	case "sftp-latency":
+		m, err = sftpLatency(folder, int(rows(200)))
 	default:
 		err = fmt.Errorf("there is no piece %q", name)
 	}

@@ -22,14 +22,19 @@ func binary() (string, error) {
 	return filepath.Abs(path)
 }
 
-// landscape writes a configuration into folder and returns its path.
+// landscape writes a configuration with a drop folder into folder and returns its path.
 func landscape(folder, destination, job string) (string, error) {
+	return landscapeWith(folder, "sources:\n  drop: {folder: {path: "+filepath.Join(folder, "in")+"}}\n", destination, job)
+}
+
+// landscapeWith is landscape with other sources.
+func landscapeWith(folder, sources, destination, job string) (string, error) {
 	for _, sub := range []string{"in", "out"} {
 		if err := os.MkdirAll(filepath.Join(folder, sub), 0o700); err != nil {
 			return "", err
 		}
 	}
-	text := "data: " + filepath.Join(folder, "data") + "\nsources:\n  drop: {folder: {path: " + filepath.Join(folder, "in") + "}}\ndestinations:\n" + destination + job
+	text := "data: " + filepath.Join(folder, "data") + "\n" + sources + "destinations:\n" + destination + job
 	path := filepath.Join(folder, "waybill.yaml")
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }
@@ -144,12 +149,17 @@ type served struct {
 
 // serve starts a sink and the daemon on a drop folder for JSON orders, and waits until it is ready.
 func serve(folder string) (*served, error) {
+	return serveWith(folder, func(destination string) (string, error) { return landscape(folder, destination, jsonJob) })
+}
+
+// serveWith is serve with the configuration that write writes.
+func serveWith(folder string, write func(destination string) (string, error)) (*served, error) {
 	sink, err := startSink()
 	if err != nil {
 		return nil, err
 	}
 	s := &served{sink: sink, in: filepath.Join(folder, "in")}
-	config, err := landscape(folder, fmt.Sprintf("  erp: {http: {url: %q}, concurrency: %d}\n", sink.url, connections), jsonJob)
+	config, err := write(fmt.Sprintf("  erp: {http: {url: %q}, concurrency: %d}\n", sink.url, connections))
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
@@ -237,25 +247,34 @@ func latency(folder string, n int) (measurement, error) {
 	if err != nil {
 		return measurement{}, err
 	}
+	m, err := s.latencies(n, func(i int, text []byte) (time.Time, error) {
+		name := filepath.Join(s.in, fmt.Sprintf("order_%d.json", i))
+		if err := os.WriteFile(name+".part", text, 0o600); err != nil {
+			return time.Time{}, err
+		}
+		dropped := time.Now()
+		return dropped, os.Rename(name+".part", name)
+	})
+	return m, errors.Join(err, s.stop())
+}
+
+// latencies has drop bring one file after the other, each when the one before has arrived, and measures from the instant that it returns to
+// the request.
+func (s *served) latencies(n int, drop func(i int, text []byte) (time.Time, error)) (measurement, error) {
 	var ms []float64
 	start := time.Now()
 	for i := range n {
-		name := filepath.Join(s.in, fmt.Sprintf("order_%d.json", i))
-		text := fmt.Appendf(nil, `{"order_no":"A-%07d","customer":"c","quantity":1,"unit_price":1.5}`, i)
-		if err := os.WriteFile(name+".part", text, 0o600); err != nil {
-			return measurement{}, errors.Join(err, s.stop())
-		}
-		dropped := time.Now()
-		if err := os.Rename(name+".part", name); err != nil {
-			return measurement{}, errors.Join(err, s.stop())
+		dropped, err := drop(i, fmt.Appendf(nil, `{"order_no":"A-%07d","customer":"c","quantity":1,"unit_price":1.5}`, i))
+		if err != nil {
+			return measurement{}, err
 		}
 		g, err := s.sink.wait(int64(i + 1))
 		if err != nil {
-			return measurement{}, errors.Join(err, s.stop())
+			return measurement{}, err
 		}
 		ms = append(ms, float64(g.Last-dropped.UnixNano())/1e6)
 	}
 	slices.Sort(ms)
 	at := func(q float64) float64 { return ms[min(len(ms)-1, int(math.Ceil(q*float64(len(ms))))-1)] }
-	return measurement{Units: int64(n), Seconds: time.Since(start).Seconds(), P50: at(0.5), P99: at(0.99)}, s.stop()
+	return measurement{Units: int64(n), Seconds: time.Since(start).Seconds(), P50: at(0.5), P99: at(0.99)}, nil
 }
