@@ -53,7 +53,7 @@ func servePartner(folder string) (*partner, error) {
 	}
 	p := &partner{served: s}
 	p.conn, err = ssh.Dial("tcp", address, &ssh.ClientConfig{User: "bench", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)},
-		HostKeyCallback: ssh.FixedHostKey(host[0].PublicKey()), Timeout: 5 * time.Second})
+		HostKeyCallback: ssh.FixedHostKey(host[0].PublicKey()), HostKeyAlgorithms: []string{host[0].PublicKey().Type()}, Timeout: 5 * time.Second})
 	if err == nil {
 		p.client, err = sftp.NewClient(p.conn)
 	}
