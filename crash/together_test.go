@@ -43,6 +43,7 @@ func TestRunsBesideTheDaemon(t *testing.T) {
 	l.out.Start()
 	l.due()
 	p := l.serve("")
+	p.until(func() bool { return p.over() || p.ready() }) // a run that has the lock before it would end it
 	var mine [2][]string
 	for i := range 4 {
 		for s := range mine {

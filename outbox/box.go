@@ -249,10 +249,13 @@ func tally(tx *store.Tx, query string, parents []int64) (map[int64]int64, error)
 	return found, nil
 }
 
+// pausedAs is whose mark a pause of destination is.
+func pausedAs(destination string) string { return "destination/" + destination }
+
 // Paused returns why destination is paused, "" when it is not.
 func (o *Outbox) Paused(ctx context.Context, destination string) (string, error) {
 	var text string
-	err := o.db.Reader(ctx).QueryRow(`SELECT text FROM marks WHERE job = ? AND name = 'paused'`, "destination/"+destination).Scan(&text)
+	err := o.db.Reader(ctx).QueryRow(`SELECT text FROM marks WHERE job = ? AND name = 'paused'`, pausedAs(destination)).Scan(&text)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", nil
 	}
@@ -263,7 +266,7 @@ func (o *Outbox) Paused(ctx context.Context, destination string) (string, error)
 func (o *Outbox) Pause(ctx context.Context, destination, why string) error {
 	return o.db.Tx(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO marks (job, name, at, text) VALUES (?, 'paused', ?, ?)
-			ON CONFLICT (job, name) DO NOTHING`, "destination/"+destination, store.Millis(o.now()), why)
+			ON CONFLICT (job, name) DO NOTHING`, pausedAs(destination), store.Millis(o.now()), why)
 		tx.Notify(Topic)
 		return err
 	})
@@ -272,7 +275,7 @@ func (o *Outbox) Pause(ctx context.Context, destination, why string) error {
 // Resume ends Pause and what a courier had paused itself.
 func (o *Outbox) Resume(ctx context.Context, destination string) error {
 	return o.db.Tx(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM marks WHERE job = ? AND name = 'paused'`, "destination/"+destination)
+		_, err := tx.Exec(`DELETE FROM marks WHERE job = ? AND name = 'paused'`, pausedAs(destination))
 		tx.Notify(Topic)
 		return err
 	})

@@ -88,6 +88,9 @@ func (c *courier) claim(ctx context.Context, now time.Time) (found []*leased, ne
 	return nil, c.nextDue(ctx, now), nil
 }
 
+// unpaused is part of what claims: a turn may have looked for a pause before it began, and what becomes ready after the pause must not go out.
+const unpaused = ` AND NOT EXISTS (SELECT 1 FROM marks WHERE job = ? AND name = 'paused')`
+
 // newerMost is how many passes in a row may begin with what came after all that is under way, which is found at once. Then, or
 // when there is nothing of the kind, those that wait before it have their turn.
 const newerMost = 8
@@ -96,8 +99,8 @@ const newerMost = 8
 func (c *courier) take(ctx context.Context, now time.Time, before map[int64]bool, condition string, more []any) (found []*leased, err error) {
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
-		WHERE b.destination = ? AND b.state = 'ready' AND (b.due <= ? OR b.due > ?)`+mine+condition+` ORDER BY b.id LIMIT ?`,
-		slices.Concat([]any{c.name(), store.Millis(now), c.horizon(now)}, args, more, []any{passBatches})...)
+		WHERE b.destination = ? AND b.state = 'ready' AND (b.due <= ? OR b.due > ?)`+unpaused+mine+condition+` ORDER BY b.id LIMIT ?`,
+		slices.Concat([]any{c.name(), store.Millis(now), c.horizon(now), pausedAs(c.name())}, args, more, []any{passBatches})...)
 	if err != nil {
 		return nil, fmt.Errorf("claim messages: %w", err)
 	}
@@ -265,8 +268,8 @@ func (c *courier) nextTrial(ctx context.Context) (*leased, int, error) {
 func (c *courier) oneFrom(ctx context.Context, from int64) (*leased, error) {
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
-		WHERE b.destination = ? AND b.state = 'ready' AND b.id >= ?`+mine+` ORDER BY b.id LIMIT 1`,
-		append([]any{c.name(), from}, args...)...)
+		WHERE b.destination = ? AND b.state = 'ready' AND b.id >= ?`+unpaused+mine+` ORDER BY b.id LIMIT 1`,
+		append([]any{c.name(), from, pausedAs(c.name())}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("choose a message to try: %w", err)
 	}

@@ -48,6 +48,23 @@ func TestDamagedMessagesAreSetAsideAndTheOthersGoOn(t *testing.T) {
 	}
 }
 
+// A turn that looked for a pause before it began, and claims after it did, must not take what became ready in between.
+func TestWhatBecomesReadyAfterAPauseIsNotClaimed(t *testing.T) {
+	t.Parallel()
+	b := openBox(t, newReceiver(func(Message, int) error { return nil }), quick)
+	if err := b.Pause(t.Context(), "erp", "to see who looks"); err != nil {
+		t.Fatal(err)
+	}
+	b.put(1, 2)
+	c := newCourier(b.Outbox, Destination{Name: "erp"})
+	if found, _, err := c.claim(t.Context(), time.Now()); err != nil || len(found) > 0 {
+		t.Errorf("claimed %d batches, %v", len(found), err)
+	}
+	if found, err := c.oneFrom(t.Context(), 0); err != nil || found != nil {
+		t.Errorf("claimed %+v for a trial, %v", found, err)
+	}
+}
+
 // What was not handed over is no unknown, although its sending bit was stored before.
 func TestMessagesThatWereNotTriedAreNotHeldAsUnknown(t *testing.T) {
 	t.Parallel()
