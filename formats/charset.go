@@ -78,8 +78,8 @@ func detect(o Options, head []byte) (c charset, skip int, seen string, err error
 			return c, skip, seen, err
 		}
 	}
-	if found == "" {
-		found = UTF8
+	if found == "" || found == UTF8 { // nearly always
+		return charset{name: UTF8}, skip, bySaid(said), nil
 	}
 	c, _ = findCharset(found)
 	return c, skip, bySaid(said), nil

@@ -1,7 +1,6 @@
 package formats
 
 import (
-	"slices"
 	"strings"
 
 	"golang.org/x/text/encoding"
@@ -100,20 +99,35 @@ func charsets() []charset {
 	}
 }
 
-// findCharset looks an encoding up by any of its names.
-func findCharset(name string) (charset, bool) {
-	want := plainName(name)
+// charsetNames finds the encodings by any of their names.
+var charsetNames = func() map[string]charset {
+	names := map[string]charset{}
 	for _, c := range charsets() {
-		if plainName(c.name) == want || slices.ContainsFunc(strings.Fields(c.also), func(s string) bool { return plainName(s) == want }) {
-			return c, true
+		names[plainName(c.name)] = c
+		for _, also := range strings.Fields(c.also) {
+			names[plainName(also)] = c
 		}
 	}
-	return charset{}, false
+	return names
+}()
+
+// findCharset looks an encoding up by any of its names.
+func findCharset(name string) (charset, bool) {
+	c, known := charsetNames[plainName(name)]
+	return c, known
 }
 
 // plainName is a name without what may be written one way or the other.
 func plainName(name string) string {
-	return strings.NewReplacer("-", "", "_", "", ".", "", " ", "").Replace(strings.ToLower(name))
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '-' || r == '_' || r == '.' || r == ' ':
+			return -1
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
 }
 
 // utf8 tells whether nothing is to be turned.

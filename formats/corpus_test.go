@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write what the readers give to the .want files; then read the difference")
 
-// TestCorpus reads each file of testdata/csv and testdata/json as the file beside it says, FILE.want:
+// TestCorpus reads each file of testdata as the file beside it says, FILE.want:
 // the settings in its first line, the fields wanted in the second, then what each record gives, and in
 // the last line how it ends. A file must give the same however its bytes arrive.
 func TestCorpus(t *testing.T) {
@@ -101,6 +101,9 @@ func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
 			o.Encoding = value
 		case "records":
 			o.Records = value
+		case "namespaces":
+			prefix, uri, _ := strings.Cut(value, "=")
+			o.Namespaces = map[string]string{prefix: uri}
 		case "extra":
 			o.Columns.Extra = value
 		case "missing":
@@ -119,11 +122,33 @@ func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
 	}
 	var wants []Want
 	for f := range strings.SplitSeq(strings.TrimSpace(strings.TrimPrefix(fields, "fields:")), ", ") {
-		if f != "" {
+		switch {
+		case f == "":
+		case o.Format == "xml":
+			wants = append(wants, pathWant(f))
+		default:
 			wants = append(wants, corpusWant(f))
 		}
 	}
 	return decoder(t, o, wants...), unpack
+}
+
+// pathWant reads `name=from|from`, and `name[]=from {name=from; name=from}` for a list, {} without [] for an object.
+func pathWant(f string) Want {
+	f, inner, nested := strings.Cut(f, " {")
+	name, from, named := strings.Cut(f, "=")
+	w := Want{Name: strings.TrimSuffix(name, "[]"), List: strings.HasSuffix(name, "[]")}
+	if !named {
+		from = w.Name
+	}
+	w.From = strings.Split(from, "|")
+	w.Object = nested && !w.List
+	if nested {
+		for f := range strings.SplitSeq(strings.TrimSuffix(inner, "}"), "; ") {
+			w.Fields = append(w.Fields, pathWant(f))
+		}
+	}
+	return w
 }
 
 func corpusWant(f string) Want {

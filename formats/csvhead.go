@@ -14,7 +14,7 @@ import (
 func (d *csvDecoder) columnOf(w Want) (int, []Problem) {
 	path := "fields." + w.Name
 	switch {
-	case w.List || w.Object:
+	case len(w.Fields) > 0:
 		return -1, []Problem{{path, "a row of csv holds no lists or objects: use group"}}
 	case w.Column != "":
 		at, err := columnNumber(w.Column)

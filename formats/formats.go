@@ -2,7 +2,7 @@
 //
 // A file passes these stages, each of which reads from the one before it and holds its limits:
 //
-//	Blob ─► Unpack ─► charset ─► window ─► csv, json, ndjson ─► Record
+//	Blob ─► Unpack ─► charset ─► window ─► csv, json, ndjson, xml ─► Record
 //	        gzip      to UTF-8   BOM, UTF-8, NUL; slides
 //
 // New makes a decoder and NewEncoder an encoder of one of the formats in the list (list.go): a new
@@ -28,13 +28,13 @@ type Blob struct {
 }
 
 // A Want says what a decoder is to take out of each record. From holds the places in the
-// format's own terms, the first that is present counts (csv: header texts; json: paths).
+// format's own terms, the first that is present counts (csv: header texts; json, xml: paths).
 type Want struct {
 	Name   string   // for error texts
 	From   []string // as configured; never empty unless Column is set
 	Column string   // csv, xlsx: "C" or "3" instead of From
-	List   bool     // From names an array or object; Fields are taken from each element (json)
-	Object bool     // From names one object; Fields are taken from it (json)
+	List   bool     // From names an array, or elements; Fields are taken from each (json, xml)
+	Object bool     // From names one object, or element; Fields are taken from it (json, xml)
 	Fields []Want
 	Must   bool // csv: the column must exist in the header
 }
@@ -65,7 +65,7 @@ type Cell struct {
 // iteration, or its end; the decoder reuses them, also for other files.
 type Record struct {
 	Number int64    // from 1, counting every record of the file
-	Line   int64    // line at which it starts, from 1; 0 where a format has no lines
+	Line   int64    // line at which it starts, from 1; 0 where lines are not counted (json)
 	Offset int64    // byte offset at which it starts, in the decoded text where the format is recoded
 	Cells  []Cell   // by index of Want; without wants csv: every column; json: one cell, the record as a whole
 	Names  []string // csv: the titles, or the column numbers where there are none; the same slice for all records of a file

@@ -225,11 +225,17 @@ func TestMemoryIsFlat(t *testing.T) {
 		"quoted csv":     {Options{Format: "csv"}, benchHead, "1,2,3,4,5,6,7,8,9,\"te\"\"n\"\n", ""},
 		"ndjson":         {Options{Format: "ndjson"}, "", benchJSON + "\n", ""},
 		"json":           {Options{Format: "json", Records: "items"}, `{"items":[`, benchJSON + ",\n", "{}]}"},
+		"xml":            {Options{Format: "xml", Records: "/orders/order"}, benchXMLHead, benchXML, benchXMLTail},
+		"xml trees":      {Options{Format: "xml", Records: "/orders/order"}, benchXMLHead, benchXML, benchXMLTail},
+		"xml elsewhere":  {Options{Format: "xml", Records: "/orders/none"}, benchXMLHead, benchXML, benchXMLTail},
+		"xml recoded":    {Options{Format: "xml", Records: "/orders/order"}, "<?xml version='1.0' encoding='windows-1251'?><orders>", "<order a='\xd4'>\xd4\xe8</order>\n", benchXMLTail},
 		"json elsewhere": {Options{Format: "json", Records: "z"}, `{"items":[`, benchJSON + ",\n", `{}],"z":[{}]}`},
 	} {
 		var wants []Want
 		if name == "json" || name == "ndjson" {
 			wants = benchWants
+		} else if name == "xml" {
+			wants = benchXMLWants
 		}
 		d := decoder(t, c.o, wants...)
 		rows := int64(size / len(c.text))
@@ -243,7 +249,7 @@ func TestMemoryIsFlat(t *testing.T) {
 				n++
 			}
 		})
-		if n < rows && name != "json elsewhere" {
+		if n < rows && !strings.HasSuffix(name, "elsewhere") {
 			t.Errorf("%s: %d records of %d", name, n, rows)
 		}
 		if grown > 512<<10 {
@@ -264,7 +270,9 @@ func TestRecordsAreFree(t *testing.T) {
 		"windows-1252": {Options{Format: "csv", Encoding: "windows-1252"}, columns("a"), func(n int) []byte { return lines(n, "a\n", "\xe9\x80\n") }},
 		"ndjson":       {Options{Format: "ndjson"}, benchWants, func(n int) []byte { return lines(n, "", benchJSON+"\n") }},
 		"json":         {Options{Format: "json"}, benchWants, func(n int) []byte { return append(lines(n, "[", benchJSON+","), "{}]"...) }},
-		"json trees":   {Options{Format: "json"}, nil, func(n int) []byte { return append(lines(n, "[", `{"a": "\n", "b" : [ 1 ]},`), "{}]"...) }},
+		"xml": {Options{Format: "xml", Records: "/orders/order"}, append(benchXMLWants[:5:5],
+			Want{Name: "l", List: true, From: []string{"price[@currency='EUR']", "price"}, Fields: columns("x")}), benchXMLFile},
+		"json trees": {Options{Format: "json"}, nil, func(n int) []byte { return append(lines(n, "[", `{"a": "\n", "b" : [ 1 ]},`), "{}]"...) }},
 	} {
 		d := decoder(t, c.o, c.wants...)
 		count := func(rows int) float64 {

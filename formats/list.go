@@ -9,6 +9,7 @@ import (
 // A format is one way to lay out a file.
 type format struct {
 	name    string
+	depth   int                                          // max_depth where that is not set; 0: as Limits says
 	keys    []string                                     // of Options, beside those that all formats have
 	check   func(Options) []Problem                      // of the values of those keys
 	decoder func(Options, []Want) (Decoder, []Problem)   // called with valid options
@@ -22,11 +23,12 @@ func all() []format {
 		tsvFormat(),
 		jsonFormat(),
 		ndjsonFormat(),
+		xmlFormat(),
 	}
 }
 
 // later names the formats that are planned, so that they are refused as such and not as typing errors.
-var later = []string{"xml", "xlsx", "fixed", "protobuf", "edifact", "mt940", "camt"}
+var later = []string{"xlsx", "fixed", "protobuf", "edifact", "mt940", "camt"}
 
 // Names lists the formats.
 func Names() []string {
@@ -45,6 +47,9 @@ func New(o Options, wants []Want) (Decoder, []Problem) {
 		return nil, ps
 	}
 	f, _ := find(o.Format)
+	if o.Limits.MaxDepth == 0 {
+		o.Limits.MaxDepth = f.depth
+	}
 	o.Limits = o.Limits.WithDefaults()
 	return f.decoder(o, wants)
 }

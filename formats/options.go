@@ -11,15 +11,16 @@ import (
 // Options say how a file is read. One flat struct serves all formats, as one block of the
 // configuration does; Validate tells which key does not go with which format.
 type Options struct {
-	Format    string  `yaml:"format" doc:"how the file is laid out: csv, tsv, json or ndjson"`
-	Encoding  string  `yaml:"encoding" doc:"utf-8, utf-16, windows-1252, koi8-r, cp866 and many more; left out: by the byte order mark, else (xml) as the file declares, else utf-8"`
-	Delimiter string  `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
-	Quote     string  `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
-	Titles    *int    `yaml:"titles" doc:"csv, tsv: the line that holds the column titles, 0 for none; left out: 1"`
-	Columns   Columns `yaml:"columns" doc:"csv, tsv: what happens when the columns are not those of the fields"`
-	Records   string  `yaml:"records" doc:"json: the path of the array whose elements are the records; left out: the document itself"`
-	Limits    Limits  `yaml:"limits" doc:"bounds that keep a hostile file from hurting others"`
-	Raw       bool    // keep each record's text in Record.Raw
+	Format     string            `yaml:"format" doc:"how the file is laid out: csv, tsv, json, ndjson or xml"`
+	Encoding   string            `yaml:"encoding" doc:"utf-8, utf-16, windows-1252, koi8-r, cp866 and many more; left out: by the byte order mark, else (xml) as the file declares, else utf-8"`
+	Delimiter  string            `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
+	Quote      string            `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
+	Titles     *int              `yaml:"titles" doc:"csv, tsv: the line that holds the column titles, 0 for none; left out: 1"`
+	Columns    Columns           `yaml:"columns" doc:"csv, tsv: what happens when the columns are not those of the fields"`
+	Records    string            `yaml:"records" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element"`
+	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes that paths use, and the namespaces they stand for"`
+	Limits     Limits            `yaml:"limits" doc:"bounds that keep a hostile file from hurting others"`
+	Raw        bool              // keep each record's text in Record.Raw
 }
 
 // Columns say what happens when the columns of a file are not those that the fields name.
@@ -35,9 +36,9 @@ type Limits struct {
 	MaxRatio    int   `yaml:"max_ratio" doc:"size after unpacking over size before, looked at from 1 MiB on, default 200"`
 	MaxRecord   Bytes `yaml:"max_record" doc:"size of one record, default 8MiB"`
 	MaxField    Bytes `yaml:"max_field" doc:"size of one field, default 1MiB"`
-	MaxColumns  int   `yaml:"max_columns" doc:"csv: number of columns, default 2000"`
-	MaxDepth    int   `yaml:"max_depth" doc:"json: depth of lists and objects in each other, default 100"`
-	MaxCells    int   `yaml:"max_cells" doc:"json: number of fields taken from the lists of one record, default 500000"`
+	MaxColumns  int   `yaml:"max_columns" doc:"csv: number of columns; xml: of attributes of one element; default 2000"`
+	MaxDepth    int   `yaml:"max_depth" doc:"depth of lists and objects (json, default 100) or of elements (xml, default 200) in each other"`
+	MaxCells    int   `yaml:"max_cells" doc:"json, xml: number of fields taken from the lists of one record, default 500000"`
 }
 
 // WithDefaults returns the limits with every zero replaced by its default.
@@ -158,7 +159,7 @@ func (o Options) used() []string {
 		set  bool
 	}{
 		{"delimiter", o.Delimiter != ""}, {"quote", o.Quote != ""}, {"titles", o.Titles != nil},
-		{"columns", o.Columns != Columns{}}, {"records", o.Records != ""},
+		{"columns", o.Columns != Columns{}}, {"records", o.Records != ""}, {"namespaces", len(o.Namespaces) > 0},
 	} {
 		if k.set {
 			keys = append(keys, k.name)

@@ -16,13 +16,13 @@ func TestProblemsOfOptions(t *testing.T) {
 		wants []Want
 		want  []string // how each problem starts
 	}{
-		"no format":            {Options{}, nil, []string{"format: missing: write one of csv, tsv, json, ndjson"}},
+		"no format":            {Options{}, nil, []string{"format: missing: write one of csv, tsv, json, ndjson, xml"}},
 		"unknown format":       {Options{Format: "cvs"}, nil, []string{`format: unknown format "cvs", did you mean "csv"?`}},
 		"later format":         {Options{Format: "xlsx"}, nil, []string{"format: xlsx is not there yet"}},
 		"later encoding":       {Options{Format: "csv", Encoding: "ISO-2022-JP"}, nil, []string{"encoding: ISO-2022-JP is not read yet"}},
 		"unknown encoding":     {Options{Format: "csv", Encoding: "windows-1521"}, nil, []string{`encoding: unknown encoding "windows-1521", did you mean "windows-1251"?`}},
 		"keys of others":       {Options{Format: "json", Delimiter: ";", Titles: ptr(1)}, nil, []string{"delimiter: does not go with format json, only with csv", "titles: does not go with format json, only with csv, tsv"}},
-		"records of csv":       {Options{Format: "csv", Records: "$.x"}, nil, []string{"records: does not go with format csv, only with json"}},
+		"records of csv":       {Options{Format: "csv", Records: "$.x"}, nil, []string{"records: does not go with format csv, only with json, xml"}},
 		"tsv delimiter":        {Options{Format: "tsv", Delimiter: ";"}, nil, []string{"delimiter: does not go"}},
 		"wide delimiter":       {Options{Format: "csv", Delimiter: "||"}, nil, []string{`delimiter: "||" cannot stand between cells`}},
 		"newline":              {Options{Format: "csv", Delimiter: "\n"}, nil, []string{"delimiter: "}},
@@ -35,11 +35,23 @@ func TestProblemsOfOptions(t *testing.T) {
 		"column":               {Options{Format: "csv"}, []Want{{Name: "a", Column: "c1"}}, []string{`fields.a.column: "c1" is no column`}},
 		"column 0":             {Options{Format: "csv"}, []Want{{Name: "a", Column: "0"}}, []string{`fields.a.column: "0" is no column`}},
 		"column beyond":        {Options{Format: "csv"}, []Want{{Name: "a", Column: "ZZZ"}}, []string{"fields.a.column: column ZZZ lies beyond max_columns"}},
-		"list of csv":          {Options{Format: "csv"}, []Want{{Name: "a", From: []string{"x"}, List: true}}, []string{"fields.a: a row of csv holds no lists"}},
+		"list of csv":          {Options{Format: "csv"}, []Want{{Name: "a", From: []string{"x"}, List: true, Fields: columns("b")}}, []string{"fields.a: a row of csv holds no lists"}},
 		"wants' paths": {Options{Format: "json"}, []Want{{Name: "a", From: []string{"x["}}, {Name: "l", List: true, From: []string{"l"}, Fields: []Want{{Name: "f", From: []string{"$.x"}}}}},
 			[]string{`fields.a.from: "x[" is no path`, `fields.l.fields.f.from: "$.x" starts at the document`}},
 		"around the records": {Options{Format: "json", Records: "$.data.items"}, []Want{{Name: "a", From: []string{"$.data"}}}, []string{`fields.a.from: "$.data" holds the records`}},
-		"column of json":     {Options{Format: "ndjson"}, []Want{{Name: "a", Column: "C"}}, []string{"fields.a.column: json has no columns"}},
+		"xml paths":          {Options{Format: "xml", Records: "//a"}, nil, []string{`records: "//a" holds //`}},
+		"xml path": {Options{Format: "xml", Records: "/a/b"}, []Want{{Name: "a", From: []string{"../x"}}, {Name: "b", From: []string{"text()"}}, {Name: "c", From: []string{"p:x"}},
+			{Name: "d", From: []string{"x[0]"}}, {Name: "e", From: []string{"x[y]"}}, {Name: "f", From: []string{"@"}}, {Name: "g", From: []string{"/a/b/c"}}, {Name: "h", From: []string{"/a"}},
+			{Name: "i", From: []string{"1"}}, {Name: "j", From: []string{"a/"}}, {Name: "k", Column: "C"}, {Name: "l", List: true, From: []string{"l", "m"}, Fields: []Want{{Name: "f", From: []string{"/x"}}}},
+			{Name: "m", From: []string{"@x"}, Object: true, Fields: columns("y")}},
+			[]string{`fields.a.from: "../x" holds ..`, `fields.b.from: "text()" holds a function`, `fields.c.from: "p:x" has the prefix "p": say which namespace`, `fields.d.from: "x[0]" counts from 1`,
+				`fields.e.from: "x[y]" is no path`, `fields.f.from: "@" is no path`, `fields.g.from: "/a/b/c" holds the records, or is part of them`, `fields.h.from: "/a" holds the records`,
+				`fields.i.from: "1" is no path`, `fields.j.from: "a/" is no path`, "fields.k.column: xml has no columns", `fields.l.fields.f.from: "/x" starts at the document`, `fields.m.from: "@x" leads to an attribute`}},
+		"xml records":    {Options{Format: "xml", Records: "/a/@b"}, nil, []string{`records: "/a/@b" leads to no element`}},
+		"xml tests":      {Options{Format: "xml", Records: "/a/b[1]"}, nil, []string{`records: "/a/b[1]" has a test in brackets`}},
+		"xml namespaces": {Options{Format: "xml", Namespaces: map[string]string{"a b": "u", "x": ""}}, nil, []string{"namespaces.a b: a prefix is a name", "namespaces.x: "}},
+		"not of json":    {Options{Format: "json", Namespaces: map[string]string{"a": "u"}}, nil, []string{"namespaces: does not go with format json, only with xml"}},
+		"column of json": {Options{Format: "ndjson"}, []Want{{Name: "a", Column: "C"}}, []string{"fields.a.column: json has no columns"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,7 +90,7 @@ func TestSizesAreReadAndWritten(t *testing.T) {
 
 func TestNamesAreThoseOfTheList(t *testing.T) {
 	t.Parallel()
-	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson"}) {
+	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson", "xml"}) {
 		t.Errorf("formats %v", got)
 	}
 }

@@ -45,6 +45,7 @@ type workshop struct{ pool sync.Pool }
 type bench struct {
 	buf    []byte
 	parser *jsonParser // nil until it is needed
+	xml    *xmlParser
 }
 
 func (s *workshop) borrow() *bench {
@@ -89,8 +90,10 @@ func open(b Blob, o Options, on *bench) *window {
 			w.err = tooLarge(o.Limits.MaxFile)
 		}
 	}
-	if c, _ := findCharset(o.Encoding); o.Encoding != "" && !c.utf8() {
-		w.r, w.begun = &recoded{r: w.r, o: w.o}, true
+	if o.Encoding != "" {
+		if c, _ := findCharset(o.Encoding); !c.utf8() {
+			w.r, w.begun = &recoded{r: w.r, o: w.o}, true
+		}
 	}
 	return w
 }

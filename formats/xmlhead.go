@@ -78,3 +78,78 @@ func sameCharset(name string, c charset) bool {
 	n, known := findCharset(name)
 	return known && (n.name == c.name || n.wide != noOrder && c.wide != noOrder && (n.wide == marked || n.wide == c.wide))
 }
+
+// declaration passes the XML declaration, if the text starts with one, and sees that it is well formed. What it says of the
+// encoding was looked at before.
+func (p *xmlParser) declaration() int {
+	const start, what = "<?xml", "the XML declaration"
+	if rest := p.buf; len(rest) < len(start)+1 {
+		if strings.HasPrefix(start, string(rest[:min(len(rest), len(start))])) && !p.final {
+			return p.end(0, what)
+		}
+		return 0
+	}
+	if string(p.buf[:len(start)]) != start || xmlClass[p.buf[len(start)]]&xmlSpaces == 0 {
+		return 0
+	}
+	end := bytes.Index(p.buf[:min(len(p.buf), declarationMost)], []byte("?>"))
+	if end < 0 {
+		if len(p.buf) >= declarationMost {
+			return p.failAt(0, "the XML declaration does not end within %d bytes", declarationMost)
+		}
+		return p.end(0, what)
+	}
+	p.buf = p.buf[:end+2]
+	said := p.pseudo(len(start))
+	if said == nil {
+		return -1
+	}
+	names := []string{"version", "encoding", "standalone"}
+	at := 0
+	for _, s := range said {
+		for at < len(names) && names[at] != s[0] {
+			at++
+		}
+		switch {
+		case at == len(names):
+			return p.failAt(0, "an XML declaration holds version, encoding and standalone, in this order, not %q there", cut([]byte(s[0])))
+		case s[0] == "version" && s[1] != "1.0":
+			return p.failAt(0, "the file is in XML %s, which is not read: only 1.0 is", cut([]byte(s[1])))
+		case s[0] == "standalone" && s[1] != "yes" && s[1] != "no":
+			return p.failAt(0, "standalone is yes or no, not %q", cut([]byte(s[1])))
+		}
+		at++
+	}
+	if len(said) == 0 || said[0][0] != "version" {
+		return p.failAt(0, "the XML declaration says no version")
+	}
+	return end + 2
+}
+
+// pseudo reads what the declaration says from i to its end; nil when it is not well formed.
+func (p *xmlParser) pseudo(i int) [][2]string {
+	said := [][2]string{}
+	for {
+		before := i
+		if i = p.space(i); p.buf[i] == '?' {
+			return said
+		}
+		if i == before {
+			p.failAt(i, "unexpected %s in the XML declaration", shown(p.buf[i:]))
+			return nil
+		}
+		from := i
+		if i = p.name(i, "what the XML declaration says"); i < 0 {
+			return nil
+		}
+		name := string(p.buf[from:i])
+		if i = p.equals(i, 0); i < 0 {
+			return nil
+		}
+		var a xmlAttr
+		if i = p.value(i, &a); i < 0 {
+			return nil
+		}
+		said = append(said, [2]string{name, string(a.value)})
+	}
+}

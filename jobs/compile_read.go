@@ -121,10 +121,10 @@ func (c *compiler) want(at string, read *Read, o *Field, f *field) formats.Want 
 	if len(w.From) == 0 && w.Column == "" {
 		w.From = []string{o.Name}
 	}
+	w.List, w.Object = f.kind == expression.KindList, f.kind == expression.KindObject
 	if len(o.Fields) == 0 {
 		return w
 	}
-	w.List, w.Object = f.kind == expression.KindList, f.kind == expression.KindObject
 	if !w.List && !w.Object {
 		c.problem(at+".fields", "go with type list or object, not with %s", f.kind)
 		return w

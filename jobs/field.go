@@ -217,6 +217,14 @@ func holds(list [][]byte, text []byte) bool {
 
 func (m *maker) base64(cell []byte) ([]byte, string) {
 	at := len(m.arena)
+	if bytes.ContainsAny(cell, " \t\r\n") { // XML and mail break it into lines
+		for _, c := range cell {
+			if c > ' ' {
+				m.arena = append(m.arena, c)
+			}
+		}
+		cell, at = m.arena[at:len(m.arena):len(m.arena)], len(m.arena)
+	}
 	m.arena = slices.Grow(m.arena, len(cell))
 	if _, err := base64.StdEncoding.Strict().Decode(m.arena[at:at+base64.StdEncoding.DecodedLen(len(cell))], cell); err != nil {
 		return nil, "is not base64"

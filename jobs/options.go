@@ -53,13 +53,13 @@ type Read struct {
 	Fields          []Field  `yaml:"fields" doc:"the fields of a record by name; left out: the record is what the format gives"`
 	Only            string   `yaml:"only" as:"expression" doc:"which records count; the others are skipped, not rejected"`
 	Group           *Group   `yaml:"group" doc:"consecutive rows with the same key become one record"`
-	_               struct{} `later:"header,trailer,block,totals,schema,sheet,kind,ignore,namespaces"`
+	_               struct{} `later:"header,trailer,block,totals,schema,sheet,kind,ignore"`
 }
 
 // Field is one field of a record.
 type Field struct {
 	Name      string   `yaml:",key"`
-	From      []string `yaml:"from" one:"true" doc:"where it stands (csv: column title; json: path); of several, the first that is there; left out: the field's name"`
+	From      []string `yaml:"from" one:"true" doc:"where it stands (csv: column title; json, xml: path); of several, the first that is there; left out: the field's name"`
 	Column    string   `yaml:"column" doc:"csv: letter or number of the column instead of its title"`
 	Type      string   `yaml:"type" enum:"string,integer,decimal,number,boolean,date,time,datetime,bytes,list,object,raw" doc:"what it holds; left out: string, or what value gives"`
 	Format    string   `yaml:"format" doc:"date, time, datetime: how it is written, in strftime's terms"`

@@ -26,6 +26,7 @@ rabbitmq_there          || missing="$missing rabbitmq-server"
 postgres_there          || missing="$missing postgresql"
 there systemd-analyze   || missing="$missing systemd"
 there strace            || missing="$missing strace"
+there xmllint           || missing="$missing libxml2-utils"  # the peer of the XML benchmark
 there sshd              || missing="$missing openssh-server"
 there sftp && there ssh-agent || missing="$missing openssh-client"
 there lftp              || missing="$missing lftp"
