@@ -76,7 +76,7 @@ func (l *Ledger) receive(ctx context.Context, a Arrival, r io.Reader) (*landing,
 	if a.Kind == "" {
 		a.Kind = OfFile
 	}
-	if err := l.enough(); err != nil {
+	if err := l.Room(); err != nil {
 		return nil, err
 	}
 	blank := &blankReader{r: r}
@@ -121,7 +121,7 @@ func (l *Ledger) LandSpooled(ctx context.Context, a Arrival, s Spooled) (File, [
 	if a.Kind == "" {
 		a.Kind = OfFile
 	}
-	if err := l.enough(); err != nil {
+	if err := l.Room(); err != nil {
 		s.Incoming.Abandon()
 		return File{}, nil, notLanded(a, err)
 	}

@@ -72,8 +72,8 @@ func New(db *store.DB, s *spool.Spool, o Options) *Ledger {
 // stays where it is.
 func (l *Ledger) SetRoom(enough func() error) { l.room.Store(&enough) }
 
-// enough asks whether there is room.
-func (l *Ledger) enough() error {
+// Room asks whether there is room to take something in.
+func (l *Ledger) Room() error {
 	if ask := l.room.Load(); ask != nil {
 		return (*ask)()
 	}

@@ -48,8 +48,26 @@ type rig struct {
 	account Account
 	hostKey string // fingerprint, of listen
 
-	mu    sync.Mutex
-	notes []note
+	mu     sync.Mutex
+	ended  sync.Cond
+	active int // sessions over SSH
+	notes  []note
+}
+
+// idle waits until all sessions over SSH have ended.
+func (r *rig) idle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.active > 0 {
+		r.ended.Wait()
+	}
+}
+
+func (r *rig) begin(by int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active += by
+	r.ended.Broadcast()
 }
 
 func (r *rig) Note(_ context.Context, kind string, detail map[string]any) error {
@@ -75,6 +93,7 @@ func newRig(t testing.TB, more ...func(*FilesOptions)) *rig { return newRigIn(t,
 func newRigIn(t testing.TB, data string, more ...func(*FilesOptions)) *rig {
 	t.Helper()
 	r := &rig{t: t, data: data}
+	r.ended.L = &r.mu
 	r.account = Account{Name: "acme", Folders: []Folder{
 		{Path: "in", Right: Drop, Source: "partners"}, {Path: "orders/in", Right: Drop, Source: "orders"}, {Path: "out", Right: PickUp},
 		{Path: "test", Right: Drop, Source: "partners", Trial: true},
@@ -255,6 +274,8 @@ func (r *rig) welcome(ctx context.Context, conn net.Conn, config *ssh.ServerConf
 					wg.Go(func() {
 						s := r.session()
 						s.Client = string(sc.ClientVersion())
+						r.begin(+1)
+						defer r.begin(-1)
 						if err := r.files.Serve(ctx, s, ch); err != nil && ctx.Err() == nil {
 							r.t.Logf("serve: %v", err)
 						}

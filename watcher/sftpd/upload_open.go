@@ -32,6 +32,9 @@ func (b *mailbox) open(ctx context.Context, s *Session, at place, flags uint32) 
 	if bad := badName(at.rest); bad != "" {
 		return nil, refusal(wireFailure, "%s: rename it", bad)
 	}
+	if err := b.files.Ledger.Room(); err != nil {
+		return nil, err
+	}
 	_, waits, err := b.waiting(ctx, at)
 	if err != nil {
 		return nil, err
