@@ -65,7 +65,14 @@ func TestSystemdReadsTheFiles(t *testing.T) {
 	if err := os.WriteFile(unit, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", unit).CombinedOutput(); err != nil || bytes.Contains(out, []byte("waybill.service")) {
+	socket, err := os.ReadFile("waybill.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "waybill.socket"), socket, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", unit, filepath.Join(folder, "waybill.socket")).CombinedOutput(); err != nil || bytes.Contains(out, []byte("waybill.s")) {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }

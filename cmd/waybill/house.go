@@ -206,6 +206,11 @@ func (d *daemon) statuses(ctx context.Context) (line string, err error) {
 	if full != "" {
 		bad = append(bad, full)
 	}
+	if d.sftp != nil {
+		if err := d.ledger.SetStatus(ctx, "sftp", d.sftp.Status()); err != nil {
+			return "", err
+		}
+	}
 	slices.Sort(bad)
 	line = fmt.Sprintf("%d messages wait, %d dead letters", messages, dead)
 	if len(bad) > 0 {

@@ -50,6 +50,6 @@ func (p *program) commands() []*cobra.Command {
 		p.serve(), p.runOnce(), p.try(), p.check(), p.schema(),
 		p.status(), p.list(), p.show(), p.why(), p.trace(), p.dead(),
 		p.replay(), p.approve(), p.cancel(), p.resolve(), p.pause(), p.resume(), p.reload(), p.version(),
-		p.systemd(), p.demo(), p.demoReceiver(),
+		p.partner(), p.systemd(), p.demo(), p.demoReceiver(),
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
@@ -135,4 +137,30 @@ func (d *daemon) serveSFTP(intake context.Context, failed context.CancelCauseFun
 			failed(fmt.Errorf("serve SFTP: %w", err))
 		}
 	})
+}
+
+// statusSFTP prints what the embedded server is doing.
+func (p *program) statusSFTP(s *sftpd.Status) error {
+	if s == nil {
+		return nil
+	}
+	fmt.Fprintf(p.out, "\nSFTP at %s: %s, %s, %d refused", strings.Join(s.Listen, ", "), count(s.Open, "session"), count(s.Logins, "login"), s.Refused)
+	if s.LockedOut > 0 {
+		fmt.Fprintf(p.out, ", locked out for a while: %d", s.LockedOut)
+	}
+	fmt.Fprintln(p.out)
+	if len(s.LegacyListen) > 0 {
+		fmt.Fprintf(p.out, "  with algorithms for old clients at %s, for %s\n", strings.Join(s.LegacyListen, ", "), count(s.Legacy, "partner"))
+	}
+	for _, key := range s.HostKeys {
+		fmt.Fprintf(p.out, "  host key %s\n", key)
+	}
+	if len(s.Sessions) == 0 {
+		return nil
+	}
+	rows := [][]string{{"PARTNER", "ADDRESS", "SINCE", "IN", "OUT", "CLIENT"}}
+	for _, x := range s.Sessions {
+		rows = append(rows, []string{x.Partner, x.Address, clock(x.Since), strconv.FormatInt(x.In, 10), strconv.FormatInt(x.Out, 10), shown(x.Client, 60)})
+	}
+	return p.table(rows)
 }

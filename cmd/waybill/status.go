@@ -16,6 +16,7 @@ import (
 	"waybill/jobs"
 	"waybill/ledger"
 	"waybill/watcher"
+	"waybill/watcher/sftpd"
 )
 
 func (p *program) status() *cobra.Command {
@@ -48,6 +49,7 @@ type statusView struct {
 	Troubles     []string          `json:"troubles,omitempty"` // why the rest may not be so
 	Destinations []destinationView `json:"destinations"`
 	Sources      []watcher.Status  `json:"sources"`
+	SFTP         *sftpd.Status     `json:"sftp,omitempty"` // left out: it serves no SFTP now
 	Jobs         []jobView         `json:"jobs"`
 	Paused       []ledger.Paused   `json:"paused"`
 	Failed       []entryView       `json:"failed_today"`
@@ -81,7 +83,7 @@ func (i *instance) status(ctx context.Context) (*statusView, error) {
 		return nil, err
 	}
 	s := &statusView{Data: i.db.Folder(), Troubles: t.troubles, Destinations: []destinationView{}, Sources: []watcher.Status{}, Jobs: []jobView{},
-		Failed: []entryView{}, now: t.now}
+		Failed: []entryView{}, SFTP: t.sftp, now: t.now}
 	if t.busy {
 		s.Daemon = &daemonView{PID: t.holder.PID, Command: t.holder.Command, Since: t.holder.Since, Version: t.version}
 		if t.noted.After(t.holder.Since) {
@@ -221,6 +223,9 @@ func (p *program) statusText(s *statusView) error {
 		}
 	}
 	if err := p.statusSources(s); err != nil {
+		return err
+	}
+	if err := p.statusSFTP(s.SFTP); err != nil {
 		return err
 	}
 	states := []ledger.State{ledger.Held, ledger.Received, ledger.Working, ledger.Accepted, ledger.Failed, ledger.Rejected, ledger.Duplicate, ledger.Cancelled, ledger.Delivered}

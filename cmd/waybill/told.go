@@ -12,6 +12,7 @@ import (
 	"waybill/ledger"
 	"waybill/store"
 	"waybill/watcher"
+	"waybill/watcher/sftpd"
 )
 
 // statusOld is how old what a daemon tells of itself may be. It renews it every minute, and looks once a minute at the least.
@@ -26,6 +27,7 @@ type told struct {
 	version      string
 	destinations map[string]destinationStatus
 	sources      map[string]watcher.Status
+	sftp         *sftpd.Status        // nil: it serves no SFTP
 	parts        map[string]time.Time // when each part was last told of, however long ago
 	troubles     []string             // why all this may not be so, and what to do
 }
@@ -92,6 +94,11 @@ func (t *told) take(row ledger.Status) error {
 		err := json.Unmarshal(row.Text, &d)
 		t.destinations[name] = d
 		return err
+	case "sftp":
+		if row.At.Before(t.holder.Since) {
+			return nil // of the process before
+		}
+		return json.Unmarshal(row.Text, &t.sftp)
 	case "source":
 		var w watcher.Status
 		err := json.Unmarshal(row.Text, &w)

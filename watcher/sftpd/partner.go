@@ -300,3 +300,6 @@ func (r *Roster) Accounts() []*Account {
 func (m *Member) String() string {
 	return cmp.Or(m.Account.Name, "nobody")
 }
+
+// Admits reports whether the partner may connect from an address.
+func (p *Partner) Admits(a netip.Addr) bool { return admitted(p.Networks, a) }
