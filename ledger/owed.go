@@ -59,6 +59,26 @@ func (l *Ledger) OwedOf(ctx context.Context, entry int64) ([]Owed, error) {
 	return list, nil
 }
 
+// Owing counts the acknowledgements that are to be made, by job.
+func (l *Ledger) Owing(ctx context.Context) (map[string]int64, error) {
+	type count struct {
+		job string
+		n   int64
+	}
+	list, err := collect(l.db.Reader(ctx), func(scan func(...any) error) (c count, err error) {
+		err = scan(&c.job, &c.n)
+		return c, err
+	}, `SELECT job, COUNT(*) FROM owed GROUP BY job`)
+	if err != nil {
+		return nil, fmt.Errorf("count acknowledgements to be made: %w", err)
+	}
+	owing := map[string]int64{}
+	for _, c := range list {
+		owing[c.job] = c.n
+	}
+	return owing, nil
+}
+
 // Paid removes what is owed, in the transaction that puts it into the outbox.
 func (l *Ledger) Paid(tx *store.Tx, o Owed) error {
 	n, err := tx.Exec(`DELETE FROM owed WHERE id = ?`, o.ID)

@@ -141,6 +141,7 @@ func (b *builder) jobs() {
 	for _, s := range b.c.Sources {
 		sources[s.Name] = s.Kind
 	}
+	b.out.jobs.Partners = partnerVars(b.c)
 	for _, item := range b.c.Jobs {
 		o := *item.Options.(*jobs.Options)
 		for i, send := range o.Send {

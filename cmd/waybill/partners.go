@@ -92,3 +92,14 @@ func (b *builder) drops(name string, p *sftpd.Partner, sources []config.Item, to
 	}
 	return drops[pickUps:]
 }
+
+// partnerVars are the variables of each partner, for expressions.
+func partnerVars(c *config.Config) map[string]map[string]string {
+	vars := map[string]map[string]string{}
+	for _, item := range c.Partners {
+		if p, ok := item.Options.(*sftpd.Partner); ok {
+			vars[item.Name] = p.Vars
+		}
+	}
+	return vars
+}

@@ -41,7 +41,14 @@ func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
 			open[c.Job] += c.N
 		}
 	}
+	owed, err := d.ledger.Owing(ctx)
+	if err != nil {
+		return err
+	}
 	for _, old := range d.land.now().config.Jobs {
+		if n := owed[old.Name]; n > 0 && keptAs(l.config, ledger.Job, old.Name) == "" {
+			refuse("job", old.Name, fmt.Sprintf("%d acknowledgements of it are to be made", n))
+		}
 		if n := open[old.Name]; n > 0 && keptAs(l.config, ledger.Job, old.Name) == "" {
 			refuse("job", old.Name, fmt.Sprintf("%d of its entries are on their way (waybill list --job %s)", n, old.Name))
 		}

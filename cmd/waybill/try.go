@@ -83,6 +83,9 @@ func (p *program) runTry(ctx context.Context, o tryOptions) error {
 	if err != nil {
 		return errors.Join(err, t.end())
 	}
+	if _, known := l.jobs.Partners[o.partner]; o.partner != "" && !known {
+		return usage("there is no partner %s in %s", ledger.Shown(o.partner), p.file)
+	}
 	if o.partner != "" {
 		in.Partner, in.Entry.Partner = l.jobs.Partner(o.partner), o.partner
 	}
