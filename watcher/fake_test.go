@@ -149,7 +149,7 @@ func (b *book) await(t testing.TB, what string, is func() bool) {
 		case <-end.C:
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			t.Fatalf("waited in vain: %s; %d files, notes %v", what, len(b.files), b.notes)
+			t.Fatalf("waited in vain: %s; %d files, notes %.2000s", what, len(b.files), fmt.Sprint(b.notes))
 		}
 	}
 }
