@@ -25,6 +25,10 @@ func piece(name, folder string, scale float64) error {
 		m, err = accept(folder, rows(30e6))
 	case "accept-small":
 		m, err = accept(folder, rows(3e5))
+	case "accept-xml":
+		m, err = acceptXML(folder, rows(250e3))
+	case "xmllint":
+		m, err = xmllint(folder, rows(250e3))
 	case "file":
 		m, err = toFile(folder, rows(1e6))
 	case "http":

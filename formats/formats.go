@@ -2,7 +2,7 @@
 //
 // A file passes these stages, each of which reads from the one before it and holds its limits:
 //
-//	Blob ─► Unpack ─► charset ─► window ─► csv, json, ndjson, xml ─► Record
+//	Blob ─► Unpack ─► charset ─► window ─► csv, json, xml, … ─► Record
 //	        gzip      to UTF-8   BOM, UTF-8, NUL; slides
 //
 // New makes a decoder and NewEncoder an encoder of one of the formats in the list (list.go): a new
@@ -28,7 +28,7 @@ type Blob struct {
 }
 
 // A Want says what a decoder is to take out of each record. From holds the places in the
-// format's own terms, the first that is present counts (csv: header texts; json, xml: paths).
+// format's own terms, the first that is present counts (csv: header texts; json, xml: paths; fixed: columns).
 type Want struct {
 	Name   string   // for error texts
 	From   []string // as configured; never empty unless Column is set

@@ -229,6 +229,7 @@ func TestMemoryIsFlat(t *testing.T) {
 		"xml trees":      {Options{Format: "xml", Records: "/orders/order"}, benchXMLHead, benchXML, benchXMLTail},
 		"xml elsewhere":  {Options{Format: "xml", Records: "/orders/none"}, benchXMLHead, benchXML, benchXMLTail},
 		"xml recoded":    {Options{Format: "xml", Records: "/orders/order"}, "<?xml version='1.0' encoding='windows-1251'?><orders>", "<order a='\xd4'>\xd4\xe8</order>\n", benchXMLTail},
+		"fixed":          {Options{Format: "fixed", Ends: "none", Length: 8}, "", "AAAABBéC", ""},
 		"json elsewhere": {Options{Format: "json", Records: "z"}, `{"items":[`, benchJSON + ",\n", `{}],"z":[{}]}`},
 	} {
 		var wants []Want

@@ -24,11 +24,12 @@ func all() []format {
 		jsonFormat(),
 		ndjsonFormat(),
 		xmlFormat(),
+		fixedFormat(),
 	}
 }
 
 // later names the formats that are planned, so that they are refused as such and not as typing errors.
-var later = []string{"xlsx", "fixed", "protobuf", "edifact", "mt940", "camt"}
+var later = []string{"xlsx", "protobuf", "edifact", "mt940", "camt"}
 
 // Names lists the formats.
 func Names() []string {

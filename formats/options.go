@@ -11,7 +11,7 @@ import (
 // Options say how a file is read. One flat struct serves all formats, as one block of the
 // configuration does; Validate tells which key does not go with which format.
 type Options struct {
-	Format     string            `yaml:"format" doc:"how the file is laid out: csv, tsv, json, ndjson or xml"`
+	Format     string            `yaml:"format" doc:"how the file is laid out: csv, tsv, json, ndjson, xml or fixed"`
 	Encoding   string            `yaml:"encoding" doc:"utf-8, utf-16, windows-1252, koi8-r, cp866 and many more; left out: by the byte order mark, else (xml) as the file declares, else utf-8"`
 	Delimiter  string            `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
 	Quote      string            `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
@@ -19,6 +19,10 @@ type Options struct {
 	Columns    Columns           `yaml:"columns" doc:"csv, tsv: what happens when the columns are not those of the fields"`
 	Records    string            `yaml:"records" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element"`
 	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes that paths use, and the namespaces they stand for"`
+	Unit       string            `yaml:"unit" doc:"fixed: what columns count, characters (default) or bytes as the file has them"`
+	Length     int               `yaml:"length" doc:"fixed: how many columns a record has; left out: at least as many as its fields need"`
+	Ends       string            `yaml:"ends" doc:"fixed: how records end, line (default), or none, where each is as long as length says"`
+	TooShort   string            `yaml:"short" doc:"fixed: a record that ends before its fields do: reject (default), or pad, as if blanks had been cut off"`
 	Limits     Limits            `yaml:"limits" doc:"bounds that keep a hostile file from hurting others"`
 	Raw        bool              // keep each record's text in Record.Raw
 }
@@ -160,6 +164,7 @@ func (o Options) used() []string {
 	}{
 		{"delimiter", o.Delimiter != ""}, {"quote", o.Quote != ""}, {"titles", o.Titles != nil},
 		{"columns", o.Columns != Columns{}}, {"records", o.Records != ""}, {"namespaces", len(o.Namespaces) > 0},
+		{"unit", o.Unit != ""}, {"length", o.Length != 0}, {"ends", o.Ends != ""}, {"short", o.TooShort != ""},
 	} {
 		if k.set {
 			keys = append(keys, k.name)

@@ -16,7 +16,7 @@ func TestProblemsOfOptions(t *testing.T) {
 		wants []Want
 		want  []string // how each problem starts
 	}{
-		"no format":            {Options{}, nil, []string{"format: missing: write one of csv, tsv, json, ndjson, xml"}},
+		"no format":            {Options{}, nil, []string{"format: missing: write one of csv, tsv, json, ndjson, xml, fixed"}},
 		"unknown format":       {Options{Format: "cvs"}, nil, []string{`format: unknown format "cvs", did you mean "csv"?`}},
 		"later format":         {Options{Format: "xlsx"}, nil, []string{"format: xlsx is not there yet"}},
 		"later encoding":       {Options{Format: "csv", Encoding: "ISO-2022-JP"}, nil, []string{"encoding: ISO-2022-JP is not read yet"}},
@@ -47,6 +47,11 @@ func TestProblemsOfOptions(t *testing.T) {
 			[]string{`fields.a.from: "../x" holds ..`, `fields.b.from: "text()" holds a function`, `fields.c.from: "p:x" has the prefix "p": say which namespace`, `fields.d.from: "x[0]" counts from 1`,
 				`fields.e.from: "x[y]" is no path`, `fields.f.from: "@" is no path`, `fields.g.from: "/a/b/c" holds the records, or is part of them`, `fields.h.from: "/a" holds the records`,
 				`fields.i.from: "1" is no path`, `fields.j.from: "a/" is no path`, "fields.k.column: xml has no columns", `fields.l.fields.f.from: "/x" starts at the document`, `fields.m.from: "@x" leads to an attribute`}},
+		"fixed":       {Options{Format: "fixed", Ends: "none", TooShort: "pad", Unit: "bytes", Encoding: "utf-16"}, nil, []string{"length: missing", "short: pad does not go with ends: none", "unit: bytes does not go with utf-16"}},
+		"fixed words": {Options{Format: "fixed", Ends: "crlf", TooShort: "x", Unit: "y", Length: -1}, nil, []string{`unit: "y"`, `ends: "crlf"`, `short: "x"`, "length: -1"}},
+		"fixed places": {Options{Format: "fixed", Length: 10}, []Want{{Name: "a", From: []string{"A"}}, {Name: "b", From: []string{"9-11"}}, {Name: "c", Column: "3"}, {Name: "d", From: []string{"1"}, List: true, Fields: columns("x")}},
+			[]string{`fields.a.from: "A" is no place`, `fields.b.from: "9-11" lies beyond length`, "fields.c.column: goes with csv", "fields.d: a line of fixed width holds no lists"}},
+		"not of csv":     {Options{Format: "csv", Length: 3}, nil, []string{"length: does not go with format csv, only with fixed"}},
 		"xml records":    {Options{Format: "xml", Records: "/a/@b"}, nil, []string{`records: "/a/@b" leads to no element`}},
 		"xml tests":      {Options{Format: "xml", Records: "/a/b[1]"}, nil, []string{`records: "/a/b[1]" has a test in brackets`}},
 		"xml namespaces": {Options{Format: "xml", Namespaces: map[string]string{"a b": "u", "x": ""}}, nil, []string{"namespaces.a b: a prefix is a name", "namespaces.x: "}},
@@ -90,7 +95,7 @@ func TestSizesAreReadAndWritten(t *testing.T) {
 
 func TestNamesAreThoseOfTheList(t *testing.T) {
 	t.Parallel()
-	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson", "xml"}) {
+	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson", "xml", "fixed"}) {
 		t.Errorf("formats %v", got)
 	}
 }
