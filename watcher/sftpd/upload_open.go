@@ -35,9 +35,12 @@ func (b *mailbox) open(ctx context.Context, s *Session, at place, flags uint32) 
 	if err := b.files.Ledger.Room(); err != nil {
 		return nil, err
 	}
-	_, waits, err := b.waiting(ctx, at)
-	if err != nil {
-		return nil, err
+	waits := false
+	if flags&wire.FlagCreate == 0 || flags&wire.FlagExcl != 0 { // else what waits makes no difference
+		var err error
+		if _, waits, err = b.waiting(ctx, at); err != nil {
+			return nil, err
+		}
 	}
 	u := &upload{box: b, session: s, at: at, lies: at.path, flags: flags}
 	b.mu.Lock()
