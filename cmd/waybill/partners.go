@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"waybill/config"
+	"waybill/jobs"
 	"waybill/watcher/sftpd"
 )
 
@@ -20,12 +21,11 @@ func mailboxes(c *config.Config) (list []config.Item) {
 // partners compiles the partners with the folders that sources give them.
 func (b *builder) partners() {
 	sources := mailboxes(b.c)
-	if b.c.SFTPServer == nil {
-		for _, item := range sources {
-			b.mistake("sources."+item.Name+".mailboxes", "there is no sftp_server that partners could connect to: write sftp_server: {listen: \":2022\"}")
-		}
+	if b.c.SFTPServer == nil && len(sources) > 0 {
+		b.mistake("sources."+sources[0].Name+".mailboxes", "there is no sftp_server that partners could connect to: write sftp_server: {listen: \":2022\"}")
 	}
 	b.groups(sources)
+	b.noCompanions()
 	told := map[string]bool{}
 	var members []sftpd.Member
 	for _, item := range b.c.Partners {
@@ -33,6 +33,19 @@ func (b *builder) partners() {
 		members = append(members, sftpd.NewMember(item.Name, p, b.drops(item.Name, p, sources, told)))
 	}
 	b.out.roster = sftpd.NewRoster(members)
+}
+
+// noCompanions reports jobs that wait for a second file where none is listed: a mailbox shows nothing that has landed.
+func (b *builder) noCompanions() {
+	for _, item := range b.c.Jobs {
+		r := item.Options.(*jobs.Options).Receive
+		if r == nil || r.Companion == "" {
+			continue
+		}
+		if source := config.Find(b.c.Sources, r.Source); source != nil && source.Kind == "mailboxes" {
+			b.mistake("jobs."+item.Name+".receive.companion", "goes with folders: a file in a mailbox is complete when the server has answered, leave it out")
+		}
+	}
 }
 
 // groups reports sources for a group that nobody is of, which is most likely a slip of the pen. Before there are partners every group

@@ -89,7 +89,7 @@ func TestS1AFloodDoesNotKeepAPartnerOut(t *testing.T) {
 	}
 	t.Parallel()
 	key := edKey(t)
-	h := open(t, func(c *Config) { c.Options.LoginTime = 3 * time.Second }, partner("acme", nil, key.PublicKey()))
+	h := open(t, func(c *Config) { c.Options.LoginTime = 10 * time.Second }, partner("acme", nil, key.PublicKey()))
 	stop := make(chan struct{})
 	var flood sync.WaitGroup
 	silent := func(from string) net.Conn {

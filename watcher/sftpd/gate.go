@@ -26,12 +26,14 @@ type gate struct {
 	most       int
 	perAddress int
 	places     int
+	entered    int64
 	by         map[netip.Prefix][]*slot // each the oldest first
 }
 
 // A slot is one connection in the gate.
 type slot struct {
 	peer  netip.Prefix
+	order int64  // of entering
 	leave func() // ends the connection; called while the gate is locked, so it must not come back
 }
 
@@ -56,18 +58,19 @@ func (g *gate) enter(peer netip.Prefix, leave func()) (p *slot, refusal string) 
 		g.remove(oldest)
 		oldest.leave()
 	}
-	p = &slot{peer, leave}
+	g.entered++
+	p = &slot{peer, g.entered, leave}
 	g.by[peer] = append(g.by[peer], p)
 	g.places++
 	return p, ""
 }
 
-// heaviest is the peer with the most places.
+// heaviest is the peer with the most places; of several, the one who has waited longest, for who logs in does so soon.
 func (g *gate) heaviest() (peer netip.Prefix) {
-	most := 0
+	most, since := 0, int64(0)
 	for p, places := range g.by {
-		if len(places) > most {
-			peer, most = p, len(places)
+		if len(places) > most || len(places) == most && places[0].order < since {
+			peer, most, since = p, len(places), places[0].order
 		}
 	}
 	return peer

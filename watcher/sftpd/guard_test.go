@@ -148,6 +148,23 @@ func TestTheGateIsFair(t *testing.T) {
 	})
 }
 
+// Of a crowd of addresses with one connection each, the one that waits longest gives way: who logs in does so soon.
+func TestWhoWaitsLongestGivesWay(t *testing.T) {
+	t.Parallel()
+	for range 20 { // the order of a map is chance
+		g := newGate(10, 10)
+		var out []int
+		for i := range 30 {
+			if s, why := g.enter(block(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})), func() { out = append(out, i) }); s == nil {
+				t.Fatalf("%d: %s", i, why)
+			}
+		}
+		if len(out) != 20 || !slices.IsSorted(out) || out[19] != 19 {
+			t.Fatalf("%v", out)
+		}
+	}
+}
+
 func TestGuessingOnePasswordIsSlowFromManyAddresses(t *testing.T) {
 	t.Parallel()
 	c := newClock()
