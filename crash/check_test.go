@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"waybill/ledger"
+	"waybill/outbox"
 	"waybill/spool"
 	"waybill/store"
 )
@@ -29,6 +30,7 @@ func (l *landscape) check() (keys map[string]string, repeats int) {
 	keys, repeats = l.checkArrivals()
 	l.checkFolders()
 	l.look(func(ctx context.Context, db *store.DB, book *ledger.Ledger, kept *spool.Spool) {
+		l.checkRepeats(ctx, db, repeats)
 		l.checkEntries(ctx, book)
 		l.checkRows(ctx, db)
 		l.checkBytes(ctx, db, kept)
@@ -82,6 +84,26 @@ func (l *landscape) checkArrivals() (keys map[string]string, repeats int) {
 		l.t.Errorf("%d messages came again after %d crashes, at most %d", repeats, l.kills, most)
 	}
 	return keys, repeats
+}
+
+// checkRepeats compares the repeats that the receiver has seen with what the program says: never more, and none to be feared where
+// nothing was killed.
+func (l *landscape) checkRepeats(ctx context.Context, db *store.DB, seen int) {
+	l.t.Helper()
+	out, err := outbox.New(db, outbox.Config{})
+	l.must(err)
+	doubts, err := out.Doubts(ctx)
+	l.must(err)
+	var unknown int
+	l.must(db.Reader(ctx).QueryRow(`SELECT COALESCE(sum(repeats), 0) FROM batches WHERE destination = 'api'`).Scan(&unknown))
+	feared := doubts["api"].Total
+	if seen > feared+unknown {
+		l.t.Errorf("%d messages came again; the program speaks of %d after crashes at most and %d that nobody answered", seen, feared, unknown)
+	}
+	if crashes := len(doubts["api"].List); crashes > l.kills {
+		l.t.Errorf("the program has noted %d crashes, there were %d", crashes, l.kills)
+	}
+	l.feared = feared
 }
 
 // checkFolders compares where the files are with where they should be.

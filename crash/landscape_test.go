@@ -83,6 +83,7 @@ type landscape struct {
 	failed  map[string]bool   // names in drop/failed
 	entries map[string]int    // "job name state" → how many
 	kills   int
+	feared  int // repeats that the program thinks possible; check sets it
 }
 
 // newLandscape makes one. Its receiver does not listen yet, but has an address.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -48,6 +49,8 @@ type Outbox struct {
 	couriers map[string]*courier
 	names    map[string]string // what was renamed while this process runs: the name of now
 	changed  chan struct{}     // rings Run when the destinations were set anew
+
+	unsaved atomic.Bool // something that went out could not be stored
 }
 
 // New makes an outbox over db. Couriers start with Run.
@@ -118,6 +121,21 @@ func (o *Outbox) mine() (condition string, args []any) {
 
 // Run delivers until ctx ends; then it lets what is under way finish within grace and returns.
 func (o *Outbox) Run(ctx context.Context, grace time.Duration) error {
+	if err := o.takeOver(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // it has waited for space until it was stopped
+		}
+		return err
+	}
+	err := o.deliver(ctx, grace)
+	if err == nil && !o.unsaved.Load() {
+		o.letGo()
+	}
+	return err
+}
+
+// deliver has a courier run for each destination until ctx ends.
+func (o *Outbox) deliver(ctx context.Context, grace time.Duration) error {
 	var wg sync.WaitGroup
 	running := map[*courier]context.CancelFunc{}
 	defer wg.Wait()
@@ -249,13 +267,13 @@ func tally(tx *store.Tx, query string, parents []int64) (map[int64]int64, error)
 	return found, nil
 }
 
-// pausedAs is whose mark a pause of destination is.
-func pausedAs(destination string) string { return "destination/" + destination }
+// subject is whose the marks of a destination are.
+func subject(destination string) string { return "destination/" + destination }
 
 // Paused returns why destination is paused, "" when it is not.
 func (o *Outbox) Paused(ctx context.Context, destination string) (string, error) {
 	var text string
-	err := o.db.Reader(ctx).QueryRow(`SELECT text FROM marks WHERE job = ? AND name = 'paused'`, pausedAs(destination)).Scan(&text)
+	err := o.db.Reader(ctx).QueryRow(`SELECT text FROM marks WHERE job = ? AND name = 'paused'`, subject(destination)).Scan(&text)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", nil
 	}
@@ -266,7 +284,7 @@ func (o *Outbox) Paused(ctx context.Context, destination string) (string, error)
 func (o *Outbox) Pause(ctx context.Context, destination, why string) error {
 	return o.db.Tx(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO marks (job, name, at, text) VALUES (?, 'paused', ?, ?)
-			ON CONFLICT (job, name) DO NOTHING`, pausedAs(destination), store.Millis(o.now()), why)
+			ON CONFLICT (job, name) DO NOTHING`, subject(destination), store.Millis(o.now()), why)
 		tx.Notify(Topic)
 		return err
 	})
@@ -275,7 +293,7 @@ func (o *Outbox) Pause(ctx context.Context, destination, why string) error {
 // Resume ends Pause and what a courier had paused itself.
 func (o *Outbox) Resume(ctx context.Context, destination string) error {
 	return o.db.Tx(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM marks WHERE job = ? AND name = 'paused'`, pausedAs(destination))
+		_, err := tx.Exec(`DELETE FROM marks WHERE job = ? AND name = 'paused'`, subject(destination))
 		tx.Notify(Topic)
 		return err
 	})

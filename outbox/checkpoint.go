@@ -3,12 +3,10 @@ package outbox
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"time"
 
 	"waybill/failpoint"
 	"waybill/store"
@@ -78,41 +76,18 @@ func (p *pass) checkpoint(ctx context.Context) error {
 	return err
 }
 
-// Waits between two tries at storing a checkpoint for which there is no space.
-const (
-	persistFirst = 50 * time.Millisecond
-	persistMost  = 5 * time.Second
-)
-
-// persist runs write, again and again while there is no space for it or another process does not let us: these messages
-// have gone out, and would go out anew for as long as that lasts.
+// persist stores a checkpoint: these messages have gone out, and would go out anew for as long as that lasts.
 func (p *pass) persist(ctx context.Context, touched map[int]bool, write func(*store.Tx) error) error {
 	before := map[int]string{}
 	for i := range touched {
 		before[i] = p.batches[i].answers
 	}
-	for wait := persistFirst; ; wait = min(2*wait, persistMost) {
-		err := p.c.out.db.Tx(context.Background(), write)
-		if !errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrBusy) {
-			return err
-		}
+	return p.c.out.patiently(ctx, p.c.log(), "cannot store what was delivered, it will be tried again", func(tx *store.Tx) error {
 		for i, answers := range before {
 			p.batches[i].answers = answers
 		}
-		if wait == persistFirst {
-			p.c.log().Error("cannot store what was delivered, it will be tried again", "error", err)
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		case <-p.c.out.db.Failed():
-		}
-		timer.Stop()
-		if ctx.Err() != nil || p.c.out.db.Err() != nil {
-			return err
-		}
-	}
+		return write(tx)
+	})
 }
 
 // afterFailure says whether the message is to be set aside, and when its batch is looked at again.

@@ -100,7 +100,7 @@ func (c *courier) take(ctx context.Context, now time.Time, before map[int64]bool
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
 		WHERE b.destination = ? AND b.state = 'ready' AND (b.due <= ? OR b.due > ?)`+unpaused+mine+condition+` ORDER BY b.id LIMIT ?`,
-		slices.Concat([]any{c.name(), store.Millis(now), c.horizon(now), pausedAs(c.name())}, args, more, []any{passBatches})...)
+		slices.Concat([]any{c.name(), store.Millis(now), c.horizon(now), subject(c.name())}, args, more, []any{passBatches})...)
 	if err != nil {
 		return nil, fmt.Errorf("claim messages: %w", err)
 	}
@@ -269,7 +269,7 @@ func (c *courier) oneFrom(ctx context.Context, from int64) (*leased, error) {
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
 		WHERE b.destination = ? AND b.state = 'ready' AND b.id >= ?`+unpaused+mine+` ORDER BY b.id LIMIT 1`,
-		append([]any{c.name(), from, pausedAs(c.name())}, args...)...)
+		append([]any{c.name(), from, subject(c.name())}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("choose a message to try: %w", err)
 	}

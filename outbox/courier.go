@@ -175,6 +175,9 @@ func (c *courier) start(ctx context.Context, batches []*leased, only int) {
 	c.wg.Go(func() {
 		defer p.stop(nil)
 		p.run(ctx)
+		if p.broken {
+			c.out.unsaved.Store(true)
+		}
 		if p.broken || p.stuck {
 			c.rest(ctx)
 		}

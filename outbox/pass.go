@@ -205,11 +205,10 @@ func (p *pass) report(ctx context.Context, i int, r Receipt, err error) {
 		p.add(result{place: at, receipt: r, at: now})
 		return
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, errSuspect) {
-		if ctx.Err() != nil {
-			p.untried(at, now)
-			return
-		}
+	cut := errors.Is(err, context.Canceled) || errors.Is(err, errSuspect)
+	if cut && ctx.Err() != nil && FaultOf(err) != FaultUnknown { // cut off in the middle it may have arrived
+		p.untried(at, now)
+		return
 	}
 	var e *Error
 	if !errors.As(err, &e) {

@@ -124,6 +124,9 @@ type destinationStatus struct {
 	Oldest  time.Time `json:"oldest,omitzero"`
 	Dead    int64     `json:"dead"`
 	Paused  string    `json:"paused,omitempty"`
+
+	MayRepeat int       `json:"may_repeat,omitempty"` // messages that crashes may have had it get twice, at most
+	Crashed   time.Time `json:"crashed,omitzero"`     // when a process last took over from one that was killed while it delivered
 }
 
 // statusShare bounds what telling the status may cost: with a long backlog counting takes its time.

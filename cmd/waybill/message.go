@@ -158,6 +158,7 @@ type traffic struct {
 	Delivered   int              `json:"delivered"`
 	Dead        int              `json:"dead"`
 	Repeats     int              `json:"repeats"`
+	MayRepeat   int              `json:"may_repeat,omitempty"` // after crashes, at most
 	Batches     []batchView      `json:"batches"`
 	Shown       []trackedView    `json:"shown"` // the first of the messages
 	Paused      string           `json:"paused,omitempty"`
@@ -213,7 +214,12 @@ func (i *instance) traffics(ctx context.Context, entry int64, most int, bodies b
 			t.list, t.Shown = append(t.list, m), append(t.Shown, v)
 		}
 	}
+	doubts, err := i.outbox.Doubts(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, t := range list {
+		t.MayRepeat = doubts[t.Destination].Of(slices.DeleteFunc(slices.Clone(batches), func(b outbox.BatchInfo) bool { return b.Destination != t.Destination }))
 		if t.Paused, err = i.outbox.Paused(ctx, t.Destination); err != nil {
 			return nil, err
 		}

@@ -237,6 +237,9 @@ func (p *program) traffic(t *traffic, o showOptions) error {
 	if t.Repeats > 0 {
 		fmt.Fprintf(p.out, ", %s", count(t.Repeats, "repeat"))
 	}
+	if t.MayRepeat > 0 {
+		fmt.Fprintf(p.out, ", %d at most repeated after a crash", t.MayRepeat)
+	}
 	fmt.Fprintln(p.out)
 	if t.Paused != "" {
 		fmt.Fprintf(p.out, "  %s is paused: %s; waybill resume %s\n", t.Destination, shown(t.Paused, 300), t.Destination)

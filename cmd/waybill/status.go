@@ -126,6 +126,16 @@ func (i *instance) destinations(ctx context.Context, s *statusView, t *told, c *
 		d.Waiting, d.Oldest, d.Dead = w.Messages, w.Oldest, w.Dead
 		all[name] = d
 	}
+	doubts, err := i.outbox.Doubts(ctx)
+	if err != nil {
+		return err
+	}
+	for name, x := range doubts {
+		if d, there := all[name]; there {
+			d.MayRepeat, d.Crashed = x.Total, x.List[len(x.List)-1].At
+			all[name] = d
+		}
+	}
 	for _, p := range s.Paused {
 		if name, ok := strings.CutPrefix(p.Subject, "destination/"); ok {
 			d := all[name]
@@ -211,6 +221,12 @@ func (p *program) statusText(s *statusView) error {
 	for _, x := range s.Paused {
 		kind, name, _ := strings.Cut(x.Subject, "/")
 		fmt.Fprintf(p.out, "%s %s is paused since %s: %s; waybill resume %s\n", kind, name, clock(x.Since), shown(x.Why, 200), x.Subject)
+	}
+	for _, d := range s.Destinations {
+		if s.now.Sub(d.Crashed) < 24*time.Hour {
+			fmt.Fprintf(p.out, "a process was killed while it delivered (taken over %s): over all crashes, %s may have come to %s twice, at most\n",
+				clock(d.Crashed), count(d.MayRepeat, "message"), d.Name)
+		}
 	}
 	if len(s.Destinations) > 0 {
 		rows := [][]string{{"\nDESTINATION", "STATE", "WAITING", "OLDEST", "DEAD", "LAST CONFIRMED", "REASON"}}

@@ -174,7 +174,7 @@ CREATE TABLE batches (
   done        BLOB,                    -- bitmap: confirmed or set aside
   sending     BLOB,                    -- bitmap: handed to the target, outcome not stored
   dead        INTEGER NOT NULL DEFAULT 0,
-  repeats     INTEGER NOT NULL DEFAULT 0, -- messages sent again after a crash or an unknown outcome
+  repeats     INTEGER NOT NULL DEFAULT 0, -- messages sent again because no answer came; after crashes: see the mark doubts
   attempts    INTEGER NOT NULL DEFAULT 0, -- passes
   due         INTEGER NOT NULL DEFAULT 0,
   trouble     TEXT    NOT NULL DEFAULT '', -- JSON: the messages that have failed so far
