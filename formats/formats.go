@@ -4,6 +4,8 @@
 //
 //	Blob ─► Unpack ─► charset ─► window ─► csv, json, xml, … ─► Record
 //	        gzip      to UTF-8   BOM, UTF-8, NUL; slides
+//	  └───────────► container ─► parts ──► xlsx ──────────────► Record
+//	                zip, guarded XML, unpacked as a stream
 //
 // New makes a decoder and NewEncoder an encoder of one of the formats in the list (list.go): a new
 // format is one file with a value of type format and one line in that list. What is wrong with the
@@ -36,7 +38,8 @@ type Want struct {
 	List   bool     // From names an array, or elements; Fields are taken from each (json, xml)
 	Object bool     // From names one object, or element; Fields are taken from it (json, xml)
 	Fields []Want
-	Must   bool // csv: the column must exist in the header
+	Must   bool // csv, xlsx: the column must exist in the header
+	Date   bool // xlsx: a bare number in this column stands for a date, a time of day or both
 }
 
 // Kind says what a cell holds.
@@ -51,6 +54,7 @@ const (
 	Bool                 // "true" or "false"
 	Nested               // a list or an object with wanted fields: Rows
 	Tree                 // a list or an object nobody described: JSON text, as written but without white space outside strings
+	Date                 // a date, a time of day or both, as ISO 8601 text without a zone (xlsx); to be written: as a date where the format has such
 	Verbatim             // to be written: JSON text that the caller made itself, so that nobody looks at it again
 )
 
@@ -65,10 +69,11 @@ type Cell struct {
 // iteration, or its end; the decoder reuses them, also for other files.
 type Record struct {
 	Number int64    // from 1, counting every record of the file
-	Line   int64    // line at which it starts, from 1; 0 where lines are not counted (json)
+	Line   int64    // line (xlsx: row) at which it starts, from 1; 0 where lines are not counted (json)
 	Offset int64    // byte offset at which it starts, in the decoded text where the format is recoded
 	Cells  []Cell   // by index of Want; without wants csv: every column; json: one cell, the record as a whole
-	Names  []string // csv: the titles, or the column numbers where there are none; the same slice for all records of a file
+	Places []string // xlsx: the letters of the column of each cell; the same slice for all records of a file
+	Names  []string // csv, xlsx: the titles, or the column numbers where there are none; the same slice for all records of a file
 	Row    [][]byte // csv: the text of every column, by index of Names; nil elsewhere
 	Raw    []byte   // the record's text as UTF-8, without the line end; nil unless Options.Raw
 }
@@ -86,7 +91,7 @@ type Encoder interface {
 	Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error
 }
 
-// A Value is one value to be written, with its kind (Text, Number, Bool, Null, Absent, Tree or Verbatim) and its bytes as UTF-8.
+// A Value is one value to be written, with its kind (Text, Number, Bool, Date, Null, Absent, Tree or Verbatim) and its bytes as UTF-8.
 type Value struct {
 	Kind  Kind
 	Bytes []byte

@@ -49,7 +49,7 @@ func show(cells []Cell) string {
 				b.WriteString(show(row))
 			}
 			b.WriteByte(']')
-		case Null, Number, Bool, Tree:
+		case Null, Number, Bool, Tree, Date:
 			b.Write(c.Bytes)
 		}
 	}

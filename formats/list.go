@@ -25,11 +25,12 @@ func all() []format {
 		ndjsonFormat(),
 		xmlFormat(),
 		fixedFormat(),
+		xlsxFormat(),
 	}
 }
 
 // later names the formats that are planned, so that they are refused as such and not as typing errors.
-var later = []string{"xlsx", "protobuf", "edifact", "mt940", "camt"}
+var later = []string{"protobuf", "edifact", "mt940", "camt"}
 
 // Names lists the formats.
 func Names() []string {

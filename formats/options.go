@@ -11,13 +11,15 @@ import (
 // Options say how a file is read. One flat struct serves all formats, as one block of the
 // configuration does; Validate tells which key does not go with which format.
 type Options struct {
-	Format     string            `yaml:"format" doc:"how the file is laid out: csv, tsv, json, ndjson, xml or fixed"`
+	Format     string            `yaml:"format" doc:"how the file is laid out: csv, tsv, json, ndjson, xml, fixed or xlsx"`
 	Encoding   string            `yaml:"encoding" doc:"utf-8, utf-16, windows-1252, koi8-r, cp866 and many more; left out: by the byte order mark, else (xml) as the file declares, else utf-8"`
 	Delimiter  string            `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
 	Quote      string            `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
-	Titles     *int              `yaml:"titles" doc:"csv, tsv: the line that holds the column titles, 0 for none; left out: 1"`
-	Columns    Columns           `yaml:"columns" doc:"csv, tsv: what happens when the columns are not those of the fields"`
-	Records    string            `yaml:"records" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element"`
+	Titles     *int              `yaml:"titles" doc:"csv, tsv, xlsx: the line that holds the column titles, 0 for none; left out: 1, xlsx: the one of the first 50 rows that has the titles which fields name"`
+	Columns    Columns           `yaml:"columns" doc:"csv, tsv, xlsx: what happens when the columns are not those of the fields"`
+	Records    string            `yaml:"records" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element. xlsx: name or number of the sheet; left out: the first that shows"`
+	Hidden     string            `yaml:"hidden" enum:"take,skip" doc:"xlsx: rows that are hidden: take (default) or skip"`
+	Macros     string            `yaml:"macros" enum:"reject,allow" doc:"xlsx: a workbook with macros: reject (default), or allow, which reads its values and runs nothing"`
 	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes that paths use, and the namespaces they stand for"`
 	Unit       string            `yaml:"unit" doc:"fixed: what columns count, characters (default) or bytes as the file has them"`
 	Length     int               `yaml:"length" doc:"fixed: how many columns a record has; left out: at least as many as its fields need"`
@@ -35,14 +37,18 @@ type Columns struct {
 
 // Limits bound what one file may cost. Zero means the default.
 type Limits struct {
-	MaxFile     Bytes `yaml:"max_file" doc:"size of a file, default 2GiB"`
-	MaxUnpacked Bytes `yaml:"max_unpacked" doc:"size after unpacking, default 8GiB"`
-	MaxRatio    int   `yaml:"max_ratio" doc:"size after unpacking over size before, looked at from 1 MiB on, default 200"`
-	MaxRecord   Bytes `yaml:"max_record" doc:"size of one record, default 8MiB"`
-	MaxField    Bytes `yaml:"max_field" doc:"size of one field, default 1MiB"`
-	MaxColumns  int   `yaml:"max_columns" doc:"csv: number of columns; xml: of attributes of one element; default 2000"`
-	MaxDepth    int   `yaml:"max_depth" doc:"depth of lists and objects (json, default 100) or of elements (xml, default 200) in each other"`
-	MaxCells    int   `yaml:"max_cells" doc:"json, xml: number of fields taken from the lists of one record, default 500000"`
+	MaxFile       Bytes `yaml:"max_file" doc:"size of a file, default 2GiB"`
+	MaxUnpacked   Bytes `yaml:"max_unpacked" doc:"size after unpacking, default 8GiB"`
+	MaxRatio      int   `yaml:"max_ratio" doc:"size after unpacking over size before, looked at from 1 MiB on, default 200"`
+	MaxRecord     Bytes `yaml:"max_record" doc:"size of one record, default 8MiB"`
+	MaxField      Bytes `yaml:"max_field" doc:"size of one field, default 1MiB"`
+	MaxColumns    int   `yaml:"max_columns" doc:"csv, xlsx: number of columns; xml: of attributes of one element; default 2000"`
+	MaxDepth      int   `yaml:"max_depth" doc:"depth of lists and objects (json, default 100) or of elements (xml, default 200) in each other"`
+	MaxCells      int   `yaml:"max_cells" doc:"json, xml: number of fields taken from the lists of one record, default 500000"`
+	MaxSheet      Bytes `yaml:"max_sheet" doc:"xlsx: size of a sheet, or of the texts of a workbook, after unpacking, default 256MiB"`
+	MaxPart       Bytes `yaml:"max_part" doc:"xlsx: size of every other part of a workbook after unpacking, default 16MiB"`
+	MaxStrings    Bytes `yaml:"max_strings" doc:"xlsx: memory for the texts that the cells of a workbook share, default 64MiB"`
+	MaxSheetCells int   `yaml:"max_sheet_cells" doc:"xlsx: number of cells that the rows of a sheet span, empty ones counted, default 50000000"`
 }
 
 // WithDefaults returns the limits with every zero replaced by its default.
@@ -65,6 +71,10 @@ func (l Limits) WithDefaults() Limits {
 	count(&l.MaxColumns, 2000)
 	count(&l.MaxDepth, 100)
 	count(&l.MaxCells, 500_000)
+	size(&l.MaxSheet, 256<<20)
+	size(&l.MaxPart, 16<<20)
+	size(&l.MaxStrings, 64<<20)
+	count(&l.MaxSheetCells, 50_000_000)
 	return l
 }
 
@@ -80,6 +90,8 @@ func (l Limits) validate() []Problem {
 		{"max_record", int64(l.MaxRecord), 1 << 30}, {"max_field", int64(l.MaxField), 1 << 30}, // held in memory
 		{"max_columns", int64(l.MaxColumns), 1_000_000}, {"max_depth", int64(l.MaxDepth), 10_000},
 		{"max_cells", int64(l.MaxCells), 100_000_000},
+		{"max_sheet", int64(l.MaxSheet), 1 << 40}, {"max_part", int64(l.MaxPart), 1 << 40}, {"max_strings", int64(l.MaxStrings), 1 << 32},
+		{"max_sheet_cells", int64(l.MaxSheetCells), 1 << 40},
 	} {
 		if c.value < 0 || c.value > c.most {
 			ps = append(ps, Problem{"limits." + c.key, fmt.Sprintf("%d is out of bounds: from 1 to %d", c.value, c.most)})
@@ -165,6 +177,7 @@ func (o Options) used() []string {
 		{"delimiter", o.Delimiter != ""}, {"quote", o.Quote != ""}, {"titles", o.Titles != nil},
 		{"columns", o.Columns != Columns{}}, {"records", o.Records != ""}, {"namespaces", len(o.Namespaces) > 0},
 		{"unit", o.Unit != ""}, {"length", o.Length != 0}, {"ends", o.Ends != ""}, {"short", o.TooShort != ""},
+		{"hidden", o.Hidden != ""}, {"macros", o.Macros != ""},
 	} {
 		if k.set {
 			keys = append(keys, k.name)

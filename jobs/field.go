@@ -233,6 +233,9 @@ func (m *maker) base64(cell []byte) ([]byte, string) {
 }
 
 func (m *maker) time(f *field, k formats.Kind, cell []byte) ([]byte, string) {
+	if k == formats.Date {
+		return m.moment(f, cell)
+	}
 	if k != formats.Text {
 		return nil, "is not " + f.kind.Noun() + " written as text"
 	}
@@ -276,7 +279,7 @@ func (m *maker) treeText(f *field, k formats.Kind, cell []byte) ([]byte, string)
 	switch k {
 	case formats.Null:
 		text = []byte("null")
-	case formats.Text:
+	case formats.Text, formats.Date:
 		at := len(m.arena)
 		m.arena = formats.AppendJSONString(m.arena, cell)
 		text = m.arena[at:]

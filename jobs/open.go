@@ -38,7 +38,7 @@ func (r *run) openObject() (map[string]any, error) {
 
 func anyOf(c formats.Cell) (any, error) {
 	switch c.Kind {
-	case formats.Text:
+	case formats.Text, formats.Date:
 		return string(c.Bytes), nil
 	case formats.Number:
 		return numeral(string(c.Bytes))
@@ -85,7 +85,7 @@ func (r *run) openJSON(dst []byte) ([]byte, error) {
 
 func appendCell(dst []byte, c formats.Cell) []byte {
 	switch c.Kind {
-	case formats.Text:
+	case formats.Text, formats.Date:
 		return formats.AppendJSONString(dst, c.Bytes)
 	case formats.Number, formats.Bool, formats.Tree:
 		return append(dst, c.Bytes...)

@@ -315,7 +315,9 @@ func (r *run) fill(list []int) {
 				v.set, v.text, v.rows = true, c.Bytes, nil // nearly all there are, without a call
 				continue
 			}
-			bad = r.make.make(f, c, v)
+			if bad = r.make.make(f, c, v); bad != nil && r.source.Places != nil {
+				r.place(f, bad)
+			}
 		case len(r.faults) == 0:
 			bad = r.compute(f, &r.row[i])
 		default:

@@ -1,0 +1,213 @@
+package formats
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+)
+
+// XLSX (Office Open XML, transitional and strict) is read as a stream, row by row, out of one sheet. Numbers come as they are
+// meant, dates as ISO text by the number formats of their cells, formulas by the value kept with them. Nothing is run or fetched, and of
+// the parts of the file only those are unpacked that say what the cells hold, each within its limit.
+
+func xlsxFormat() format {
+	return format{name: "xlsx", keys: []string{"titles", "columns", "records", "hidden", "macros"},
+		check: checkXLSX, decoder: newXLSX}
+}
+
+func checkXLSX(o Options) []Problem {
+	var ps []Problem
+	if o.Encoding != "" {
+		ps = append(ps, Problem{"encoding", "does not go with format xlsx, which is always UTF-8"})
+	}
+	if o.Titles != nil && (*o.Titles < 0 || *o.Titles > 1000) {
+		ps = append(ps, Problem{"titles", fmt.Sprintf("%d is no row that titles could stand in: write 1 to 1000, or 0 for no titles", *o.Titles)})
+	}
+	ps = append(ps, oneOf("hidden", o.Hidden, take, skip)...)
+	ps = append(ps, oneOf("macros", o.Macros, reject, allow)...)
+	ps = append(ps, oneOf("columns.extra", o.Columns.Extra, ignore, reject)...)
+	return append(ps, oneOf("columns.missing", o.Columns.Missing, reject, ignore)...)
+}
+
+const (
+	take  = "take"
+	allow = "allow"
+)
+
+// xlsxDecoder reads one sheet of a workbook.
+type xlsxDecoder struct {
+	o       Options
+	titles  int // row of the titles, 0 for none, -1 to look for it
+	wants   []Want
+	fixed   []int // by index of wants: the column from 1, 0 to look for it among the titles
+	byTitle bool  // some want goes by its title
+}
+
+func newXLSX(o Options, wants []Want) (Decoder, []Problem) {
+	d := &xlsxDecoder{o: o, titles: -1, wants: wants}
+	if o.Titles != nil {
+		d.titles = *o.Titles
+	}
+	var ps []Problem
+	for _, w := range wants {
+		path := "fields." + w.Name
+		at := 0
+		switch {
+		case w.List || w.Object:
+			ps = append(ps, Problem{path, "a row of xlsx holds no lists or objects: use group"})
+		case w.Column != "":
+			var err error
+			if at, err = columnNumber(w.Column); err == nil && at > min(o.Limits.MaxColumns, sheetColumns) {
+				err = fmt.Errorf("column %s lies beyond max_columns, %d", w.Column, min(o.Limits.MaxColumns, sheetColumns))
+			}
+			if err != nil {
+				ps = append(ps, Problem{path + ".column", err.Error()})
+			}
+		case len(w.From) == 0:
+			ps = append(ps, Problem{path, "missing: write from with the title of the column, or column with its letter or number"})
+		case d.titles == 0:
+			ps = append(ps, Problem{path + ".from", "there are no titles (titles: 0): write column with its letter or number"})
+		default:
+			d.byTitle = true
+		}
+		d.fixed = append(d.fixed, at)
+	}
+	if len(ps) > 0 {
+		return nil, ps
+	}
+	return d, nil
+}
+
+// Decode reads the records of a file.
+func (d *xlsxDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		book, err := openBook(b, d.o)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer book.box.drop()
+		r := &xlsxReading{d: d, book: book}
+		if r.part, err = book.sheet(d.o.Records); err == nil {
+			err = r.head()
+		}
+		switch {
+		case errors.Is(err, io.EOF): // there is nothing in the sheet
+			return
+		case err == nil:
+			err = r.records(yield)
+		}
+		if err != nil && !errors.Is(err, errLeft) {
+			yield(nil, err)
+		}
+	}
+}
+
+var errLeft = errors.New("the caller has enough")
+
+// xlsxReading is the state of reading one file.
+type xlsxReading struct {
+	d      *xlsxDecoder
+	book   *workbook
+	part   string // the sheet
+	titles int64  // their row, 0 for none
+	width  int    // columns of the table: up to the last title, or to the last column that is wanted
+	at     []int  // by index of cells: the column, 0 when the file has none
+	slots  []int  // by column from 1: place in found, -1 when nobody asks for it
+	dates  []bool // by column from 1: a bare number stands for a date
+	found  []*sheetCell
+	rec    Record
+}
+
+// records gives the rows below the titles.
+func (r *xlsxReading) records(yield func(*Record, error) bool) error {
+	s, err := r.book.openSheet(r.part)
+	if err != nil {
+		return err
+	}
+	defer s.part.close()
+	s.take = func(column int) bool { return column < len(r.slots) && r.slots[column] >= 0 }
+	s.dates = func(column int) bool { return column < len(r.dates) && r.dates[column] }
+	for {
+		switch err := s.nextRow(); {
+		case errors.Is(err, io.EOF):
+			return s.rest()
+		case err != nil:
+			return err
+		}
+		if s.row <= r.titles || s.hidden && r.d.o.Hidden == skip || r.blank(s) {
+			continue
+		}
+		if bad := r.record(s); bad != nil {
+			if !yield(nil, bad) {
+				return errLeft
+			}
+		} else if !yield(&r.rec, nil) {
+			return errLeft
+		}
+	}
+}
+
+// blank tells whether a row holds nothing in the columns of the table.
+func (r *xlsxReading) blank(s *sheetScan) bool {
+	for i := range s.cells {
+		c := &s.cells[i]
+		if (c.column <= r.width || r.titles == 0) && (c.passed || c.bad != "" || c.kind != Text || len(s.content(c)) > 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// text is what a cell holds.
+func (s *sheetScan) content(c *sheetCell) []byte {
+	if c.shared != nil {
+		return c.shared
+	}
+	return s.arena[c.from:c.to]
+}
+
+// record makes the record of a row.
+func (r *xlsxReading) record(s *sheetScan) *RecordError {
+	r.rec.Number++
+	r.rec.Line, r.rec.Offset = s.row, s.rowAt
+	clear(r.found)
+	for i := range s.cells {
+		c := &s.cells[i]
+		switch {
+		case c.column < len(r.slots) && r.slots[c.column] >= 0:
+			r.found[r.slots[c.column]] = c
+		case len(r.d.wants) == 0 && r.titles == 0:
+			return r.reject(s, c, "", fmt.Sprintf("the first row has %s, this one more", counted(r.width, "column")))
+		}
+	}
+	for i, column := range r.at {
+		cell := &r.rec.Cells[i]
+		*cell = Cell{}
+		if column == 0 {
+			continue
+		}
+		c := r.found[r.slots[column]]
+		if c == nil {
+			continue
+		}
+		if c.bad != "" {
+			return r.reject(s, c, r.fieldName(i), c.bad)
+		}
+		cell.Kind, cell.Bytes = c.kind, s.content(c)
+	}
+	return nil
+}
+
+func (r *xlsxReading) fieldName(i int) string {
+	if len(r.d.wants) > 0 {
+		return r.d.wants[i].Name
+	}
+	return r.rec.Names[i]
+}
+
+func (r *xlsxReading) reject(s *sheetScan, c *sheetCell, field, reason string) *RecordError {
+	return &RecordError{Record: r.rec.Number, Line: s.row, Offset: s.rowAt, Field: field,
+		Value: cut(s.content(c)), Reason: cellName(c.column, s.row) + ": " + reason}
+}

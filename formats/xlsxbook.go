@@ -1,0 +1,249 @@
+package formats
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A workbook is what stands around the sheets: which there are, how their cells are shown, and from when days are counted.
+type workbook struct {
+	box     *container
+	o       Options
+	sheets  []bookSheet
+	links   map[string]string // relations of the workbook: part by id
+	strings string            // the part that holds the shared strings, "" for none
+	styles  []shape           // by number of style
+	since04 bool              // days are counted from 1904
+	table   *sharedStrings    // nil until it is needed
+}
+
+type bookSheet struct {
+	name, id string
+	hidden   bool
+}
+
+const (
+	maxStyles = 100_000
+	maxSheets = 1000
+)
+
+// openBook reads the small parts.
+func openBook(b Blob, o Options) (*workbook, error) {
+	box, err := openContainer(b, o.Limits)
+	if err != nil {
+		return nil, err
+	}
+	w := &workbook{box: box, o: o, links: map[string]string{}}
+	if err := w.read(); err != nil {
+		box.drop()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *workbook) read() error {
+	if err := w.kind(); err != nil {
+		return err
+	}
+	main := "xl/workbook.xml"
+	err := w.relations("_rels/.rels", "", func(kind, _, target string) {
+		if kind == "officeDocument" {
+			main = target
+		}
+	})
+	if err != nil {
+		return err
+	}
+	styles := ""
+	folder, name := path.Split(main)
+	err = w.relations(folder+"_rels/"+name+".rels", folder, func(kind, id, target string) {
+		switch kind {
+		case "styles":
+			styles = target
+		case "sharedStrings":
+			w.strings = target
+		default:
+			w.links[id] = target
+		}
+	})
+	if err == nil {
+		err = w.each(main, w.workbookElement)
+	}
+	if err == nil && styles != "" && w.box.parts[styles] != nil {
+		err = w.readStyles(styles)
+	}
+	return err
+}
+
+// kind refuses what is a workbook of another kind.
+func (w *workbook) kind() error {
+	const types = "[Content_Types].xml"
+	macros, binary := false, false
+	for name := range w.box.parts {
+		macros = macros || strings.HasSuffix(strings.ToLower(name), "vbaproject.bin")
+		binary = binary || strings.EqualFold(name, "xl/workbook.bin")
+	}
+	if w.box.parts[types] != nil {
+		err := w.each(types, func(s *partScan) error {
+			macros = macros || strings.Contains(string(s.attr("ContentType")), "macroEnabled")
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case binary:
+		return refused("the file is a binary workbook (.xlsb): save it as .xlsx")
+	case macros && w.o.Macros != "allow":
+		return refused("the workbook holds macros (.xlsm): have it saved as .xlsx, or say macros: allow, which reads its values and runs nothing")
+	}
+	return nil
+}
+
+// each shows every start tag of a small part.
+func (w *workbook) each(part string, see func(s *partScan) error) error {
+	r, err := w.box.open(part, w.o.Limits.MaxPart, "max_part")
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	s := newPartScan(r, part, int(w.o.Limits.MaxField))
+	for {
+		t, err := s.next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case t == partStart:
+			if err := see(s); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// relations reads which parts a part refers to. Those outside of the file are left alone.
+func (w *workbook) relations(part, folder string, see func(kind, id, target string)) error {
+	if w.box.parts[part] == nil {
+		return nil
+	}
+	n := 0
+	return w.each(part, func(s *partScan) error {
+		if n++; n > 10*maxSheets {
+			return s.fail("there are too many relations")
+		}
+		if string(s.name) != "Relationship" || string(s.attr("TargetMode")) == "External" {
+			return nil
+		}
+		target, ok := textOf(s.attr("Target"))
+		if !ok {
+			return s.fail("a target is no text")
+		}
+		if target = strings.ReplaceAll(target, `\`, "/"); !path.IsAbs(target) {
+			target = path.Join(folder, target)
+		}
+		kind := string(s.attr("Type"))
+		see(kind[strings.LastIndexByte(kind, '/')+1:], string(s.attr("id"))+string(s.attr("Id")), strings.TrimPrefix(path.Clean(target), "/"))
+		return nil
+	})
+}
+
+func textOf(raw []byte) (string, bool) {
+	text, ok := appendText(nil, raw, false)
+	return string(text), ok
+}
+
+func (w *workbook) workbookElement(s *partScan) error {
+	switch string(s.name) {
+	case "workbookPr":
+		v := string(s.attr("date1904"))
+		w.since04 = v == "1" || v == "true"
+	case "sheet":
+		name, ok := textOf(s.attr("name"))
+		if len(w.sheets) == maxSheets || !ok {
+			return s.fail(fmt.Sprintf("there are more than %d sheets, or one has no name", maxSheets))
+		}
+		state := string(s.attr("state"))
+		id := ""
+		for rest := s.attrs; ; { // sheetId and r:id are told apart by the prefix
+			n, v, more, ok := nextAttr(rest)
+			if !ok {
+				break
+			}
+			if rest = more; string(localName(n)) == "id" {
+				id = string(v)
+			}
+		}
+		w.sheets = append(w.sheets, bookSheet{name, id, state == "hidden" || state == "veryHidden"})
+	}
+	return nil
+}
+
+// readStyles finds out which styles show dates.
+func (w *workbook) readStyles(part string) error {
+	codes := map[string]shape{}
+	within := false // the styles of cells, not those that cells are styled after
+	return w.each(part, func(s *partScan) error {
+		switch string(s.name) {
+		case "numFmt":
+			code, ok := textOf(s.attr("formatCode"))
+			if !ok || len(codes) == maxStyles {
+				return s.fail("a number format is no text, or there are too many")
+			}
+			if s.depth() == 3 {
+				codes[string(s.attr("numFmtId"))] = shapeOf(code)
+			}
+		case "cellXfs":
+			within = true
+		case "xf":
+			if !within || s.depth() != 3 {
+				return nil
+			}
+			if len(w.styles) == maxStyles {
+				return s.fail(fmt.Sprintf("there are more than %d styles", maxStyles))
+			}
+			id := string(s.attr("numFmtId"))
+			look, known := codes[id]
+			if n, err := strconv.Atoi(id); !known && err == nil {
+				look = builtinShape(n)
+			}
+			w.styles = append(w.styles, look)
+		default:
+			within = within && s.depth() > 2
+		}
+		return nil
+	})
+}
+
+// sheet finds the part of the sheet that is asked for: by name, else by position, else the first that shows.
+func (w *workbook) sheet(want string) (string, error) {
+	at := slices.IndexFunc(w.sheets, func(s bookSheet) bool { return s.name == want })
+	if want == "" {
+		at = slices.IndexFunc(w.sheets, func(s bookSheet) bool { return !s.hidden && w.holdsCells(s) })
+	} else if n, err := strconv.Atoi(want); at < 0 && err == nil && n >= 1 && n <= len(w.sheets) {
+		at = n - 1
+	}
+	if at < 0 {
+		var names []string
+		for _, s := range w.sheets[:min(len(w.sheets), 20)] {
+			names = append(names, s.name)
+		}
+		return "", refused(fmt.Sprintf("there is no sheet %q%s; the workbook has %s: %q", want, meant(want, names), counted(len(w.sheets), "sheet"), names))
+	}
+	part := w.links[w.sheets[at].id]
+	if part == "" || w.box.parts[part] == nil {
+		return "", refused(fmt.Sprintf("the workbook names the sheet %q, but does not hold it", w.sheets[at].name))
+	}
+	return part, nil
+}
+
+// holdsCells tells sheets of cells from those that are one chart.
+func (w *workbook) holdsCells(s bookSheet) bool {
+	return !strings.Contains(w.links[s.id], "chartsheets/") && !strings.Contains(w.links[s.id], "dialogsheets/")
+}
