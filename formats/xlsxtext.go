@@ -49,7 +49,7 @@ func unescape(dst []byte, from int) []byte {
 	}
 	to := from
 	for i := from; i < len(dst); {
-		r, n := escaped(dst[i:])
+		r, n := escapedRune(dst[i:])
 		if n == 0 {
 			dst[to] = dst[i]
 			to++
@@ -62,8 +62,8 @@ func unescape(dst []byte, from int) []byte {
 	return dst[:to]
 }
 
-// escaped reads one such character and its length, 0 when there is none. A NUL stays as it is written: no text holds one.
-func escaped(b []byte) (rune, int) {
+// escapedRune reads one such character and its length, 0 when there is none. A NUL stays as it is written: no text holds one.
+func escapedRune(b []byte) (rune, int) {
 	r, ok := escapedUnit(b)
 	if !ok || r == 0 {
 		return 0, 0
