@@ -47,9 +47,8 @@ type reserve struct {
 	ballast int64
 	log     *slog.Logger
 
-	mu    sync.Mutex
-	why   string // intake is paused, "" while it is not
-	given bool   // the ballast was given up, or there was no room for it
+	mu  sync.Mutex
+	why string // intake is paused, "" while it is not
 }
 
 func newReserve(folder string, log *slog.Logger) *reserve {

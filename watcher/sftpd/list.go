@@ -110,12 +110,11 @@ func (b *mailbox) inMemory(path string) *upload {
 
 // A listing is an open folder.
 type listing struct {
-	at     place
-	stage  int
-	names  []string // of the account's folders, then of uploads in memory
-	dir    *os.File
-	after  string // the last of the names that wait
-	opened time.Time
+	at    place
+	stage int
+	names []string // of the account's folders, then of uploads in memory
+	dir   *os.File
+	after string // the last of the names that wait
 }
 
 func (h *handler) opendir(ctx context.Context, p *wire.Packet) error {
