@@ -98,7 +98,10 @@ func (l *Ledger) keep(ctx context.Context, set ...*landing) error {
 		err = l.db.Tx(ctx, run)
 	}
 	for _, g := range set {
-		if errors.Is(err, ErrFull) && len(set) == 1 { // one of a set is tried again
+		if err != nil && len(set) > 1 {
+			break // each is tried again, and its bytes are needed
+		}
+		if errors.Is(err, ErrFull) {
 			_ = g.incoming.Withdraw(ctx) // else the sweep takes it
 		}
 		g.incoming.Abandon() // does nothing when it was committed

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"waybill/store"
 )
 
 func parcel(source, path, text string) Parcel {
@@ -83,6 +85,47 @@ func TestWhatOneOfASetCannotDoKeepsNoOther(t *testing.T) {
 	}
 	if n := strings.Count(dump(t, r), "|landed|"); n != 3 {
 		t.Errorf("%d files landed", n)
+	}
+}
+
+// Where there is no room for a set, those of it that there is room for land all the same; the others later.
+func TestOfASetThatThereIsNoRoomForLandsWhatThereIsRoomFor(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, orders())
+	bound := func(more int64) {
+		r.tx(func(tx *store.Tx) error {
+			var pages int64
+			if err := tx.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
+				return err
+			}
+			return tx.QueryRow(fmt.Sprintf("PRAGMA max_page_count = %d", pages+more)).Scan(&pages)
+		})
+	}
+	set := []Parcel{
+		parcel("drop", "1.csv", "1"),
+		parcel("drop", "much.csv", strings.Repeat("2", 60_000)),   // in the database
+		parcel("drop", "large.csv", strings.Repeat("3", 100_000)), // in a file of its own, which the failure of the set must leave
+		parcel("drop", "4.csv", "4"),
+	}
+	for i := range set {
+		set[i].Arrival.Version = "v"
+	}
+	bound(10)
+	errs := r.LandSet(ctx, set)
+	for i, err := range errs {
+		if full := i == 1; errors.Is(err, ErrFull) != full || (err != nil) != full {
+			t.Errorf("%s: %v", set[i].Arrival.Path, err)
+		}
+	}
+	if n := strings.Count(dump(t, r), "|landed|"); n != 3 {
+		t.Errorf("%d files landed", n)
+	}
+	bound(1000)
+	if err := errors.Join(r.LandSet(ctx, set)...); err != nil {
+		t.Fatal(err)
+	}
+	if lines := dump(t, r); strings.Count(lines, "|landed|") != 4 || strings.Count(lines, "entry|") != 4 {
+		t.Errorf("in the end:\n%.2000s", lines)
 	}
 }
 

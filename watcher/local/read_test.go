@@ -88,6 +88,41 @@ func TestWithoutLeasesAFileMustNotChangeForAWhile(t *testing.T) {
 	}
 }
 
+// Who takes a file without having asked Ready gets it only where the lease proves that nobody writes it.
+func TestTakingGivesWhatALeaseProvesAndDoubtsTheRest(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	open(t, b)
+	b.write("a.csv", "one")
+	f := b.listed("a.csv")
+	ctx := t.Context()
+	r, err := b.Take(ctx, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if must(t, r.Close()); err != nil || string(text) != "one" {
+		t.Fatalf("%q, %v", text, err)
+	}
+	writing, err := os.OpenFile(b.path("a.csv"), os.O_WRONLY, 0)
+	must(t, err)
+	if r, err := b.Take(ctx, f); !errors.Is(err, watcher.ErrUnproven) {
+		t.Errorf("while it is written: %v, %v", r, err)
+	}
+	must(t, writing.Close())
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED, the rest: without root the owner is always given a lease")
+	}
+	asNobody(t, func() {
+		if r, err := b.Take(ctx, f); !errors.Is(err, watcher.ErrUnproven) {
+			t.Errorf("without leases: %v, %v", r, err)
+		}
+		if text, err := b.content(f); err != nil || text != "one" { // once Ready has told, it is opened all the same
+			t.Errorf("opened: %q, %v", text, err)
+		}
+	})
+}
+
 func TestChangesStartTheSettlingAnew(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
