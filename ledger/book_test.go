@@ -479,10 +479,4 @@ func TestStatusIsReplacedByPart(t *testing.T) {
 	if err != nil || len(list) != 2 || string(list[0].Text) != `{"running":2}` {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if err := r.DropStatus(ctx, "node"); err != nil {
-		t.Fatal(err)
-	}
-	if list, err := r.Statuses(ctx); err != nil || len(list) != 1 {
-		t.Errorf("%+v, %v", list, err)
-	}
 }

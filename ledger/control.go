@@ -183,15 +183,3 @@ func (l *Ledger) Statuses(ctx context.Context) ([]Status, error) {
 	}
 	return list, nil
 }
-
-// DropStatus removes the status of a part that is no longer there.
-func (l *Ledger) DropStatus(ctx context.Context, part string) error {
-	err := l.db.Tx(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM status WHERE part = ?`, part)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("drop status of %s: %w", part, err)
-	}
-	return nil
-}
