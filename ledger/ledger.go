@@ -83,6 +83,14 @@ func (l *Ledger) Room() error {
 // SetRouter makes r answer from the next landing on. It is called at a reload.
 func (l *Ledger) SetRouter(r Router) { l.router.Store(&r) }
 
+// Takes reports whether any job would take an arrival.
+func (l *Ledger) Takes(a Arrival) bool {
+	if a.Kind == "" {
+		a.Kind = OfFile
+	}
+	return len(l.route(a)) > 0
+}
+
 // route asks the router of now.
 func (l *Ledger) route(a Arrival) []Policy {
 	r := *l.router.Load()

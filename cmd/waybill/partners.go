@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"waybill/config"
 	"waybill/jobs"
@@ -98,12 +100,35 @@ func (b *builder) drops(name string, p *sftpd.Partner, sources []config.Item, to
 			continue
 		}
 		at := "sources." + item.Name + ".mailboxes."
-		add(sftpd.Folder{Path: m.Folder, Right: sftpd.Drop, Source: item.Name}, at+"folder")
+		keep, wanted := m.Unmatched == sftpd.KeepUnmatched, b.wanted(item.Name, name)
+		add(sftpd.Folder{Path: m.Folder, Right: sftpd.Drop, Source: item.Name, Keep: keep, Names: wanted}, at+"folder")
 		if m.Test != "" {
-			add(sftpd.Folder{Path: m.Test, Right: sftpd.Drop, Source: item.Name, Trial: true}, at+"test")
+			add(sftpd.Folder{Path: m.Test, Right: sftpd.Drop, Source: item.Name, Trial: true, Keep: keep, Names: wanted}, at+"test")
 		}
 	}
 	return drops[pickUps:]
+}
+
+// wanted is what names are like that jobs take from a source, as a partner may be told: nothing, where one of them has the name of another
+// partner in it.
+func (b *builder) wanted(source, partner string) (names []string) {
+	for _, item := range b.c.Jobs {
+		o := item.Options.(*jobs.Options)
+		if o.Drain || o.Receive == nil || o.Receive.Source != source {
+			continue
+		}
+		names = append(names, o.Receive.Files...)
+	}
+	for _, other := range b.c.Partners {
+		tells := func(pattern string) bool {
+			return strings.Contains(strings.ToLower(pattern), strings.ToLower(other.Name))
+		}
+		if other.Name != partner && slices.ContainsFunc(names, tells) {
+			return nil
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // partnerVars are the variables of each partner, for expressions.

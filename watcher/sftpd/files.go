@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"waybill/ledger"
@@ -34,7 +35,8 @@ type FilesOptions struct {
 // Files are the mailboxes of all partners. Its methods may be called concurrently.
 type Files struct {
 	FilesOptions
-	buffers sync.Pool // *[]byte of digestBlock
+	buffers sync.Pool    // *[]byte of digestBlock
+	memory  atomic.Int64 // bytes of uploads that lie there
 
 	mu    sync.Mutex
 	boxes map[string]*mailbox // of partners that are connected
@@ -157,6 +159,7 @@ type mailbox struct {
 	partner  string
 	jail     *jail
 	sessions int // guarded by Files.mu
+	handles  atomic.Int64
 
 	mu      sync.Mutex
 	uploads map[string]*upload // in progress, by the name they hold

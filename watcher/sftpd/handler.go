@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	maxHandles = 64 // open at a time in one session
-	maxClosing = 16 // uploads being landed at a time for one session
+	maxHandles = 64              // open at a time in one channel
+	maxBoxed   = 10 * maxHandles // and of one partner, whatever the number of his sessions and channels
+	maxClosing = 16              // uploads being landed at a time for one channel
 )
 
 // A handler speaks SFTP with one client. Requests are carried out one after the other, in the order they come, but for CLOSE of an upload, which
@@ -56,6 +57,7 @@ func (h *handler) serve(ctx context.Context) error {
 	over := context.WithoutCancel(ctx)
 	for id, x := range h.handles {
 		delete(h.handles, id)
+		h.box.handles.Add(-1)
 		if e := h.drop(over, x); e != nil {
 			h.log.Error("keep a broken upload", "error", e)
 		}
@@ -83,6 +85,9 @@ func (h *handler) loop(ctx context.Context) error {
 		}
 		if err := h.in.Next(&p); err != nil {
 			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // what has come and was not read yet is nobody's any more
 		}
 		if begun == (p.Type == wire.Init) {
 			return &wire.ProtocolError{Reason: "it does not begin with the version, or has it twice"}
@@ -143,7 +148,7 @@ func (h *handler) byName(ctx context.Context, p *wire.Packet) error {
 	case wire.Remove:
 		return h.status(ctx, p.ID, h.remove(ctx, p.Path))
 	case wire.Rename:
-		return h.status(ctx, p.ID, h.rename(ctx, p.Path, p.Target, false))
+		return h.renamed(ctx, p, false)
 	case wire.Mkdir:
 		return h.status(ctx, p.ID, h.mkdir(ctx, p.Path))
 	case wire.Rmdir:
@@ -153,7 +158,7 @@ func (h *handler) byName(ctx context.Context, p *wire.Packet) error {
 	case wire.Extended:
 		switch p.Extension {
 		case wire.PosixRename:
-			return h.status(ctx, p.ID, h.rename(ctx, p.Path, p.Target, true))
+			return h.renamed(ctx, p, true)
 		case wire.Limits:
 			return h.out.Limits(p.ID, maxHandles)
 		case wire.StatVFS:
@@ -178,6 +183,7 @@ func (h *handler) add(x any) uint32 {
 		h.last++
 		if _, taken := h.handles[h.last]; h.last != 0 && !taken {
 			h.handles[h.last] = x
+			h.box.handles.Add(1)
 			return h.last
 		}
 	}
@@ -201,6 +207,9 @@ func (h *handler) room() error {
 	}
 	if len(h.handles)+closing >= maxHandles {
 		return refusal(wireFailure, "%d files and folders are open already: close some first", maxHandles)
+	}
+	if h.box.handles.Load() >= maxBoxed {
+		return refusal(wireFailure, "%d files and folders are open already in all sessions: close some first", maxBoxed)
 	}
 	return nil
 }

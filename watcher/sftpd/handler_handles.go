@@ -56,6 +56,7 @@ func (h *handler) close(ctx context.Context, p *wire.Packet) error {
 		return h.status(ctx, p.ID, refusal(wireFailure, "no such handle"))
 	}
 	delete(h.handles, p.Handle)
+	h.box.handles.Add(-1)
 	u, ok := x.(*upload)
 	if !ok {
 		return h.status(ctx, p.ID, h.finish(ctx, x))
@@ -78,9 +79,9 @@ func (h *handler) close(ctx context.Context, p *wire.Packet) error {
 			delete(h.pending, u.at.path)
 		}
 		h.mu.Unlock()
-		h.files.note(h.session.ID, -1)
 		_ = h.status(ctx, id, err) // a writer that failed fails the loop
 		_ = h.out.Flush()
+		h.files.note(h.session.ID, -1) // only now: a session that has no upload in progress may be ended, and this one is to hear the answer
 		<-h.slots
 	})
 	return nil

@@ -44,6 +44,7 @@ func (h *handler) remove(ctx context.Context, raw string) error {
 		return missing()
 	}
 	if err == nil {
+		h.box.lighter()
 		h.recent.forget(at.path)
 	}
 	return err
@@ -79,13 +80,20 @@ func (h *handler) delete(ctx context.Context, at place) error {
 		return err
 	}
 	_ = f.Close() // only looked at
-	h.box.mu.Lock()
-	err = h.box.unlink(at.path, m)
-	h.box.mu.Unlock()
-	if err != nil {
+	// The quota has it only if it was there at the last count, and most have come since: the next count sees that it is gone.
+	if err := h.box.jail.remove(at.path); err != nil {
 		return err
 	}
+	h.box.lighter()
 	return h.note(ctx, "deleted", "path", "/"+at.path, "size", m.size)
+}
+
+// renamed carries out a rename and answers it. It goes on when the session ends: half of it would leave the file under neither name.
+func (h *handler) renamed(ctx context.Context, p *wire.Packet, posix bool) error {
+	h.files.note(h.session.ID, +1)
+	defer h.files.note(h.session.ID, -1)
+	err := h.rename(context.WithoutCancel(ctx), p.Path, p.Target, posix)
+	return errors.Join(h.status(ctx, p.ID, err), h.out.Flush())
 }
 
 // rename gives an upload that was kept another name. An ordinary name lands it. posix says that what has the new name may be replaced.
@@ -174,7 +182,8 @@ func (b *mailbox) renamePart(from, to place, posix bool) error {
 
 // landPart lands a whole file under another name.
 func (b *mailbox) landPart(ctx context.Context, s *Session, from, to place) error {
-	u := &upload{box: b, session: s, at: to, lies: from.path, renamed: true, counted: true, held: true, onDisk: true}
+	u := &upload{box: b, session: s, at: to, lies: from.path, renamed: true, held: true, onDisk: true}
+	u.counted.Store(true)
 	if err := b.takePart(u); err != nil {
 		return err
 	}
@@ -241,8 +250,11 @@ func (h *handler) mkdir(ctx context.Context, raw string) error {
 	if err := h.box.take(ctx, h.session.Account, 1, 0); err != nil { // folders take room, too
 		return err
 	}
-	h.box.give(1, 0)
-	return h.box.jail.makeFolder(at.path)
+	if err := h.box.jail.makeFolder(at.path); err != nil {
+		h.box.give(1, 0)
+		return err
+	}
+	return nil
 }
 
 func (h *handler) rmdir(ctx context.Context, raw string) error {
@@ -264,7 +276,11 @@ func (h *handler) rmdir(ctx context.Context, raw string) error {
 	if u.Files > 0 {
 		return refusal(wireFailure, "the folder is not empty")
 	}
-	return h.box.jail.removeFolder(at.path)
+	if err := h.box.jail.removeFolder(at.path); err != nil {
+		return err
+	}
+	h.box.quota.Files--
+	return nil
 }
 
 // setstat changes attributes by name. Only the size of an unfinished upload, and its time, have an effect.
@@ -287,48 +303,52 @@ func (h *handler) setstat(ctx context.Context, p *wire.Packet) error {
 		}
 		return nil
 	}
-	f, m, err := h.box.openPart(at)
-	if err != nil || f == nil {
-		if sized && err == nil {
-			err = refusal(wireDenied, "permission denied: it was taken as it is")
-		}
-		return err
+	there, err := h.box.changePart(at, p.Attrs, sized)
+	if err == nil && !there && sized {
+		err = refusal(wireDenied, "permission denied: it was taken as it is")
 	}
-	if sized {
-		err = h.box.cut(f, m, int64(min(p.Attrs.Size, 1<<62)))
-	}
-	if p.Attrs.Has&wire.HasTimes != 0 && err == nil {
-		t := time.Unix(int64(p.Attrs.Mtime), 0)
-		tv := unix.NsecToTimeval(t.UnixNano())
-		err = unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv})
-	}
-	return errors.Join(err, f.Close())
+	return err
 }
 
-// openPart opens an unfinished upload that nobody has open; nil when there is none.
-func (b *mailbox) openPart(at place) (*os.File, meta, error) {
+// changePart changes an unfinished upload that nobody has open, if there is one. Nobody can open or land it meanwhile: what they have counted and
+// digested is to be what is there.
+func (b *mailbox) changePart(at place, a wire.Attrs, sized bool) (there bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.uploads[at.path] != nil {
-		return nil, meta{}, nil
+		return false, nil
 	}
 	f, m, err := b.jail.open(at.path, unix.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, m, nil
+		return false, nil
 	}
-	return f, m, err
+	if err != nil {
+		return false, err
+	}
+	if sized {
+		err = b.cut(at, f, m, int64(min(a.Size, 1<<62)))
+	}
+	if a.Has&wire.HasTimes != 0 && err == nil {
+		tv := unix.NsecToTimeval(time.Unix(int64(a.Mtime), 0).UnixNano())
+		err = unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv})
+	}
+	return true, errors.Join(err, f.Close())
 }
 
-// cut shortens an unfinished upload.
-func (b *mailbox) cut(f *os.File, m meta, size int64) error {
+// cut shortens an unfinished upload. b.mu is held.
+func (b *mailbox) cut(at place, f *os.File, m meta, size int64) error {
 	if size > m.sure() {
 		return refusal(wireFailure, "bytes %d to %d were never written: go on at %d", m.sure(), size, m.sure())
 	}
+	delete(b.sums, at.path)
 	if err := f.Chmod(modeBroken); err != nil {
 		return err
 	}
-	b.give(0, m.size-size)
-	return f.Truncate(size)
+	if err := f.Truncate(size); err != nil {
+		return err
+	}
+	b.quota.Bytes -= m.size - size
+	return nil
 }
 
 // statvfs tells how much room there is: of the quota, or of the disk where that is less.
@@ -342,12 +362,11 @@ func (h *handler) statvfs(ctx context.Context, p *wire.Packet) error {
 	}
 	size := uint64(st.Bsize)
 	v := wire.Volume{BlockSize: size, Blocks: st.Blocks, Free: st.Bavail, Files: st.Files, FilesFree: st.Ffree, MaxLen: maxName}
-	h.box.mu.Lock()
-	defer h.box.mu.Unlock()
-	if err := h.box.count(ctx, h.session.Account); err != nil {
+	used, err := h.box.used(ctx, h.session.Account)
+	if err != nil {
 		return h.status(ctx, p.ID, err)
 	}
-	q, used := h.session.Account.Quota, h.box.quota
+	q := h.session.Account.Quota
 	if q.Bytes > 0 {
 		v.Blocks = min(v.Blocks, uint64(q.Bytes)/size)
 		v.Free = min(v.Free, uint64(max(q.Bytes-used.Bytes, 0))/size)

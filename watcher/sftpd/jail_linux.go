@@ -194,9 +194,9 @@ func (j *jail) open(path string, flags int) (*os.File, meta, error) {
 	return f, m, nil
 }
 
-// make makes a file that must not be there.
+// make makes a file that must not be there. Whoever is killed before he says what it is leaves one that was not closed by its sender.
 func (j *jail) make(path string) (*os.File, error) {
-	return j.at(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	return j.at(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, uint32(modeBroken))
 }
 
 // makeFolder makes the folder path in one that is there.

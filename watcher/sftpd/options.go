@@ -110,11 +110,15 @@ func admitted(networks []Network, a netip.Addr) bool {
 
 // Mailboxes are the keys of a source that partners drop into.
 type Mailboxes struct {
-	Group   string `yaml:"group" doc:"the partners of this group; or write partner"`
-	Partner string `yaml:"partner" ref:"partners" doc:"one partner; or write group"`
-	Folder  string `yaml:"folder" default:"in" doc:"the folder of their mailboxes that they drop into"`
-	Test    string `yaml:"test" doc:"a folder for trying: what is dropped there is checked and acknowledged in full, and nothing of it is delivered"`
+	Group     string `yaml:"group" doc:"the partners of this group; or write partner"`
+	Partner   string `yaml:"partner" ref:"partners" doc:"one partner; or write group"`
+	Folder    string `yaml:"folder" default:"in" doc:"the folder of their mailboxes that they drop into"`
+	Test      string `yaml:"test" doc:"a folder for trying: what is dropped there is checked and acknowledged in full, and nothing of it is delivered"`
+	Unmatched string `yaml:"unmatched" enum:"refuse,keep" default:"refuse" doc:"what becomes of a file whose name no job takes: refuse tells its sender when it is closed; keep has it lie in the folder until retention removes it"`
 }
+
+// KeepUnmatched is the value of unmatched that keeps what no job takes.
+const KeepUnmatched = "keep"
 
 // Validate wants one of group and partner, and folders that can be.
 func (m *Mailboxes) Validate() error {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"waybill/ledger"
 )
@@ -16,22 +17,35 @@ import (
 type usage struct {
 	known bool
 	ledger.Use
+	at   time.Time // when it was counted
+	took time.Duration
 }
 
-// take counts what an upload adds, or refuses it. It is called with box.mu free.
+// countShare is how many times as long as a count took the next one waits: a partner who asks without end costs a tenth of a processor.
+const countShare = 10
+
+// due reports whether the mailbox may be counted now.
+func (u *usage) due(now time.Time) bool {
+	return !u.known || now.Sub(u.at) >= countShare*u.took
+}
+
+// take counts what an upload adds, or refuses it: for want of room on the disk, which is everybody's, or in the quota. It is called with
+// box.mu free.
 func (b *mailbox) take(ctx context.Context, a *Account, files, bytes int64) error {
+	if err := b.files.Ledger.Room(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.quota.known && b.fits(a, files, bytes) == nil {
-		b.quota.Files += files
-		b.quota.Bytes += bytes
-		return nil
+	fits := b.fits(a, files, bytes)
+	if (fits != nil || !b.quota.known) && b.quota.due(b.files.Now()) {
+		if err := b.count(ctx, a); err != nil {
+			return err
+		}
+		fits = b.fits(a, files, bytes)
 	}
-	if err := b.count(ctx, a); err != nil {
-		return err
-	}
-	if err := b.fits(a, files, bytes); err != nil {
-		return err
+	if fits != nil {
+		return fits
 	}
 	b.quota.Files += files
 	b.quota.Bytes += bytes
@@ -49,6 +63,13 @@ func (b *mailbox) fits(a *Account, files, bytes int64) error {
 	return nil
 }
 
+// lighter says that there is less in the mailbox than is known: the next count need not wait.
+func (b *mailbox) lighter() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.quota.at = time.Time{}
+}
+
 // give takes back what take counted.
 func (b *mailbox) give(files, bytes int64) {
 	b.mu.Lock()
@@ -57,9 +78,22 @@ func (b *mailbox) give(files, bytes int64) {
 	b.quota.Bytes -= bytes
 }
 
+// used returns what lies in the mailbox.
+func (b *mailbox) used(ctx context.Context, a *Account) (ledger.Use, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.quota.due(b.files.Now()) {
+		if err := b.count(ctx, a); err != nil {
+			return ledger.Use{}, err
+		}
+	}
+	return b.quota.Use, nil
+}
+
 // count counts what lies in the mailbox: files in folders, what waits in the ledger, and uploads that are not on disk.
 func (b *mailbox) count(ctx context.Context, a *Account) error {
 	var u ledger.Use
+	at := b.files.Now()
 	seen := map[ledger.Mailbox]bool{}
 	for _, f := range a.Folders {
 		of := b.of(&f)
@@ -74,24 +108,24 @@ func (b *mailbox) count(ctx context.Context, a *Account) error {
 		u.Files += w.Files
 		u.Bytes += w.Bytes
 	}
-	d, err := b.disk(ctx)
+	d, err := b.disk(ctx, a)
 	if err != nil {
 		return err
 	}
 	u.Files += d.Files
 	u.Bytes += d.Bytes
 	for up := range b.all {
-		if !up.onDisk || up.aside != "" {
+		if up.counted.Load() && (!up.onDisk || up.aside != "") {
 			u.Files++
 			u.Bytes += up.size.Load()
 		}
 	}
-	b.quota = usage{known: true, Use: u}
+	b.quota = usage{known: true, Use: u, at: at, took: b.files.Now().Sub(at)}
 	return nil
 }
 
-// disk measures the files of the mailbox.
-func (b *mailbox) disk(ctx context.Context) (u ledger.Use, err error) {
+// disk measures the files of the mailbox, and the folders that the partner has made: these take room, too.
+func (b *mailbox) disk(ctx context.Context, a *Account) (u ledger.Use, err error) {
 	var walk func(path string, deep int) error
 	walk = func(path string, deep int) error {
 		if deep > maxDeep {
@@ -108,7 +142,11 @@ func (b *mailbox) disk(ctx context.Context) (u ledger.Use, err error) {
 			case err != nil:
 				return err
 			case m.folder():
-				return walk(filepath.Join(path, name), deep+1)
+				full := filepath.Join(path, name)
+				if at, err := a.locate(full); err == nil && at.folder != nil && at.rest != "" {
+					u.Files++
+				}
+				return walk(full, deep+1)
 			}
 			u.Files++
 			u.Bytes += m.size

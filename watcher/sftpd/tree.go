@@ -53,7 +53,7 @@ func (a *Account) file(raw string, right Right) (place, error) {
 	case err != nil:
 		return p, err
 	case p.folder == nil || p.rest == "":
-		return p, refusal(wireDenied, "permission denied: %s is a folder of the mailbox itself", shownPath(p.path))
+		return p, refusal(wireDenied, "permission denied: %s is a folder of the mailbox itself", shownPath("/"+p.path))
 	case p.folder.Right != right:
 		return p, refusal(wireDenied, "permission denied: /%s is %s", p.folder.Path, p.folder.Right.says())
 	}

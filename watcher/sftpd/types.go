@@ -33,8 +33,10 @@ const (
 type Folder struct {
 	Path   string // relative to the mailbox, "/"-separated: "in", "out", "orders/in"
 	Right  Right
-	Source string // the source that what is dropped here belongs to; "" for folders to pick up from
-	Trial  bool   // dropped here is checked and acknowledged in full, and nothing of it is delivered
+	Source string   // the source that what is dropped here belongs to; "" for folders to pick up from
+	Trial  bool     // dropped here is checked and acknowledged in full, and nothing of it is delivered
+	Keep   bool     // what no job takes is kept; otherwise it is refused
+	Names  []string // what names are like that jobs take, as far as this partner may know; for the refusal
 }
 
 // A Session is one partner's connection that has logged in.

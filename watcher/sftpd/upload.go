@@ -27,6 +27,7 @@ type upload struct {
 	lies    string // path of its file, which is at's but when it is being renamed
 	flags   uint32
 	size    atomic.Int64 // also read by listings
+	counted atomic.Bool  // as a file, in the quota
 	removed atomic.Bool  // its name was removed: it is dropped when it is closed
 
 	// Guarded by box.mu.
@@ -36,10 +37,10 @@ type upload struct {
 
 	mu      sync.Mutex
 	memory  []byte
+	holds   int64 // bytes that are counted for it
 	file    *os.File
 	digest  *digester
 	written extents
-	counted bool    // as a file, in the quota
 	gaps    bool    // the file is marked as having gaps
 	touched bool    // something was written or cut
 	renamed bool    // it lands by being renamed
@@ -114,7 +115,7 @@ func (u *upload) write(ctx context.Context, p []byte, off uint64) error {
 // put writes the bytes to where the upload lies.
 func (u *upload) put(p []byte, from int64) error {
 	to := from + int64(len(p))
-	if u.file == nil && to <= spool.Inline {
+	if u.file == nil && to <= spool.Inline && u.hold(to) {
 		if to > int64(len(u.memory)) {
 			u.memory = append(u.memory, make([]byte, to-int64(len(u.memory)))...)
 		}
@@ -155,7 +156,7 @@ func (u *upload) follow() error {
 // grow counts a new size.
 func (u *upload) grow(ctx context.Context, size int64) error {
 	files := int64(0)
-	if !u.counted {
+	if !u.counted.Load() {
 		files = 1
 	}
 	by := size - u.size.Load()
@@ -165,7 +166,7 @@ func (u *upload) grow(ctx context.Context, size int64) error {
 	if err := u.box.take(ctx, u.session.Account, files, by); err != nil {
 		return err
 	}
-	u.counted = true
+	u.counted.Store(true)
 	u.size.Store(size)
 	return nil
 }
@@ -189,11 +190,34 @@ func (u *upload) spill() error {
 	if _, err := f.WriteAt(u.memory, 0); err != nil {
 		return err
 	}
-	u.memory = nil
+	u.forget()
 	if err := f.Chmod(modeOpen); err != nil {
 		return err
 	}
 	return u.follow()
+}
+
+// maxMemory bounds the uploads that lie in memory, of all partners: what comes when it is full goes to files, however small.
+const maxMemory = 32 << 20
+
+// hold reports whether the upload may have size bytes in memory.
+func (u *upload) hold(size int64) bool {
+	by := size - u.holds
+	if by <= 0 {
+		return true
+	}
+	if u.box.files.memory.Add(by) > maxMemory {
+		u.box.files.memory.Add(-by)
+		return false
+	}
+	u.holds = size
+	return true
+}
+
+// forget gives back the memory.
+func (u *upload) forget() {
+	u.box.files.memory.Add(-u.holds)
+	u.memory, u.holds = nil, 0
 }
 
 // read reads what was written so far.
@@ -251,7 +275,7 @@ func (u *upload) resize(ctx context.Context, size int64) error {
 	switch {
 	case size == was:
 		return u.grow(ctx, size)
-	case size > was && u.file == nil && size > spool.Inline:
+	case size > was && u.file == nil && (size > spool.Inline || !u.hold(size)):
 		if err := u.spill(); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"waybill/failpoint"
 	"waybill/ledger"
@@ -67,7 +68,7 @@ func (u *upload) discard() error {
 	u.ended = true
 	err := u.box.erase(u)
 	u.release()
-	if u.counted {
+	if u.counted.Load() {
 		u.box.give(1, u.size.Load())
 	}
 	return err
@@ -80,7 +81,7 @@ func (u *upload) release() {
 		u.digest.stop()
 		_ = u.file.Close() // what matters was synced
 	}
-	u.memory = nil
+	u.forget()
 }
 
 // keep leaves the upload in the mailbox: whole, so that a rename lands it, or only what came without a gap. An upload whose name another
@@ -138,6 +139,9 @@ func (u *upload) remember() error {
 	}
 	u.box.mu.Lock()
 	defer u.box.mu.Unlock()
+	if !u.held {
+		return nil // another has taken the name meanwhile
+	}
 	if len(u.box.sums) >= maxSums {
 		clear(u.box.sums)
 	}
@@ -149,6 +153,9 @@ func (u *upload) remember() error {
 func (u *upload) land(ctx context.Context) error {
 	u.ended = true
 	defer u.release()
+	if err := u.unwanted(); err != nil {
+		return u.refuse(ctx, err)
+	}
 	in, blank, err := u.incoming(ctx)
 	if err != nil {
 		return u.refuse(ctx, err)
@@ -157,13 +164,30 @@ func (u *upload) land(ctx context.Context) error {
 	a := u.arrival()
 	_, entries, err := u.box.files.Ledger.LandSpooled(ctx, a, ledger.Spooled{Incoming: in, Blank: blank, Event: u.event("uploaded")})
 	failpoint.Hit("sftpd/landed")
-	if err != nil {
-		if u.counted {
-			u.box.give(1, u.size.Load())
+	switch {
+	case err == nil:
+		if e := u.box.erase(u); e != nil { // there is one where the bytes were copied
+			u.box.files.Log.Error("remove an upload that has landed", "partner", u.box.partner, "path", shownPath("/"+u.at.path), "error", e)
 		}
+		return turnedAway(entries)
+	case u.renamed && u.box.lies(u): // it is still there under the name that it had
 		return err
+	case u.counted.Load():
+		u.box.give(1, u.size.Load())
 	}
-	return turnedAway(entries)
+	return errors.Join(err, u.box.erase(u))
+}
+
+// unwanted says that no job takes a file of this name. What would lie there and never be looked at is better told to its sender at once.
+func (u *upload) unwanted() error {
+	f := u.at.folder
+	switch {
+	case f.Keep || u.box.files.Ledger.Takes(u.arrival()):
+		return nil
+	case len(f.Names) == 0:
+		return refusal(wireFailure, "no job takes a file of this name")
+	}
+	return refusal(wireFailure, "no job takes a file of this name: it is to be like %s", strings.Join(f.Names, ", "))
 }
 
 // refuse drops an upload that breaks a rule, and has the ledger remember why. A fault of ours is no reason of the sender's.
@@ -198,6 +222,9 @@ func turnedAway(entries []ledger.Entry) error {
 
 // incoming judges the first bytes and puts the content into the spool.
 func (u *upload) incoming(ctx context.Context) (*spool.Incoming, bool, error) {
+	if err := u.box.files.Ledger.Room(); err != nil { // before its bytes leave the mailbox
+		return nil, false, err
+	}
 	head := u.memory
 	if u.file != nil {
 		head = make([]byte, min(u.size.Load(), headSize))
@@ -210,10 +237,10 @@ func (u *upload) incoming(ctx context.Context) (*spool.Incoming, bool, error) {
 			return nil, false, &refused{wireFailure, err.Error()}
 		}
 	}
-	if u.file == nil {
+	if u.file == nil || u.renamed && u.size.Load() <= spool.Inline { // of the latter the file stays until the row is committed
 		var blank ledger.Blankness
-		blank.Look(u.memory)
-		in, err := u.box.files.Spool.Keep(ctx, u.memory)
+		blank.Look(head)
+		in, err := u.box.files.Spool.Keep(ctx, head)
 		return in, blank.Blank(), err
 	}
 	sum, blank, err := u.summed()

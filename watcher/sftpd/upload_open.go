@@ -135,7 +135,8 @@ func (b *mailbox) resume(u *upload) error {
 		_ = f.Close()
 		return err
 	}
-	u.file, u.counted, u.resumes = f, true, true
+	u.file, u.resumes = f, true
+	u.counted.Store(true)
 	u.size.Store(sure)
 	u.written.front = sure
 	u.digest = digest(f, &b.files.buffers)
@@ -175,7 +176,7 @@ func (b *mailbox) place(u *upload) (*os.File, error) {
 	defer b.mu.Unlock()
 	if !u.held {
 		path := filepath.Join(b.files.aside(), b.partner+"."+fresh())
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, modeWhole)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, modeBroken)
 		if err != nil {
 			return nil, err
 		}
@@ -199,6 +200,23 @@ func (b *mailbox) let(u *upload) {
 	}
 	u.held = false
 	delete(b.all, u)
+	if u.aside == "" || !u.onDisk {
+		return
+	}
+	// Its name was taken while it was kept, and nothing leads to it any more.
+	u.onDisk = false
+	b.quota.Files--
+	b.quota.Bytes -= u.size.Load()
+	if err := os.Remove(u.aside); err != nil {
+		b.files.Log.Error("remove an upload whose name another has taken", "partner", b.partner, "error", err)
+	}
+}
+
+// lies reports whether the upload's file is in the mailbox, under a name or aside.
+func (b *mailbox) lies(u *upload) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return u.onDisk && u.aside == ""
 }
 
 // moveTo moves the upload's file to a path that is not a client's.
