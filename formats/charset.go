@@ -145,6 +145,8 @@ func startOf(head []byte) (bom int, said string, err error) {
 		{"\xFE\xFF", utf16be, ""},
 		{"\x1F\x8B", "", "the bytes are compressed with gzip: add gzip to unpack"},
 		{"PK\x03\x04", "", "the file is a zip archive (or xlsx), which is not read yet"},
+		{"%PDF-", "", "the file is a PDF document, which is not read"},
+		{"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "", "the file is an old Excel, Word or other Office document, which is not read: ask for text or xlsx"},
 	} {
 		switch {
 		case !bytes.HasPrefix(head, []byte(s.magic)):

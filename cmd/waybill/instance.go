@@ -152,6 +152,11 @@ func (s *swap) set(l *landscape) (old *landscape) {
 	return old
 }
 
+// Admit turns files away at the door by the jobs of the landscape of now (watcher.Admitter).
+func (s *swap) Admit(ctx context.Context, a ledger.Arrival, head []byte) error {
+	return s.now().jobs.Admit(ctx, a, head)
+}
+
 // ask runs a query of a job on a connection of the landscape of now.
 func (s *swap) ask(ctx context.Context, connection, text string, from, to time.Time) (*jobs.Rows, func() error, error) {
 	return s.now().ask(ctx, connection, text, from, to)
