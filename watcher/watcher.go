@@ -54,7 +54,7 @@ type Watcher struct {
 // A Status is what a watcher is doing, for `waybill status`.
 type Status struct {
 	Source  string        `json:"source"`
-	Scanned time.Time     `json:"scanned"`           // end of the last look at everything
+	Scanned time.Time     `json:"scanned,omitzero"`  // end of the last look at everything
 	Took    time.Duration `json:"took"`              // how long that look took
 	Seen    int           `json:"seen"`              // files it saw, without temporary ones
 	Waiting int           `json:"waiting"`           // of these: not taken yet

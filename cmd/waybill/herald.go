@@ -85,6 +85,12 @@ func loudness(kind string) (slog.Level, string) {
 		return slog.LevelWarn, "failed: it has dead letters (waybill show, waybill dead list)"
 	case string(ledger.Held):
 		return slog.LevelWarn, "held: somebody has to decide (waybill show, waybill approve or cancel)"
+	case "login refused":
+		return slog.LevelWarn, "login refused"
+	case "refused":
+		return slog.LevelWarn, "an upload was refused"
+	case "upload broken":
+		return slog.LevelWarn, "an upload broke off: it waits for its partner to go on with it"
 	case "pause", "resume", "approve", "cancel", "replay", "resend", "discard", "resolve", "rename", "reload":
 		return slog.LevelInfo, "asked for: " + kind
 	}

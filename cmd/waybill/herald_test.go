@@ -35,6 +35,10 @@ func TestTheLogTellsOfFailedAndHeldEntriesAndOfWhatPeopleDo(t *testing.T) {
 			{Kind: "failed", Detail: map[string]any{"dead": 2}},
 			{Kind: "held", Detail: map[string]any{"reason": "same bytes"}},
 			{Kind: "delivered"},
+			{Kind: "login"},
+			{Kind: "login refused", Detail: map[string]any{"partner": "wagon-lits", "why": "wrong password"}},
+			{Kind: "refused", Detail: map[string]any{"partner": "wagon-lits", "path": "/in/a.csv"}},
+			{Kind: "upload broken", Detail: map[string]any{"partner": "wagon-lits", "path": "/in/b.csv"}},
 			{Kind: "pause", Detail: map[string]any{"by": "eve", "subject": "destination/erp"}},
 		} {
 			if err := i.ledger.Record(tx, e); err != nil {
@@ -50,12 +54,13 @@ func TestTheLogTellsOfFailedAndHeldEntriesAndOfWhatPeopleDo(t *testing.T) {
 	if err != nil || next == last {
 		t.Fatalf("%v, went on to %d", err, next)
 	}
-	for _, want := range []string{"level=WARN msg=\"failed", "dead=2", "level=WARN msg=\"held", "same bytes", "asked for: pause", "by=eve"} {
+	for _, want := range []string{"level=WARN msg=\"failed", "dead=2", "level=WARN msg=\"held", "same bytes", "asked for: pause", "by=eve",
+		"level=WARN msg=\"login refused\"", "wrong password", "level=WARN msg=\"an upload was refused\"", "level=WARN msg=\"an upload broke off"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log has no %s:\n%s", want, log.String())
 		}
 	}
-	if strings.Contains(log.String(), "delivered") {
+	if strings.Contains(log.String(), "delivered") || strings.Contains(log.String(), "msg=login\n") {
 		t.Errorf("the log tells of what is ordinary:\n%s", log.String())
 	}
 }

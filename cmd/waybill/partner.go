@@ -22,10 +22,10 @@ func (p *program) partner() *cobra.Command {
 write one that is not valid. A running daemon takes a change over with waybill reload.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			return usage("say what: waybill partner list, check, add, password, disable or enable")
+			return usage("say what: waybill partner list, check, history, add, password, disable or enable")
 		},
 	}
-	c.AddCommand(p.partnerList(), p.partnerCheck(), p.partnerAdd(), p.partnerPassword(),
+	c.AddCommand(p.partnerList(), p.partnerCheck(), p.partnerHistory(), p.partnerAdd(), p.partnerPassword(),
 		p.partnerAble("disable", "Keep a partner from logging in; his files stay", true),
 		p.partnerAble("enable", "Let a partner who was disabled log in again", false))
 	return c

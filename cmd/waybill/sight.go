@@ -21,12 +21,16 @@ import (
 	"waybill/ledger"
 	"waybill/watcher"
 	"waybill/watcher/local"
+	"waybill/watcher/sftpd"
 )
 
 // look finds the file in the folders of the sources and asks the rules about it.
 func (i *instance) look(ctx context.Context, l *landscape, t *told, name string) (list []sighting, err error) {
 	for _, item := range l.config.Sources {
 		o, ok := item.Options.(*local.Options)
+		if m, mailbox := item.Options.(*sftpd.Mailboxes); mailbox {
+			list = append(list, i.uploading(l, item.Name, m, name)...)
+		}
 		if !ok {
 			continue
 		}

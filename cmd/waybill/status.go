@@ -271,13 +271,23 @@ func (p *program) statusSources(s *statusView) error {
 		return nil
 	}
 	rows := [][]string{{"\nSOURCE", "SEEN", "WAITING", "LANDED", "CLOSED", "LAST LOOK", "TROUBLE"}}
+	var whole []string // of what the table has no room for
 	for _, w := range s.Sources {
 		trouble := shown(w.Error, 120)
+		if full := shown(w.Error, 2000); full != trouble {
+			whole = append(whole, "source "+w.Source+": "+full)
+		}
 		if trouble == "" && len(w.Notes) > 0 {
 			trouble = short(w.Notes[0].Path, 60) + ": " + shown(w.Notes[0].Reason, 100)
 		}
 		rows = append(rows, []string{w.Source, strconv.Itoa(w.Seen), strconv.Itoa(w.Waiting), strconv.FormatInt(w.Landed, 10), strconv.FormatInt(w.Closed, 10),
 			clock(w.Scanned), trouble})
 	}
-	return p.table(rows)
+	if err := p.table(rows); err != nil {
+		return err
+	}
+	for _, text := range whole {
+		fmt.Fprintln(p.out, text)
+	}
+	return nil
 }

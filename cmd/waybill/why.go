@@ -14,6 +14,7 @@ import (
 	"waybill/config"
 	"waybill/ledger"
 	"waybill/watcher/local"
+	"waybill/watcher/sftp"
 )
 
 func (p *program) why() *cobra.Command {
@@ -95,7 +96,7 @@ func (i *instance) why(ctx context.Context, l *landscape, name string) error {
 		views[at].Now = s
 	}
 	if len(views) == 0 {
-		return fmt.Errorf("nothing is known of %s: it lies in no folder of a source, and none of this name was seen (sources: %s)", ledger.Shown(name), folders(l))
+		return fmt.Errorf("nothing is known of %s: it lies in no folder of a source here, and none of this name was seen (sources: %s)", ledger.Shown(name), folders(l, t))
 	}
 	for n, v := range views {
 		if i.p.json {
@@ -164,15 +165,23 @@ func (l *landscape) says(s ledger.Standing, where string) string {
 	return text
 }
 
-func folders(l *landscape) string {
+// folders names the sources, with what is the matter with them.
+func folders(l *landscape, t *told) string {
 	var list []string
 	for _, item := range l.config.Sources {
-		list = append(list, item.Name)
-		if o, ok := item.Options.(*local.Options); ok {
-			list[len(list)-1] += " " + absolute(l.config, o.Path)
+		text := item.Name
+		switch o := item.Options.(type) {
+		case *local.Options:
+			text += " " + absolute(l.config, o.Path)
+		case *sftp.Options:
+			text += ", on " + o.Address + ", which only the daemon looks at"
 		}
+		if trouble := t.sources[item.Name].Error; trouble != "" {
+			text += ", with trouble: " + shown(trouble, 2000)
+		}
+		list = append(list, text)
 	}
-	return cmp.Or(strings.Join(list, ", "), "none")
+	return cmp.Or(strings.Join(list, "; "), "none")
 }
 
 // whyText tells a person.

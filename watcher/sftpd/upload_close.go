@@ -203,7 +203,7 @@ func (u *upload) refuse(ctx context.Context, why error) error {
 	if !errors.As(why, &r) {
 		return why
 	}
-	_, err := u.box.files.Ledger.Refuse(ctx, a, r.text, u.event("refused"))
+	_, err := u.box.files.Ledger.Refuse(ctx, a, r.text, u.event("refused", "reason", r.text))
 	return errors.Join(why, err)
 }
 
@@ -273,6 +273,6 @@ func (u *upload) arrival() ledger.Arrival {
 }
 
 // event is one about the upload.
-func (u *upload) event(kind string) *ledger.Event {
-	return &ledger.Event{Kind: kind, Detail: u.session.detail("path", "/"+u.at.path, "size", u.size.Load())}
+func (u *upload) event(kind string, more ...any) *ledger.Event {
+	return &ledger.Event{Kind: kind, Detail: u.session.detail(append(more, "path", "/"+u.at.path, "size", u.size.Load())...)}
 }
