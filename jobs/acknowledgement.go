@@ -99,6 +99,10 @@ func (a *Acknowledgement) words() string {
 	case ledger.Rejected:
 		fmt.Fprintf(&b, "%s was rejected as a whole; nothing of it was taken. Correct it and send it again.", name)
 	case ledger.Held:
+		if a.Test {
+			fmt.Fprintf(&b, "%s would be held until somebody has looked at it.", name)
+			break
+		}
 		fmt.Fprintf(&b, "%s is held until somebody has looked at it; you need not send it again.", name)
 	case ledger.Duplicate:
 		fmt.Fprintf(&b, "%s was received before and was not taken a second time.", name)

@@ -151,7 +151,7 @@ func ruling(p Policy, plain string, empty bool, earlier []past) decision {
 	case action == ToReject:
 		d.state, d.reason, d.plain = Rejected, d.likeness()+": this job rejects that", ""
 	case action == ToHold:
-		d.state, d.reason = Held, d.likeness()+": approve or cancel it"
+		d.state, d.reason = Held, d.likeness()
 	case p.Hold != "":
 		d.state, d.reason = Held, p.Hold
 	default:
