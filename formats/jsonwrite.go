@@ -99,7 +99,7 @@ func appendValue(buf []byte, p *jsonParser, v Value) ([]byte, error) {
 		return append(buf, "null"...), nil
 	case Verbatim:
 		return append(buf, v.Bytes...), nil
-	case Text:
+	case Text, Date:
 		if !utf8.Valid(v.Bytes) {
 			return nil, errNotUTF8
 		}

@@ -10,14 +10,14 @@ import (
 
 // Writing says how a file is written.
 type Writing struct {
-	Format     string `yaml:"as" doc:"how the file is laid out: csv, tsv, json or ndjson"`
+	Format     string `yaml:"as" doc:"how the file is laid out: csv, tsv, json, ndjson or xlsx"`
 	Encoding   string `yaml:"encoding" doc:"utf-8 (default) or any that is read"`
 	Unmappable string `yaml:"unmappable" doc:"a character that the encoding lacks: reject (default) or replace, by a question mark"`
 	Delimiter  string `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
 	Quote      string `yaml:"quote" doc:"csv, tsv: the ASCII character around cells that need it; left out: \""`
 	Lines      string `yaml:"lines" doc:"csv, tsv: how lines end, crlf (default) or lf"`
-	Titles     string `yaml:"titles" doc:"csv, tsv: whether the first line holds the column titles, write (default) or skip"`
-	Formulas   string `yaml:"formulas" doc:"csv, tsv: text that a spreadsheet would run as a formula: guard (default), by a leading apostrophe, or keep"`
+	Titles     string `yaml:"titles" doc:"csv, tsv, xlsx: whether the first line holds the column titles, write (default) or skip"`
+	Formulas   string `yaml:"formulas" doc:"csv, tsv, xlsx: text that a spreadsheet would run as a formula: guard (default), by a leading apostrophe (xlsx: by the cell's style), or keep"`
 }
 
 const (
@@ -49,6 +49,13 @@ func (w Writing) Validate() []Problem {
 			}
 		}
 		return ps
+	}
+	if w.Format == "xlsx" {
+		for _, k := range [][2]string{{"encoding", w.Encoding}, {"delimiter", w.Delimiter}, {"quote", w.Quote}, {"lines", w.Lines}} {
+			if k[1] != "" && !strings.EqualFold(k[1], UTF8) {
+				ps = append(ps, Problem{k[0], "does not go with xlsx"})
+			}
+		}
 	}
 	if w.Format == "tsv" && w.Delimiter != "" {
 		ps = append(ps, Problem{"delimiter", "does not go with tsv, only with csv"})

@@ -13,7 +13,7 @@ import (
 
 func xlsxFormat() format {
 	return format{name: "xlsx", keys: []string{"titles", "columns", "records", "hidden", "macros"},
-		check: checkXLSX, decoder: newXLSX}
+		check: checkXLSX, decoder: newXLSX, encoder: newXLSXEncoder}
 }
 
 func checkXLSX(o Options) []Problem {

@@ -39,9 +39,9 @@ func (b bookOf) bytes(t testing.TB) []byte {
 	}
 	parts := map[string]string{
 		"[Content_Types].xml":        `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/></Types>`,
-		"_rels/.rels":                `<Relationships><Relationship Id="rId1" Type="` + rel + `officeDocument" Target="xl/workbook.xml"/></Relationships>`,
+		"_rels/.rels":                `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="` + rel + `officeDocument" Target="xl/workbook.xml"/></Relationships>`,
 		"xl/workbook.xml":            `<workbook ` + ns + `>` + date + `<sheets><sheet name="Orders" sheetId="1" r:id="rId1"/></sheets></workbook>`,
-		"xl/_rels/workbook.xml.rels": `<Relationships><Relationship Id="rId1" Type="` + rel + `worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="` + rel + `sharedStrings" Target="sharedStrings.xml"/><Relationship Id="rId3" Type="` + rel + `styles" Target="/xl/styles.xml"/></Relationships>`,
+		"xl/_rels/workbook.xml.rels": `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="` + rel + `worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="` + rel + `sharedStrings" Target="sharedStrings.xml"/><Relationship Id="rId3" Type="` + rel + `styles" Target="/xl/styles.xml"/></Relationships>`,
 		"xl/styles.xml":              `<styleSheet ` + ns + `><numFmts>` + b.formats + `</numFmts><cellStyleXfs><xf numFmtId="14"/></cellStyleXfs><cellXfs>` + xfs + `</cellXfs></styleSheet>`,
 		"xl/sharedStrings.xml":       `<sst ` + ns + `>` + b.strings + `</sst>`,
 		"xl/worksheets/sheet1.xml":   sheet,
@@ -121,7 +121,7 @@ func TestXLSXHoldsWhatTheCellsMean(t *testing.T) {
 		"prefixed": {bookOf{sheet: `<x:worksheet xmlns:x="http://purl.oclc.org/ooxml/spreadsheetml/main"><x:sheetData><x:row><x:c t="inlineStr"><x:is><x:t>No</x:t></x:is></x:c></x:row>` +
 			`<x:row r='2'><x:c r='A2' t='str'><x:v>x</x:v></x:c></x:row></x:sheetData></x:worksheet>`}, `2: "x" ∅`},
 		"strict": {bookOf{sheet: sheet(`<c r="A2"><v>1</v></c>`), parts: map[string]string{
-			"_rels/.rels": `<Relationships><Relationship Id="a" Type="http://purl.oclc.org/ooxml/officeDocument/relationships/officeDocument" Target="/xl/workbook.xml"/></Relationships>`}}, `2: 1 ∅`},
+			"_rels/.rels": `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="a" Type="http://purl.oclc.org/ooxml/officeDocument/relationships/officeDocument" Target="/xl/workbook.xml"/></Relationships>`}}, `2: 1 ∅`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"time"
+
 	"waybill/formats"
 	"waybill/jobs/expression"
 )
@@ -52,6 +54,8 @@ func (r *run) cell(c *column, f *frame) (kind formats.Kind, err error) {
 		kind = formats.Number
 	case bool:
 		kind = formats.Bool
+	case expression.Date, expression.TimeOfDay, time.Time:
+		kind = formats.Date
 	default:
 		kind = formats.Text
 	}
@@ -65,6 +69,8 @@ func kindOfCell(k expression.Kind) formats.Kind {
 		return formats.Number
 	case expression.KindBoolean:
 		return formats.Bool
+	case expression.KindDate, expression.KindTime, expression.KindDateTime:
+		return formats.Date
 	}
 	return formats.Text
 }

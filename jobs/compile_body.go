@@ -68,7 +68,8 @@ func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
 		c.problem(path+"."+p.Path, "%s", p.Text)
 	}
 	r.encoder = encoder
-	media := map[string]string{"csv": "text/csv; charset=utf-8", "json": "application/json", "ndjson": "application/x-ndjson"}
+	media := map[string]string{"csv": "text/csv; charset=utf-8", "json": "application/json", "ndjson": "application/x-ndjson",
+		"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 	r.headers = append(r.headers, header{name: ":content-type", fixed: media[as], constant: true})
 	return len(o.Columns) == 0
 }

@@ -25,7 +25,7 @@ type Send struct {
 	Name            string   `yaml:"name" as:"template" doc:"file: name below the destination's folder"`
 	Exists          string   `yaml:"exists" enum:"number,same-or-fail,replace" doc:"file: what to do when the name is taken"`
 	Marker          string   `yaml:"marker" as:"template" doc:"file: name of an empty file made when the file is complete; {name} is the file's"`
-	Columns         []Column `yaml:"columns" doc:"csv: columns of the file"`
+	Columns         []Column `yaml:"columns" doc:"csv, xlsx: columns of the file"`
 	formats.Writing `yaml:",inline"`
 	NoRows          string `yaml:"no_rows" enum:"skip,write" default:"skip" doc:"what to do when there is no record"`
 
