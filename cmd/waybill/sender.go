@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -40,7 +39,7 @@ func (b *builder) sender() {
 }
 
 // mailboxFolder is where the mailboxes of the partners lie.
-func (l *landscape) mailboxFolder() string { return filepath.Join(l.data(), "mailboxes") }
+func (l *landscape) mailboxFolder() string { return mailboxesIn(l.data()) }
 
 // mailboxes makes the folder of the mailboxes where acknowledgements go there. What fails shows again when one is written.
 func (l *landscape) mailboxes(log *slog.Logger) {

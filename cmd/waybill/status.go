@@ -44,15 +44,16 @@ func (p *program) status() *cobra.Command {
 
 // A statusView is what `waybill status --json` prints.
 type statusView struct {
-	Data         string            `json:"data"`
-	Daemon       *daemonView       `json:"daemon,omitempty"`   // left out: nobody is at work
-	Troubles     []string          `json:"troubles,omitempty"` // why the rest may not be so
-	Destinations []destinationView `json:"destinations"`
-	Sources      []watcher.Status  `json:"sources"`
-	SFTP         *sftpd.Status     `json:"sftp,omitempty"` // left out: it serves no SFTP now
-	Jobs         []jobView         `json:"jobs"`
-	Paused       []ledger.Paused   `json:"paused"`
-	Failed       []entryView       `json:"failed_today"`
+	Data         string             `json:"data"`
+	Daemon       *daemonView        `json:"daemon,omitempty"`   // left out: nobody is at work
+	Troubles     []string           `json:"troubles,omitempty"` // why the rest may not be so
+	Destinations []destinationView  `json:"destinations"`
+	Sources      []watcher.Status   `json:"sources"`
+	SFTP         *sftpd.Status      `json:"sftp,omitempty"`               // left out: it serves no SFTP now
+	Unfinished   []sftpd.Unfinished `json:"unfinished_uploads,omitempty"` // of partners
+	Jobs         []jobView          `json:"jobs"`
+	Paused       []ledger.Paused    `json:"paused"`
+	Failed       []entryView        `json:"failed_today"`
 	list         []ledger.Entry
 	now          time.Time
 }
@@ -102,6 +103,7 @@ func (i *instance) status(ctx context.Context) (*statusView, error) {
 	if err := i.sources(ctx, s, t, c); err != nil {
 		return nil, err
 	}
+	i.unfinished(ctx, s, c)
 	now := t.now
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
 	if err := i.counts(ctx, s, today); err != nil {
@@ -242,6 +244,9 @@ func (p *program) statusText(s *statusView) error {
 		return err
 	}
 	if err := p.statusSFTP(s.SFTP); err != nil {
+		return err
+	}
+	if err := p.statusUnfinished(s.Unfinished); err != nil {
 		return err
 	}
 	states := []ledger.State{ledger.Held, ledger.Received, ledger.Working, ledger.Accepted, ledger.Failed, ledger.Rejected, ledger.Duplicate, ledger.Cancelled, ledger.Delivered}

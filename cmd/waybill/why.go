@@ -22,7 +22,8 @@ func (p *program) why() *cobra.Command {
 		Use:   "why FILE",
 		Short: "Say which rule holds a file, and until when",
 		Long: `Says where a file stands: what the ledger knows of it, and, where it still lies in the folder of a source, which rule keeps it from being
-taken now: an ignored name, no job that takes it, a companion that is missing, somebody who still writes it. FILE is a path, or only its name.`,
+taken now: an ignored name, no job that takes it, a companion that is missing, somebody who still writes it. An upload that a partner has not finished is
+shown with its size, and when it is given up. FILE is a path, or only its name.`,
 		Example: "  waybill why orders_1.csv\n  waybill why /srv/drop/accounts/orders_1.csv",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, list []string) error {
@@ -42,8 +43,9 @@ type whyView struct {
 	Says    string      `json:"says,omitempty"` // what the ledger says of it
 	Until   time.Time   `json:"until,omitzero"`
 	Entries []entryView `json:"entries,omitempty"`
-	Waits   []string    `json:"waits,omitempty"` // what messages of its entries wait for
-	Now     *sighting   `json:"now,omitempty"`   // left out: it does not lie in a source now
+	Waits   []string    `json:"waits,omitempty"`  // what messages of its entries wait for
+	Now     *sighting   `json:"now,omitempty"`    // left out: it does not lie in a source now
+	Part    *partView   `json:"upload,omitempty"` // left out: it is no unfinished upload
 }
 
 // A sighting is a file that lies in a source now.
@@ -94,6 +96,13 @@ func (i *instance) why(ctx context.Context, l *landscape, name string) error {
 			at = len(views) - 1
 		}
 		views[at].Now = s
+	}
+	parts, err := i.parts(ctx, l, name)
+	if err != nil {
+		return err
+	}
+	for n := range parts {
+		views, entries = append(views, whyView{Part: &parts[n]}), append(entries, nil)
 	}
 	if len(views) == 0 {
 		return fmt.Errorf("nothing is known of %s: it lies in no folder of a source here, and none of this name was seen (sources: %s)", ledger.Shown(name), folders(l, t))
@@ -187,9 +196,13 @@ func folders(l *landscape, t *told) string {
 // whyText tells a person.
 func (p *program) whyText(v whyView, entries []ledger.Entry, paused map[string]string) error {
 	name := ""
-	if v.File != nil {
+	switch {
+	case v.File != nil:
 		name = v.File.Source + "/" + v.File.Path
-	} else {
+	case v.Part != nil:
+		_, err := fmt.Fprintf(p.out, "%s/%s\n  %-12s%s\n", safe(v.Part.Partner), v.Part.Path, "upload", v.Part.text())
+		return err
+	default:
 		name = path.Join(v.Now.Source, v.Now.Path)
 	}
 	fmt.Fprintf(p.out, "%s\n", name)

@@ -38,36 +38,6 @@ func (f *Files) Run(ctx context.Context, accounts func() []*Account) error {
 	}
 }
 
-// A Part is an upload that is not finished, or finished under a temporary name.
-type Part struct {
-	Partner string
-	Path    string // within the mailbox
-	Size    int64  // bytes
-	Changed time.Time
-	Whole   bool // closed by its sender: it waits to be renamed
-	Busy    bool // being uploaded now
-}
-
-// Parts returns the unfinished uploads of an account that have a file, in no order, at most most of them.
-func (f *Files) Parts(ctx context.Context, a *Account, most int) (list []Part, err error) {
-	box, err := f.enter(a)
-	if err != nil {
-		return nil, err
-	}
-	enough := errors.New("enough")
-	err = box.parts(ctx, a, func(p Part, _ meta) error {
-		if len(list) == most {
-			return enough
-		}
-		list = append(list, p)
-		return nil
-	})
-	if errors.Is(err, enough) {
-		err = nil
-	}
-	return list, errors.Join(err, f.leave(box))
-}
-
 // parts calls do for the unfinished uploads in the drop folders of an account.
 func (b *mailbox) parts(ctx context.Context, a *Account, do func(Part, meta) error) error {
 	var walk func(at string, deep int) error

@@ -430,6 +430,15 @@ func TestUnfinishedUploadsExpire(t *testing.T) {
 	if list, err := r.files.Parts(t.Context(), &r.account, 10); err != nil || len(list) != 2 {
 		t.Errorf("parts %+v, %v", list, err)
 	}
+	list, err := SumUp(t.Context(), r.files.Folder, []*Account{{Name: "nobody"}, &r.account})
+	if err != nil || len(list) != 1 || list[0].Partner != "acme" || list[0].Count != 2 || list[0].Bytes != 200 || time.Since(list[0].Oldest) > time.Minute {
+		t.Errorf("summed up %+v, %v", list, err)
+	}
+	r.must(EachPart(t.Context(), r.files.Folder, &r.account, func(p Part) {
+		if whole := p.Path == "in/sub/whole.part"; p.Whole != whole || p.Size != 100 || !p.Expires().Equal(p.Changed.Add(partAge)) {
+			t.Errorf("part %+v", p)
+		}
+	}))
 	mu.Lock()
 	now = now.Add(partAge + time.Minute)
 	mu.Unlock()
