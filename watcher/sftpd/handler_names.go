@@ -216,7 +216,7 @@ func (b *mailbox) takePart(u *upload) error {
 		_ = f.Close() // only looked at
 		return refusal(wireFailure, "it was not uploaded to its end")
 	}
-	u.file = f
+	u.file, u.mtime = f, m.mtime // clients set it before they rename
 	u.size.Store(m.size)
 	u.written.front = m.size
 	u.digest = digest(f, &b.files.buffers)
@@ -329,10 +329,14 @@ func (b *mailbox) changePart(at place, a wire.Attrs, sized bool) (there bool, er
 		err = b.cut(at, f, m, int64(min(a.Size, 1<<62)))
 	}
 	if a.Has&wire.HasTimes != 0 && err == nil {
-		tv := unix.NsecToTimeval(time.Unix(int64(a.Mtime), 0).UnixNano())
-		err = unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv})
+		err = setTimes(f, time.Unix(int64(a.Mtime), 0))
 	}
 	return true, errors.Join(err, f.Close())
+}
+
+func setTimes(f *os.File, t time.Time) error {
+	tv := unix.NsecToTimeval(t.UnixNano())
+	return unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv})
 }
 
 // cut shortens an unfinished upload. b.mu is held.

@@ -113,6 +113,11 @@ func (u *upload) keep(ctx context.Context, whole bool) error {
 		u.box.give(0, size-u.written.front)
 		u.size.Store(u.written.front)
 	}
+	if !u.mtime.IsZero() {
+		if err := setTimes(u.file, u.mtime); err != nil {
+			return err
+		}
+	}
 	failpoint.Hit("sftpd/keeping")
 	if err := u.file.Sync(); err != nil {
 		return &spool.SyncError{Path: u.file.Name(), Err: err}
