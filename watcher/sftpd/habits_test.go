@@ -47,11 +47,6 @@ func (a reply) size() int64 {
 	return int64(binary.BigEndian.Uint64(a.body[4:]))
 }
 
-// mtime is that of an answer with all attributes.
-func (a reply) mtime() int64 {
-	return int64(binary.BigEndian.Uint32(a.body[len(a.body)-4:]))
-}
-
 // next reads an answer.
 func next(r io.Reader) (id uint32, a reply, err error) {
 	var head [9]byte
