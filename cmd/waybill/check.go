@@ -99,8 +99,8 @@ type editView struct {
 	New  string `json:"new,omitempty"`
 }
 
-func viewOfChange(ch config.Change) changeView {
-	v := changeView{What: ch.What, Section: ch.Section, Name: ch.Name, From: ch.From, Warning: warning(ch)}
+func viewOfChange(ch config.Change, all []config.Change) changeView {
+	v := changeView{What: ch.What, Section: ch.Section, Name: ch.Name, From: ch.From, Warning: warning(ch, all)}
 	for _, e := range ch.Edits {
 		v.Edits = append(v.Edits, editView{e.Path, e.Old, e.New})
 	}
@@ -120,7 +120,7 @@ func (p *program) compare(cmd *cobra.Command, old string, c *config.Config) erro
 	changes := config.Diff(was, c)
 	if p.json {
 		for _, ch := range changes {
-			if err := p.print(viewOfChange(ch)); err != nil {
+			if err := p.print(viewOfChange(ch, changes)); err != nil {
 				return err
 			}
 		}
@@ -135,7 +135,7 @@ func (p *program) compare(cmd *cobra.Command, old string, c *config.Config) erro
 		for _, e := range ch.Edits {
 			fmt.Fprintf(p.out, "    %s: %s → %s\n", e.Path, orNothing(e.Old), orNothing(e.New))
 		}
-		if w := warning(ch); w != "" {
+		if w := warning(ch, changes); w != "" {
 			fmt.Fprintf(p.out, "    warning: %s\n", w)
 		}
 	}

@@ -255,8 +255,8 @@ func (s *stage) suggest(bad string) {
 	} {
 		t.line("  %s %s %-20s # %s", self, with, c[0], c[1])
 	}
-	t.line("or drop a file of your own (password: %s; the host key is %s):", supplierPassword, s.hostKey)
-	t.line("  sftp -P %d %s@localhost   # then: put orders_mine.csv in/   and: ls out", s.port, supplierPartner)
+	t.line("or edit %s, which is in windows-1252, and drop it (password: %s; the host key is %s):", s.path(mineName), supplierPassword, s.hostKey)
+	t.line("  sftp -P %d %s@localhost   # then: put %s in/; the demo reads out/ as well, and tells here what it says", s.port, supplierPartner, s.path(mineName))
 	t.line("")
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path"
 	"strconv"
 	"sync"
@@ -202,9 +203,19 @@ func (s *stage) invite() error {
 	if s.kitchen, err = newDemoPartner(robotsPartner, address, keys[0].PublicKey()); err != nil {
 		return err
 	}
+	mine, err := csvFile([]demoOrder{newOrder(9001, s.day)}, false)
+	if err == nil {
+		err = os.WriteFile(s.path(mineName), mine, 0o600)
+	}
+	if err != nil {
+		return err
+	}
 	s.password, err = sftpd.HashPassword([]byte(supplierPassword), rand.Reader)
 	return err
 }
+
+// mineName is a file that whoever looks on may drop.
+const mineName = "orders_mine.csv"
 
 // freePort is one that nobody listens on now.
 func freePort() (int, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,7 +145,7 @@ func (p *program) statusSFTP(s *sftpd.Status) error {
 	if s == nil {
 		return nil
 	}
-	fmt.Fprintf(p.out, "\nSFTP at %s: %s, %s, %d refused", strings.Join(s.Listen, ", "), count(s.Open, "session"), count(s.Logins, "login"), s.Refused)
+	fmt.Fprintf(p.out, "\nSFTP at %s: %s, %s, %d refused", cmp.Or(strings.Join(s.Listen, ", "), "no address yet"), count(s.Open, "session"), count(s.Logins, "login"), s.Refused)
 	if s.LockedOut > 0 {
 		fmt.Fprintf(p.out, ", locked out for a while: %d", s.LockedOut)
 	}

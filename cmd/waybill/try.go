@@ -296,7 +296,11 @@ func (p *program) trialText(t jobs.Trial) ([]byte, error) {
 		}
 	}
 	for _, m := range t.Shown {
-		fmt.Fprintf(&b, "\nrecord %d to %s\n", m.Record, m.Destination)
+		of := "whole file"
+		if m.Record > 0 {
+			of = fmt.Sprintf("record %d", m.Record)
+		}
+		fmt.Fprintf(&b, "\n%s to %s\n", of, m.Destination)
 		to.trialMessage(m)
 	}
 	for _, n := range t.Told {
