@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 )
 
 // A Blob is the bytes of one file. Size is -1 when not known. ReaderAt is nil when the bytes only stream.
@@ -27,6 +28,16 @@ type Blob struct {
 	ReaderAt io.ReaderAt
 	Size     int64
 	Unpacked bool // the bytes come out of Unpack, which has counted them: max_file does not apply
+}
+
+// again is the same file read from its beginning; it needs the ReaderAt.
+func (b Blob) again() Blob {
+	size := b.Size
+	if size < 0 {
+		size = math.MaxInt64
+	}
+	b.Reader = io.NewSectionReader(b.ReaderAt, 0, size)
+	return b
 }
 
 // A Want says what a decoder is to take out of each record. From holds the places in the

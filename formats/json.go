@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"math"
 	"slices"
 	"strings"
 )
@@ -171,14 +170,8 @@ func (k *jsonWalk) ahead() error {
 	if k.known = k.got == k.d.found; k.known || k.blob.ReaderAt == nil || k.yield == nil {
 		return nil
 	}
-	size := k.blob.Size
-	if size < 0 {
-		size = math.MaxInt64
-	}
-	b := k.blob
-	b.Reader = io.NewSectionReader(k.blob.ReaderAt, 0, size)
 	on := k.d.shop.borrow()
-	second := k.d.reading(b, on)
+	second := k.d.reading(k.blob.again(), on)
 	defer k.d.shop.back(on, second.w)
 	if err := second.document(); err != nil {
 		return err

@@ -3,7 +3,6 @@ package formats
 import (
 	"fmt"
 	"io"
-	"math"
 	"strings"
 )
 
@@ -151,14 +150,8 @@ func (k *xmlWalk) ahead() error {
 	if k.known || k.blob.ReaderAt == nil {
 		return nil
 	}
-	size := k.blob.Size
-	if size < 0 {
-		size = math.MaxInt64
-	}
-	b := k.blob
-	b.Reader = io.NewSectionReader(k.blob.ReaderAt, 0, size)
 	on := k.d.shop.borrow()
-	second := k.d.reading(b, on)
+	second := k.d.reading(k.blob.again(), on)
 	defer k.d.shop.back(on, second.w)
 	if err := second.document(); err != nil {
 		return err

@@ -35,7 +35,6 @@ type Options struct {
 	Landers    int                    // files landed at a time, so that they share the ledger's commits; 128. One keeps the order by time within a set
 	Wanted     func(path string) bool // nil: every file; a file no job wants is left untouched and noted
 	Companions []Companion            // the first that speaks of a file holds
-	Partner    string                 // whose files these are, for the arrivals
 	Closable   <-chan struct{}        // "some files may be closed": wakes the closing side; it looks each Poll as well
 	Now        func() time.Time       // the clock, with its monotonic part
 	Log        *slog.Logger

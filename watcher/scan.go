@@ -271,5 +271,5 @@ func (s *scan) show(f File, reason string, wait time.Duration) ledger.Waiting {
 
 // arrival returns f as the ledger knows it.
 func (w *Watcher) arrival(f File) ledger.Arrival {
-	return ledger.Arrival{Source: w.name, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: w.opts.Partner}
+	return ledger.Arrival{Source: w.name, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime}
 }

@@ -22,26 +22,6 @@ type Part struct {
 // Expires is when it is given up unless somebody goes on with it.
 func (p Part) Expires() time.Time { return p.Changed.Add(partAge) }
 
-// Parts returns the unfinished uploads of an account that have a file, in no order, at most most of them.
-func (f *Files) Parts(ctx context.Context, a *Account, most int) (list []Part, err error) {
-	box, err := f.enter(a)
-	if err != nil {
-		return nil, err
-	}
-	enough := errors.New("enough")
-	err = box.parts(ctx, a, func(p Part, _ meta) error {
-		if len(list) == most {
-			return enough
-		}
-		list = append(list, p)
-		return nil
-	})
-	if errors.Is(err, enough) {
-		err = nil
-	}
-	return list, errors.Join(err, f.leave(box))
-}
-
 // EachPart calls do for the unfinished uploads of an account that have a file in the mailboxes below folder, in no order. It only looks,
 // and may be called beside the process that serves them.
 func EachPart(ctx context.Context, folder string, a *Account, do func(Part)) error {

@@ -427,9 +427,6 @@ func TestUnfinishedUploadsExpire(t *testing.T) {
 	if n, err := r.files.Sweep(t.Context(), accounts); n != 0 || err != nil {
 		t.Errorf("swept %d at once, %v", n, err)
 	}
-	if list, err := r.files.Parts(t.Context(), &r.account, 10); err != nil || len(list) != 2 {
-		t.Errorf("parts %+v, %v", list, err)
-	}
 	list, err := SumUp(t.Context(), r.files.Folder, []*Account{{Name: "nobody"}, &r.account})
 	if err != nil || len(list) != 1 || list[0].Partner != "acme" || list[0].Count != 2 || list[0].Bytes != 200 || time.Since(list[0].Oldest) > time.Minute {
 		t.Errorf("summed up %+v, %v", list, err)
