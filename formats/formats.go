@@ -49,8 +49,9 @@ type Want struct {
 	List   bool     // From names an array, or elements; Fields are taken from each (json, xml)
 	Object bool     // From names one object, or element; Fields are taken from it (json, xml)
 	Fields []Want
-	Must   bool // csv, xlsx: the column must exist in the header
-	Date   bool // xlsx: a bare number in this column stands for a date, a time of day or both
+	Kind   string // a List of the records of this kind that follow at once (fixed, csv), instead of From
+	Must   bool   // csv, xlsx: the column must exist in the header
+	Date   bool   // xlsx: a bare number in this column stands for a date, a time of day or both
 }
 
 // Kind says what a cell holds.
@@ -79,6 +80,7 @@ type Cell struct {
 // A Record is one decoded item of a file. It and all it points to are valid until the next step of the
 // iteration, or its end; the decoder reuses them, also for other files.
 type Record struct {
+	Part   int      // by index of the parts that NewParts was given
 	Number int64    // from 1, counting every record of the file
 	Line   int64    // line (xlsx: row) at which it starts, from 1; 0 where lines are not counted (json)
 	Offset int64    // byte offset at which it starts, in the decoded text where the format is recoded

@@ -13,6 +13,7 @@ type format struct {
 	keys    []string                                     // of Options, beside those that all formats have
 	check   func(Options) []Problem                      // of the values of those keys
 	decoder func(Options, []Want) (Decoder, []Problem)   // called with valid options
+	parts   func(Options, []Part) (Decoder, []Problem)   // of files that are more than records of one kind; nil: there are none
 	encoder func(Writing, []string) (Encoder, []Problem) // called with valid settings; nil: cannot be written
 }
 
@@ -49,11 +50,16 @@ func New(o Options, wants []Want) (Decoder, []Problem) {
 		return nil, ps
 	}
 	f, _ := find(o.Format)
+	o.Limits = f.limits(o)
+	return f.decoder(o, wants)
+}
+
+// limits are those of the options, with the defaults of the format.
+func (f *format) limits(o Options) Limits {
 	if o.Limits.MaxDepth == 0 {
 		o.Limits.MaxDepth = f.depth
 	}
-	o.Limits = o.Limits.WithDefaults()
-	return f.decoder(o, wants)
+	return o.Limits.WithDefaults()
 }
 
 // NewEncoder makes the encoder that writes rows with these columns. Without columns each row is one

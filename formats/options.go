@@ -18,6 +18,8 @@ type Options struct {
 	Titles     *int              `yaml:"titles" doc:"csv, tsv, xlsx: the line that holds the column titles, 0 for none; left out: 1, xlsx: the one of the first 50 rows that has the titles which fields name"`
 	Columns    Columns           `yaml:"columns" doc:"csv, tsv, xlsx: what happens when the columns are not those of the fields"`
 	Records    string            `yaml:"records" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element. xlsx: name or number of the sheet; left out: the first that shows"`
+	Kind       string            `yaml:"kind" doc:"fixed: the columns that tell which kind of record a line is, 1-2; csv: the column, by title or number"`
+	Ignore     []string          `yaml:"ignore" one:"true" doc:"fixed, csv: kinds of records that are passed over"`
 	Hidden     string            `yaml:"hidden" enum:"take,skip" doc:"xlsx: rows that are hidden: take (default) or skip"`
 	Macros     string            `yaml:"macros" enum:"reject,allow" doc:"xlsx: a workbook with macros: reject (default), or allow, which reads its values and runs nothing"`
 	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes that paths use, and the namespaces they stand for"`
@@ -177,6 +179,7 @@ func (o Options) used() []string {
 		{"delimiter", o.Delimiter != ""}, {"quote", o.Quote != ""}, {"titles", o.Titles != nil},
 		{"columns", o.Columns != Columns{}}, {"records", o.Records != ""}, {"namespaces", len(o.Namespaces) > 0},
 		{"unit", o.Unit != ""}, {"length", o.Length != 0}, {"ends", o.Ends != ""}, {"short", o.TooShort != ""},
+		{"kind", o.Kind != ""}, {"ignore", len(o.Ignore) > 0},
 		{"hidden", o.Hidden != ""}, {"macros", o.Macros != ""},
 	} {
 		if k.set {

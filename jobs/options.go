@@ -53,7 +53,7 @@ type Read struct {
 	Fields          []Field  `yaml:"fields" doc:"the fields of a record by name; left out: the record is what the format gives"`
 	Only            string   `yaml:"only" as:"expression" doc:"which records count; the others are skipped, not rejected"`
 	Group           *Group   `yaml:"group" doc:"consecutive rows with the same key become one record"`
-	_               struct{} `later:"header,trailer,block,totals,schema,sheet,kind,ignore"`
+	_               struct{} `later:"header,trailer,block,totals,schema,sheet"`
 }
 
 // Field is one field of a record.
