@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 // packet builds a request of the protocol.

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"waybill/ledger"
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 const (

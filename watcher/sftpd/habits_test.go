@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 // What clients with windows do, packet by packet: they cannot be run here.

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"waybill/ledger"
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"path"
 	"strings"
 
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 // open opens a file, for reading or for an upload.

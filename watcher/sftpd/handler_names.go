@@ -11,7 +11,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/watcher"
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 // remove takes away an unfinished upload, withdraws what waits, or deletes what was to be picked up.

@@ -14,7 +14,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/watcher"
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 const (

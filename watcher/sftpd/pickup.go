@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"waybill/watcher"
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 // A download is a file that is open for reading: one to be picked up, an upload that is not finished, or what waits in the spool.

@@ -13,7 +13,7 @@ import (
 
 	"waybill/spool"
 	"waybill/watcher"
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 // An upload is a handle that was opened for writing. Up to [spool.Inline] bytes it lies in memory, beyond that in a file: in

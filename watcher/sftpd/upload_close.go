@@ -9,7 +9,7 @@ import (
 	"waybill/failpoint"
 	"waybill/ledger"
 	"waybill/spool"
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 // headSize is how much of a file is judged at the door.

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"waybill/ledger"
-	"waybill/watcher/sftpd/wire"
+	"waybill/watcher/wire"
 )
 
 // of is what a folder of the mailbox is in the ledger.
