@@ -28,6 +28,9 @@ func (c *compiler) notices(o Options) {
 	if len(o.Acknowledge) == 0 {
 		return
 	}
+	if o.Receive == nil && !c.whole("receive") {
+		return // it may be what was meant
+	}
 	if o.Receive == nil {
 		c.problem("acknowledge", "goes with receive: what a schedule starts has no sender")
 		return

@@ -95,8 +95,12 @@ func (b *builder) sources() {
 			continue
 		}
 		_, problems := remote(b.c, *o, *item.Common.(*watcher.Settings), nil, slog.New(slog.DiscardHandler))
+		at := "sources." + item.Name + ".sftp."
 		for _, p := range problems {
-			b.mistake("sources."+item.Name+".sftp."+p.Path, p.Text)
+			if p.Path == "key" && !b.c.Whole(at+"password") {
+				continue // without a key it needs the password that was not understood
+			}
+			b.mistake(at+p.Path, p.Text)
 		}
 	}
 }

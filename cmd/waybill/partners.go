@@ -23,7 +23,7 @@ func mailboxes(c *config.Config) (list []config.Item) {
 // partners compiles the partners with the folders that sources give them.
 func (b *builder) partners() {
 	sources := mailboxes(b.c)
-	if b.c.SFTPServer == nil && len(sources) > 0 {
+	if b.c.SFTPServer == nil && len(sources) > 0 && b.c.Whole("sftp_server") {
 		b.mistake("sources."+sources[0].Name+".mailboxes", "there is no sftp_server that partners could connect to: write sftp_server: {listen: \":2022\"}")
 	}
 	b.groups(sources)
