@@ -39,7 +39,7 @@ var mayImport = map[string]struct {
 	"ledger":          {[]string{"store", "spool"}, "the ledger is what other stages meet in"},
 	"watcher":         {[]string{"ledger"}, "watching ends at landing"},
 	"watcher/local":   {[]string{"watcher", "ledger", "spool"}, "a variant never imports another"},
-	"watcher/sftp":    {[]string{"watcher", "ledger"}, "a variant never imports another"},
+	"watcher/sftp":    {[]string{"watcher", "ledger", "watcher/wire"}, "a variant never imports another"},
 	"watcher/sftpd":   {[]string{"watcher", "ledger", "spool", "watcher/wire"}, "a variant never imports another"},
 	"watcher/wire":    {nil, "packets know nothing of files"},
 	"outbox":          {[]string{"store", "spool"}, "delivery does not know what made the message"},

@@ -13,6 +13,7 @@ import (
 	"waybill/failpoint"
 	"waybill/ledger"
 	"waybill/watcher"
+	"waybill/watcher/wire"
 )
 
 // looks bounds how often a close starts anew because its connection was lost.
@@ -53,7 +54,7 @@ func (s *Source) Close(ctx context.Context, f watcher.File, how watcher.Closing)
 		}
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		var status *statusError
+		var status *wire.StatusError
 		errors.As(err, &status)
 		s.once("closed files are left where they are, for the server does not let them be moved: ask the partner for the right to do so, or write `"+string(how.Fate)+": leave`", "error", err)
 		return f.Path, fmt.Errorf("%w: %w: they are left where they are; ask the partner to let this user write the folder, or write `%s: leave`", watcher.ErrLeft, status, how.Fate)
@@ -185,17 +186,17 @@ func (c *closing) renameNew(old, folder, name string) (as string, err error) {
 // posix-rename@openssh.com does it, onto a name that was reserved first, because it overwrites.
 func (c *closing) rename(old, to string) error {
 	err := c.on.rename(c.ctx, c.s.full(old), c.s.full(to))
-	var refused *statusError
+	var refused *wire.StatusError
 	if err == nil || !errors.As(err, &refused) || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if _, there := c.look(to); there == nil {
 		return fmt.Errorf("rename to %s: %w", ledger.Shown(to), fs.ErrExist)
 	}
-	if _, ok := c.on.extensions[extPosixRename]; !ok {
+	if _, ok := c.on.extensions[wire.PosixRename]; !ok {
 		return err
 	}
-	h, reserved := c.on.openFile(c.ctx, c.s.full(to), openWrite|openCreate|openNew)
+	h, reserved := c.on.openFile(c.ctx, c.s.full(to), wire.FlagWrite|wire.FlagCreate|wire.FlagExcl)
 	if reserved != nil {
 		return err // the folder may not be written: what RENAME said is the reason
 	}
@@ -259,7 +260,7 @@ func (c *closing) remove() error {
 	}
 	failpoint.Hit("sftp/moving")
 	err = c.rename(c.f.Path, hidden)
-	var refused *statusError
+	var refused *wire.StatusError
 	if errors.As(err, &refused) && !errors.Is(err, fs.ErrNotExist) {
 		// Some servers let files be deleted and not renamed.
 		return c.on.remove(c.ctx, c.s.full(c.f.Path))

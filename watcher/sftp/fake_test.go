@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"waybill/watcher/wire"
 )
 
 // A fake is an SSH server in this process, for what OpenSSH's does not do: passwords without root, wrong answers.
@@ -118,58 +120,63 @@ func (f *fake) options(pinned ...ssh.PublicKey) Options {
 	return o
 }
 
-// An asked is a request that a fake was sent.
-type asked struct {
-	kind byte
-	id   uint32
-	*parser
-}
-
-// A reply is what a fake answers with; a nil reply is none at all.
-type reply func(id uint32) []byte
+// A reply is what a fake answers with, byte by byte; a nil reply is none at all.
+type reply []byte
 
 // answering makes a session out of a function from requests to replies.
-func answering(f func(asked) reply) func(io.ReadWriter) {
+func answering(f func(wire.Packet) reply) func(io.ReadWriter) {
 	return func(rw io.ReadWriter) {
+		in := wire.NewReader(rw)
 		for {
-			kind, p, err := readPacket(rw)
-			if err != nil {
+			var p wire.Packet
+			if in.Next(&p) != nil {
 				return
 			}
-			if kind == fxInit {
-				_, err = rw.Write([]byte{0, 0, 0, 5, fxVersion, 0, 0, 0, 3})
-			} else if r := f(asked{kind, p.number(), p}); r != nil {
-				_, err = rw.Write(r(uint32(0)))
+			answer := f(p)
+			if p.Type == wire.Init {
+				answer = reply(wire.Begin(wire.AnswerVersion).Seal(3))
 			}
-			if err != nil {
+			if _, err := rw.Write(answer); err != nil {
 				return
 			}
 		}
 	}
 }
 
-// framed makes a packet.
-func framed(kind byte, id uint32, body packet) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(len(body)+5))
-	b = append(b, kind)
-	b = binary.BigEndian.AppendUint32(b, id)
-	return append(b, body...)
+// answer makes a reply, which may be none that an honest server gives.
+func answer(p wire.Packet, t wire.Type, body wire.Draft) reply {
+	return reply(append(wire.Begin(t), body...).Seal(p.ID))
 }
 
-func (a asked) reply(kind byte, body packet) reply {
-	return func(uint32) []byte { return framed(kind, a.id, body) }
+func status(p wire.Packet, code wire.Code) reply {
+	return answer(p, wire.AnswerStatus, wire.Draft{}.Uint32(uint32(code)).Text("").Text(""))
 }
 
-func (a asked) status(code uint32) reply {
-	return a.reply(fxStatus, packet{}.number(code).text("").text(""))
+func handle(p wire.Packet, h string) reply { return answer(p, wire.AnswerHandle, wire.Draft{}.Text(h)) }
+
+func data(p wire.Packet, text string) reply {
+	return answer(p, wire.AnswerData, wire.Draft{}.Text(text))
 }
 
-// attrs are those of an ordinary file.
-func attrs(size uint64, mtime uint32) packet {
-	return packet{}.number(hasSize | hasMode | hasTimes).long(size).number(typeFile | 0o644).number(mtime).number(mtime)
+func attrs(p wire.Packet, a wire.Attrs) reply {
+	return answer(p, wire.AnswerAttrs, wire.Draft{}.Attrs(a))
 }
 
-func folderAttrs() packet { return packet{}.number(hasMode).number(typeFolder | 0o755) }
+// names answers READDIR with names that are all of one kind.
+func names(p wire.Packet, a wire.Attrs, list ...string) reply {
+	body := wire.Draft{}.Uint32(uint32(len(list)))
+	for _, n := range list {
+		body = body.Text(n).Text("").Attrs(a)
+	}
+	return answer(p, wire.AnswerNames, body)
+}
+
+// plain are the attributes of an ordinary file.
+func plain(size int, mtime uint32) wire.Attrs {
+	return wire.Attrs{Has: wire.HasSize | wire.HasMode | wire.HasTimes, Size: uint64(size), Mode: wire.ModeFile | 0o644, Atime: mtime, Mtime: mtime}
+}
+
+var aFolder = wire.Attrs{Has: wire.HasMode, Mode: wire.ModeFolder | 0o755}
 
 // A tree is a small honest server of files in memory, of which a test may change what it answers.
 type tree struct {
@@ -177,88 +184,85 @@ type tree struct {
 	files   map[string]string // path → content
 	folders map[string]bool
 	mtime   uint32
-	handles map[string]string
-	left    map[string][]string // names still to be listed, by handle
-	n       int
+	handles map[uint32]string
+	left    map[uint32][]string // names still to be listed, by handle
+	n       uint32
 	opened  map[string]int
 	stats   int
-	before  func(asked) (reply, bool) // nil: nothing is different
+	before  func(wire.Packet) (reply, bool) // nil: nothing is different
 }
 
 func newTree(files map[string]string) *tree {
-	t := &tree{files: files, folders: map[string]bool{"out": true}, mtime: 1_700_000_000, handles: map[string]string{}, left: map[string][]string{}, opened: map[string]int{}}
-	return t
+	return &tree{files: files, folders: map[string]bool{"out": true}, mtime: 1_700_000_000, handles: map[uint32]string{}, left: map[uint32][]string{}, opened: map[string]int{}}
 }
 
-func (t *tree) answer(a asked) reply {
+func (t *tree) answer(p wire.Packet) reply {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.before != nil {
-		if r, mine := t.before(asked{a.kind, a.id, &parser{b: a.b}}); mine {
+		if r, mine := t.before(p); mine {
 			return r
 		}
 	}
-	switch a.kind {
-	case fxOpendir:
-		path := a.text()
-		if !t.folders[path] {
-			return a.status(statusNoFile)
+	switch p.Type {
+	case wire.Opendir:
+		if !t.folders[p.Path] {
+			return status(p, wire.NoSuchFile)
 		}
-		h := t.handle(path)
+		r := t.handle(p)
 		for name := range t.files {
-			if rest, ok := cutFolder(name, path); ok {
-				t.left[h] = append(t.left[h], rest)
+			if rest, ok := cutFolder(name, p.Path); ok {
+				t.left[t.n] = append(t.left[t.n], rest)
 			}
 		}
-		return a.reply(fxHandle, packet{}.text(h))
-	case fxReaddir:
-		h := a.text()
-		names := t.left[h]
-		if len(names) == 0 {
-			return a.status(statusEOF)
+		return r
+	case wire.Readdir:
+		list := t.left[p.Handle]
+		if len(list) == 0 {
+			return status(p, wire.EOF)
 		}
-		t.left[h] = nil
-		body := packet{}.number(uint32(len(names)))
-		for _, n := range names {
-			body = append(body.text(n).text(""), attrs(uint64(len(t.files[t.handles[h]+"/"+n])), t.mtime)...)
+		t.left[p.Handle] = nil
+		body := wire.Draft{}.Uint32(uint32(len(list)))
+		for _, n := range list {
+			body = body.Text(n).Text("").Attrs(plain(len(t.files[t.handles[p.Handle]+"/"+n]), t.mtime))
 		}
-		return a.reply(fxName, body)
-	case fxOpen:
-		path := a.text()
-		if _, ok := t.files[path]; !ok {
-			return a.status(statusNoFile)
+		return answer(p, wire.AnswerNames, body)
+	case wire.Open:
+		if _, ok := t.files[p.Path]; !ok {
+			return status(p, wire.NoSuchFile)
 		}
-		t.opened[path]++
-		return a.reply(fxHandle, packet{}.text(t.handle(path)))
-	case fxRead:
-		text := t.files[t.handles[a.text()]]
-		off, n := a.long(), a.number()
-		if off >= uint64(len(text)) {
-			return a.status(statusEOF)
-		}
-		return a.reply(fxData, packet{}.text(text[off:min(uint64(len(text)), off+uint64(n))]))
-	case fxFstat, fxLstat:
+		t.opened[p.Path]++
+		return t.handle(p)
+	case wire.Read:
+		return part(p, t.files[t.handles[p.Handle]], p.Length)
+	case wire.Fstat, wire.Lstat:
 		t.stats++
-		path := a.text()
-		if a.kind == fxFstat {
-			path = t.handles[path]
+		if p.Type == wire.Fstat {
+			p.Path = t.handles[p.Handle]
 		}
-		text, ok := t.files[path]
+		text, ok := t.files[p.Path]
 		if !ok {
-			return a.status(statusNoFile)
+			return status(p, wire.NoSuchFile)
 		}
-		return a.reply(fxAttrs, attrs(uint64(len(text)), t.mtime))
-	case fxClose:
-		return a.status(statusOK)
+		return attrs(p, plain(len(text), t.mtime))
+	case wire.Close:
+		return status(p, wire.OK)
 	}
-	return a.status(statusUnsupported)
+	return status(p, wire.Unsupported)
 }
 
-func (t *tree) handle(path string) string {
+// part answers READ out of a text, with at most so many bytes.
+func part(p wire.Packet, text string, most uint32) reply {
+	if p.Offset >= uint64(len(text)) {
+		return status(p, wire.EOF)
+	}
+	return data(p, text[p.Offset:min(uint64(len(text)), p.Offset+uint64(min(p.Length, most)))])
+}
+
+func (t *tree) handle(p wire.Packet) reply {
 	t.n++
-	h := string(binary.BigEndian.AppendUint32(nil, uint32(t.n)))
-	t.handles[h] = path
-	return h
+	t.handles[t.n] = p.Path
+	return handle(p, string(binary.BigEndian.AppendUint32(nil, t.n)))
 }
 
 func cutFolder(name, folder string) (string, bool) {

@@ -16,38 +16,32 @@ import (
 
 	"waybill/testenv"
 	"waybill/watcher"
+	"waybill/watcher/wire"
 )
 
 // listing has a tree answer READDIR out of a function that returns names until it has none.
-func listing(next func() []string, attributes func(name string) packet) func(asked) (reply, bool) {
-	return func(a asked) (reply, bool) {
-		if a.kind != fxReaddir {
+func listing(next func() []string) func(wire.Packet) (reply, bool) {
+	return func(p wire.Packet) (reply, bool) {
+		if p.Type != wire.Readdir {
 			return nil, false
 		}
-		names := next()
-		if len(names) == 0 {
-			return a.status(statusEOF), true
+		if list := next(); len(list) > 0 {
+			return names(p, plain(3, 1_700_000_000), list...), true
 		}
-		body := packet{}.number(uint32(len(names)))
-		for _, n := range names {
-			body = append(body.text(n).text(""), attributes(n)...)
-		}
-		return a.reply(fxName, body), true
+		return status(p, wire.EOF), true
 	}
 }
 
-// once gives names one time.
+// onceNames gives names one time.
 func onceNames(names ...string) func() []string {
 	return func() []string { n := names; names = nil; return n }
 }
-
-func ordinary(string) packet { return attrs(3, 1_700_000_000) }
 
 // Hostile input 59: names that lead elsewhere.
 func TestHostileNamesAreRefusedAndTold(t *testing.T) {
 	t.Parallel()
 	tr := newTree(nil)
-	tr.before = listing(onceNames(".", "..", "../x", "/etc/passwd", "a/b", "zero\x00.csv", "", strings.Repeat("x", 5000), "good.csv"), ordinary)
+	tr.before = listing(onceNames(".", "..", "../x", "/etc/passwd", "a/b", "zero\x00.csv", "", strings.Repeat("x", 5000), "good.csv"))
 	b, _ := onTree(t, tr)
 	files, errs := b.look()
 	if len(files) != 1 || files["good.csv"].Size != 3 {
@@ -70,7 +64,7 @@ func TestAListingOfMillionsIsCutOffInFlatMemory(t *testing.T) {
 			n++
 		}
 		return names
-	}, ordinary)
+	})
 	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.Names = 300_000 })
 	seen, most := 0, uint64(0)
 	var base, now runtime.MemStats
@@ -96,7 +90,7 @@ func TestAListingOfMillionsIsCutOffInFlatMemory(t *testing.T) {
 	}
 	// A READDIR that brings nothing, for ever, is no listing either.
 	tr.mu.Lock()
-	tr.before = func(a asked) (reply, bool) { return a.reply(fxName, packet{}.number(0)), a.kind == fxReaddir }
+	tr.before = func(p wire.Packet) (reply, bool) { return names(p, wire.Attrs{}), p.Type == wire.Readdir }
 	tr.mu.Unlock()
 	if err := b.unlistable(); !strings.Contains(err.Error(), "does not end") {
 		t.Errorf("got %v", err)
@@ -108,52 +102,31 @@ func TestReported7NothingIsCutShortSilently(t *testing.T) {
 	t.Parallel()
 	text := noise(200_000)
 	for name, c := range map[string]struct {
-		before func(asked) (reply, bool)
-		listed int64
+		before func(wire.Packet) reply // of READ
+		listed int
 		want   string // "" for the whole text
 	}{
-		"small packets": {func(a asked) (reply, bool) {
-			if a.kind != fxRead {
-				return nil, false
-			}
-			a.text()
-			off, n := a.long(), min(uint64(a.number()), 700)
-			if off >= uint64(len(text)) {
-				return a.status(statusEOF), true
-			}
-			return a.reply(fxData, packet{}.text(text[off:min(uint64(len(text)), off+n)])), true
-		}, 200_000, ""},
-		"less than told": {nil, 300_000, "it ended after 200000"},
-		"more than told": {nil, 100_000, "there is more after it"},
-		"empty as told":  {nil, 0, "there is more after it"},
-		"endless": {func(a asked) (reply, bool) {
-			if a.kind != fxRead {
-				return nil, false
-			}
-			a.text()
-			a.long()
-			return a.reply(fxData, packet{}.text(noise(int(min(a.number(), 20_000))))), true
-		}, 200_000, "there is more after it"},
-		"nothing, for ever": {func(a asked) (reply, bool) { return a.reply(fxData, packet{}.text("")), a.kind == fxRead }, 200_000, "broke the protocol"},
-		"more than asked for": {func(a asked) (reply, bool) {
-			return a.reply(fxData, packet{}.text(noise(chunkSize+1))), a.kind == fxRead
-		}, 200_000, "broke the protocol"},
-		"a packet of a gigabyte": {func(a asked) (reply, bool) {
-			return func(uint32) []byte { return []byte{0x40, 0, 0, 0, fxData} }, a.kind == fxRead
-		}, 200_000, "broke the protocol"},
-		"an answer to nobody": {func(a asked) (reply, bool) { a.id += 77; return a.reply(fxData, packet{}.text("x")), a.kind == fxRead }, 200_000, "broke the protocol"},
+		"small packets":          {func(p wire.Packet) reply { return part(p, text, 700) }, 200_000, ""},
+		"less than told":         {nil, 300_000, "it ended after 200000"},
+		"more than told":         {nil, 100_000, "there is more after it"},
+		"empty as told":          {nil, 0, "there is more after it"},
+		"endless":                {func(p wire.Packet) reply { return data(p, noise(int(min(p.Length, 20_000)))) }, 200_000, "there is more after it"},
+		"nothing, for ever":      {func(p wire.Packet) reply { return data(p, "") }, 200_000, "not SFTP"},
+		"more than asked for":    {func(p wire.Packet) reply { return data(p, noise(int(p.Length)+1)) }, 200_000, "not SFTP"},
+		"a packet of a gigabyte": {func(wire.Packet) reply { return reply{0x40, 0, 0, 0, byte(wire.AnswerData), 0, 0, 0, 1} }, 200_000, "not SFTP"},
+		"an answer to nobody":    {func(p wire.Packet) reply { p.ID += 77; return data(p, "x") }, 200_000, "not SFTP"},
 	} {
 		tr := newTree(map[string]string{"out/a.csv": text})
 		b, _ := onTree(t, tr)
 		f := b.listed("a.csv")
-		f.Size = c.listed
+		f.Size = int64(c.listed)
 		f.Version = fmt.Sprintf("%d %d", c.listed, tr.mtime)
-		tr.before = func(a asked) (reply, bool) {
-			if a.kind == fxFstat { // it lies here as well
-				return a.reply(fxAttrs, attrs(uint64(c.listed), tr.mtime)), true
-			}
-			if c.before != nil {
-				return c.before(a)
+		tr.before = func(p wire.Packet) (reply, bool) {
+			switch {
+			case p.Type == wire.Fstat: // it lies here as well
+				return attrs(p, plain(c.listed, tr.mtime)), true
+			case p.Type == wire.Read && c.before != nil:
+				return c.before(p), true
 			}
 			return nil, false
 		}
@@ -196,16 +169,16 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	}
 	// A server that shows links as what they lead to.
 	tr := newTree(nil)
-	tr.before = func(a asked) (reply, bool) {
-		switch a.kind {
-		case fxOpendir:
-			return a.reply(fxHandle, packet{}.text("h")), true
-		case fxReaddir:
+	tr.before = func(p wire.Packet) (reply, bool) {
+		switch p.Type {
+		case wire.Opendir:
+			return handle(p, "h"), true
+		case wire.Readdir:
 			tr.n++
 			if tr.n%2 == 0 {
-				return a.status(statusEOF), true
+				return status(p, wire.EOF), true
 			}
-			return a.reply(fxName, append(packet{}.number(1).text("loop").text(""), folderAttrs()...)), true
+			return names(p, aFolder, "loop"), true
 		}
 		return nil, false
 	}
@@ -216,11 +189,11 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	}
 	tr.mu.Lock()
 	inner := tr.before
-	tr.before = func(a asked) (reply, bool) {
-		if a.kind == fxRealpath {
-			return a.reply(fxName, append(packet{}.number(1).text("/home/out").text(""), folderAttrs()...)), true
+	tr.before = func(p wire.Packet) (reply, bool) {
+		if p.Type == wire.Realpath {
+			return names(p, aFolder, "/home/out"), true
 		}
-		return inner(a)
+		return inner(p)
 	}
 	tr.mu.Unlock()
 	if _, errs := c.look(); len(errs) != 1 || !strings.Contains(errs[0].Error(), "is a link to /home/out") {
@@ -394,10 +367,10 @@ func TestReported8AMailboxIsReadOnce(t *testing.T) {
 	t.Parallel()
 	text := noise(100_000)
 	tr := newTree(map[string]string{"out/a.csv": text, "out/b.csv": ""})
-	tr.before = func(a asked) (reply, bool) {
-		switch a.kind {
-		case fxFstat, fxLstat, fxRealpath, fxRename, fxRemove, fxMkdir:
-			return a.status(statusUnsupported), true
+	tr.before = func(p wire.Packet) (reply, bool) {
+		switch p.Type {
+		case wire.Fstat, wire.Lstat, wire.Realpath, wire.Rename, wire.Remove, wire.Mkdir:
+			return status(p, wire.Unsupported), true
 		}
 		return nil, false
 	}
@@ -415,7 +388,7 @@ func TestReported8AMailboxIsReadOnce(t *testing.T) {
 		t.Errorf("opened %d times, asked about %d times", n, tr.stats)
 	}
 	// A server that only refuses FSTAT needs no such care.
-	tr.before = func(a asked) (reply, bool) { return a.status(statusUnsupported), a.kind == fxFstat }
+	tr.before = func(p wire.Packet) (reply, bool) { return status(p, wire.Unsupported), p.Type == wire.Fstat }
 	c, _ := onTree(t, tr)
 	if got, err := c.content(c.listed("a.csv")); err != nil || got != text {
 		t.Errorf("%d bytes, %v", len(got), err)
@@ -427,13 +400,13 @@ func TestReported11AnOKIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	tr := newTree(map[string]string{"out/a.csv": "x"})
 	tr.folders["out/done"], tr.folders["out/failed"] = true, true
-	tr.before = func(a asked) (reply, bool) {
-		switch a.kind {
-		case fxRename, fxMkdir, fxWrite:
-			return a.status(statusOK), true
-		case fxLstat:
-			if path := a.text(); tr.folders[path] {
-				return a.reply(fxAttrs, folderAttrs()), true
+	tr.before = func(p wire.Packet) (reply, bool) {
+		switch p.Type {
+		case wire.Rename, wire.Mkdir, wire.Write:
+			return status(p, wire.OK), true
+		case wire.Lstat:
+			if tr.folders[p.Path] {
+				return attrs(p, aFolder), true
 			}
 		}
 		return nil, false

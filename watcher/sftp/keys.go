@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"waybill/watcher/wire"
 )
 
 // smallestRSA is the length below which an RSA key is refused.
@@ -176,7 +178,7 @@ func (o *offer) methods(ctx context.Context) []ssh.AuthMethod {
 				o.denied = true
 				return nil, errors.New("the password was refused")
 			case len(questions) > 1 || echos[0]:
-				o.asked = fmt.Errorf("the server asks %q, and waybill can only tell a password", cut(strings.Join(questions, " ")))
+				o.asked = fmt.Errorf("the server asks %q, and waybill can only tell a password", wire.Cut(strings.Join(questions, " ")))
 				return nil, o.asked
 			}
 			told, o.offered = true, true

@@ -14,6 +14,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/watcher"
+	"waybill/watcher/wire"
 )
 
 const (
@@ -44,7 +45,7 @@ func (s *Source) List(ctx context.Context) iter.Seq2[watcher.File, error] {
 		var handle string
 		err := s.server.use(ctx, func(on *session) (err error) {
 			l.session = on
-			handle, err = on.handle(ctx, newPacket(fxOpendir).text(s.full("")))
+			handle, err = on.handle(ctx, wire.Begin(wire.Opendir).Text(s.full("")))
 			return err
 		})
 		if err != nil {
@@ -94,10 +95,10 @@ func (l *lister) enter(below string) (handle string, err error) {
 			return "", err
 		}
 		if want := strings.TrimSuffix(l.root, "/") + "/" + below; real != want {
-			return "", fmt.Errorf("is a link to %s, which is not followed", ledger.Shown(cut(real)))
+			return "", fmt.Errorf("is a link to %s, which is not followed", ledger.Shown(wire.Cut(real)))
 		}
 	}
-	return l.session.handle(l.ctx, newPacket(fxOpendir).text(l.s.full(below)))
+	return l.session.handle(l.ctx, wire.Begin(wire.Opendir).Text(l.s.full(below)))
 }
 
 // folder yields the files of one open folder, and adds the folders in it to those to be listed.
@@ -109,53 +110,56 @@ func (l *lister) folder(below, handle string) error {
 	}
 	refused, first, empty := 0, "", 0
 	for !l.stopped && l.ctx.Err() == nil {
-		a, err := l.session.ask(l.ctx, newPacket(fxReaddir).text(handle))
+		a, err := l.session.ask(l.ctx, wire.Begin(wire.Readdir).Text(handle))
 		if err != nil {
 			return err
 		}
-		if a.kind == fxStatus {
-			if refused > 0 {
-				l.tell(fmt.Errorf("folder %s: %d names are refused, for they are empty or too long or hold \"/\" or a zero byte: the first is %q", ledger.Shown(below), refused, cut(first)))
+		empty++
+		for n, err := range a.Names() {
+			if err != nil {
+				l.refuse(below, refused, first)
+				return ended(err)
 			}
-			if err := a.status(); !errors.Is(err, io.EOF) {
-				return err
-			}
-			return nil
-		}
-		p, err := a.expect(fxName)
-		if err != nil {
-			return err
-		}
-		n := p.number()
-		if empty++; n > 0 {
 			empty = 0
-		}
-		if empty > readdirIdle {
-			return fmt.Errorf("%w: a listing that does not end", errProtocol)
-		}
-		for ; n > 0 && !l.stopped; n-- {
-			name, line, attrs := p.text(), p.text(), p.attributes()
-			if p.bad {
-				return fmt.Errorf("%w: a listing cut short", errProtocol)
-			}
-			if name == "." || name == ".." {
+			if n.Name == "." || n.Name == ".." {
 				continue
 			}
 			if l.names++; l.names > l.s.o.Names {
 				l.stop(fmt.Errorf("more than %d names: the rest is not looked at; clear the folder up, or raise names", l.s.o.Names))
 				return nil
 			}
-			if bad(name) {
+			if bad(n.Name) {
 				if refused++; refused == 1 {
-					first = name
+					first = n.Name
 				}
 				continue
 			}
-			attrs.kindFrom(line)
-			l.entry(prefix, name, attrs)
+			attrs := attributes(n.Attrs)
+			attrs.kindFrom(n.Long)
+			if l.entry(prefix, n.Name, attrs); l.stopped {
+				return nil
+			}
+		}
+		if empty > readdirIdle {
+			return wire.Broken("a listing that does not end")
 		}
 	}
 	return nil
+}
+
+// ended is err, unless it says no more than that there is no more.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// refuse tells of the names of a folder that are none.
+func (l *lister) refuse(below string, n int, first string) {
+	if n > 0 {
+		l.tell(fmt.Errorf("folder %s: %d names are refused, for they are empty or too long or hold \"/\" or a zero byte: the first is %q", ledger.Shown(below), n, wire.Cut(first)))
+	}
 }
 
 // bad reports whether a name is none: it would lead elsewhere, or nowhere.
@@ -182,7 +186,7 @@ func (l *lister) entry(prefix, name string, a attributes) {
 		return
 	}
 	f := file(path, a)
-	if l.s.o.ReadOnce && a.has&hasSize == 0 && a.isFile() {
+	if l.s.o.ReadOnce && !a.tells(wire.HasSize) && a.isFile() {
 		f.Skip = "" // mailboxes do not always know
 	}
 	if !l.s.ordered() {
@@ -242,7 +246,7 @@ func (l *lister) flush() {
 func file(path string, a attributes) watcher.File {
 	f := watcher.File{Path: path, Version: a.version(), ModTime: a.modTime(), Skip: a.skip()}
 	if f.Skip == "" {
-		f.Size = int64(a.size)
+		f.Size = int64(a.Size)
 	}
 	return f
 }

@@ -11,6 +11,7 @@ import (
 	"waybill/failpoint"
 	"waybill/ledger"
 	"waybill/watcher"
+	"waybill/watcher/wire"
 )
 
 const (
@@ -77,7 +78,7 @@ func (r *reader) openOnce() error {
 		return err
 	}
 	r.session = c.session
-	if r.handle, err = r.session.openFile(r.ctx, r.s.full(r.f.Path), openRead); err != nil {
+	if r.handle, err = r.session.openFile(r.ctx, r.s.full(r.f.Path), wire.FlagRead); err != nil {
 		var lost lostError
 		if errors.As(err, &lost) {
 			return r.s.server.away(fmt.Errorf("open %s: %w: whether the mailbox still has it is known to its server only", ledger.Shown(r.f.Path), err))
@@ -90,7 +91,7 @@ func (r *reader) openOnce() error {
 // begin opens the file and asks for what comes at off.
 func (r *reader) begin(on *session) (err error) {
 	r.session, r.queue, r.asked, r.probed = on, r.queue[:0], r.off, false
-	if r.handle, err = on.openFile(r.ctx, r.s.full(r.f.Path), openRead); err != nil {
+	if r.handle, err = on.openFile(r.ctx, r.s.full(r.f.Path), wire.FlagRead); err != nil {
 		return err
 	}
 	if r.f.Size > chunkSize || r.off > 0 { // smaller ones are read as soon as looked at
@@ -107,8 +108,8 @@ func (r *reader) begin(on *session) (err error) {
 
 // same asks whether the file is still the version that was listed. The error is ErrChanged when it is not.
 func (r *reader) same() error {
-	a, err := r.session.attributesOf(r.ctx, newPacket(fxFstat).text(r.handle))
-	var refused *statusError
+	a, err := r.session.attributesOf(r.ctx, wire.Begin(wire.Fstat).Text(r.handle))
+	var refused *wire.StatusError
 	if errors.As(err, &refused) { // some servers know no FSTAT
 		a, err = r.session.lstat(r.ctx, r.s.full(r.f.Path))
 	}
@@ -117,7 +118,7 @@ func (r *reader) same() error {
 		return watcher.ErrChanged
 	case err != nil:
 		return err
-	case a.version() != r.f.Version || a.has&hasMode != 0 && !a.isFile():
+	case a.version() != r.f.Version || a.tells(wire.HasMode) && !a.isFile():
 		return watcher.ErrChanged
 	}
 	return nil
@@ -145,7 +146,7 @@ func (r *reader) fill() error {
 		if !past && !once {
 			c.want = int(min(int64(r.size), r.f.Size-r.asked))
 		}
-		call, err := r.session.start(r.ctx, newPacket(fxRead).text(r.handle).long(uint64(c.off)).number(uint32(c.want)))
+		call, err := r.session.startRead(r.ctx, r.handle, c.off, c.want)
 		if err != nil {
 			r.release(c)
 			return err
@@ -215,20 +216,14 @@ func (r *reader) next() error {
 	}
 	r.queue = r.queue[:copy(r.queue, r.queue[1:])]
 	r.release(c)
-	if a.kind == fxStatus {
-		if err := a.status(); !errors.Is(err, io.EOF) {
-			return err
-		}
-		return r.finish()
-	}
-	p, err := a.expect(fxData)
-	if err != nil {
-		return err
-	}
-	data := p.bytes()
+	data, err := a.Data()
 	switch {
-	case p.bad, len(data) == 0, len(data) > c.want:
-		return fmt.Errorf("%w: %d bytes where %d were asked for", errProtocol, len(data), c.want)
+	case errors.Is(err, io.EOF):
+		return r.finish()
+	case err != nil:
+		return err
+	case len(data) == 0, len(data) > c.want:
+		return wire.Broken("%d bytes where %d were asked for", len(data), c.want)
 	case c.off >= r.f.Size && !r.s.o.ReadOnce:
 		return r.wrong("there is more after it")
 	case c.off+int64(len(data)) > max(r.f.Size, onceLimit):
@@ -250,7 +245,7 @@ func (r *reader) gap(c chunk, n int) error {
 	}
 	r.size = min(r.size, max(n, leastSize))
 	rest := chunk{off: c.off + int64(n), want: c.want - n}
-	call, err := r.session.start(r.ctx, newPacket(fxRead).text(r.handle).long(uint64(rest.off)).number(uint32(rest.want)))
+	call, err := r.session.startRead(r.ctx, r.handle, rest.off, rest.want)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"waybill/failpoint"
 	"waybill/ledger"
+	"waybill/watcher/wire"
 )
 
 // report lays the reject report beside the file that was moved to folder under the name as: written aside, its size
@@ -44,7 +45,7 @@ func (c *closing) layReport(folder, name string) error {
 		if err != nil {
 			return err
 		}
-		if a.size != uint64(len(c.how.Report)) {
+		if a.Size != uint64(len(c.how.Report)) {
 			continue
 		}
 		if old, err := c.read(below, len(c.how.Report)); err != nil {
@@ -62,8 +63,8 @@ func (c *closing) layReport(folder, name string) error {
 		return err
 	}
 	// A server may say OK and keep less: what it has is what counts.
-	if a.has&hasSize == 0 || a.size != uint64(len(c.how.Report)) {
-		return fmt.Errorf("%d bytes were sent and the server has %d", len(c.how.Report), a.size)
+	if !a.tells(wire.HasSize) || a.Size != uint64(len(c.how.Report)) {
+		return fmt.Errorf("%d bytes were sent and the server has %d", len(c.how.Report), a.Size)
 	}
 	_, err = c.renameNew(aside, folder, name)
 	return err
@@ -71,24 +72,28 @@ func (c *closing) layReport(folder, name string) error {
 
 // read reads n bytes of a small file.
 func (c *closing) read(below string, n int) ([]byte, error) {
-	h, err := c.on.openFile(c.ctx, c.s.full(below), openRead)
+	h, err := c.on.openFile(c.ctx, c.s.full(below), wire.FlagRead)
 	if err != nil {
 		return nil, err
 	}
 	defer c.on.forget(h)
 	var text []byte
 	for len(text) < n {
-		a, err := c.on.ask(c.ctx, newPacket(fxRead).text(h).long(uint64(len(text))).number(uint32(min(n-len(text), chunkSize))))
+		want := min(n-len(text), chunkSize)
+		call, err := c.on.startRead(c.ctx, h, int64(len(text)), want)
 		if err != nil {
 			return nil, err
 		}
-		p, err := a.expect(fxData)
+		a, err := call.wait(c.ctx)
 		if err != nil {
 			return nil, err
 		}
-		b := p.bytes()
-		if p.bad || len(b) == 0 {
-			return nil, fmt.Errorf("%w: no data", errProtocol)
+		b, err := a.Data()
+		if err != nil {
+			return nil, err
+		}
+		if len(b) == 0 || len(b) > want {
+			return nil, wire.Broken("%d bytes where %d were asked for", len(b), want)
 		}
 		text = append(text, b...)
 	}
@@ -97,16 +102,16 @@ func (c *closing) read(below string, n int) ([]byte, error) {
 
 // write writes a small file, whatever was there. Each chunk is confirmed before the next is sent.
 func (c *closing) write(below string, text []byte) error {
-	h, err := c.on.openFile(c.ctx, c.s.full(below), openWrite|openCreate|openTrunc)
+	h, err := c.on.openFile(c.ctx, c.s.full(below), wire.FlagWrite|wire.FlagCreate|wire.FlagTrunc)
 	if err != nil {
 		return err
 	}
 	for off := 0; off < len(text) && err == nil; off += chunkSize {
 		b := text[off:min(off+chunkSize, len(text))]
-		err = c.on.do(c.ctx, newPacket(fxWrite).text(h).long(uint64(off)).text(string(b)))
+		err = c.on.write(c.ctx, h, int64(off), b)
 	}
-	if _, can := c.on.extensions[extFsync]; can && err == nil {
-		err = c.on.do(c.ctx, newPacket(fxExtended).text(extFsync).text(h))
+	if _, can := c.on.extensions[wire.Fsync]; can && err == nil {
+		err = c.on.fsync(c.ctx, h)
 	}
 	if closed := c.on.closeHandle(c.ctx, h); err == nil {
 		err = closed

@@ -2,100 +2,87 @@ package sftp
 
 import (
 	"context"
-	"fmt"
+
+	"waybill/watcher/wire"
 )
 
 // do asks for something that is answered by a status.
-func (s *session) do(ctx context.Context, p packet) error {
+func (s *session) do(ctx context.Context, p wire.Draft) error {
 	a, err := s.ask(ctx, p)
 	if err != nil {
 		return err
 	}
-	return a.status()
+	return a.Status()
 }
 
 // handle asks for something that is answered by a handle.
-func (s *session) handle(ctx context.Context, p packet) (string, error) {
+func (s *session) handle(ctx context.Context, p wire.Draft) (string, error) {
 	a, err := s.ask(ctx, p)
 	if err != nil {
 		return "", err
 	}
-	body, err := a.expect(fxHandle)
-	if err != nil {
-		return "", err
-	}
-	h := body.text()
-	if body.bad || len(h) > 256 {
-		return "", fmt.Errorf("%w: a handle of %d bytes", errProtocol, len(h))
-	}
-	return h, nil
+	return a.Handle()
 }
 
 // attributesOf asks for something that is answered by attributes.
-func (s *session) attributesOf(ctx context.Context, p packet) (attributes, error) {
+func (s *session) attributesOf(ctx context.Context, p wire.Draft) (attributes, error) {
 	a, err := s.ask(ctx, p)
 	if err != nil {
 		return attributes{}, err
 	}
-	return a.attributes()
-}
-
-func (a answer) attributes() (attributes, error) {
-	body, err := a.expect(fxAttrs)
-	if err != nil {
-		return attributes{}, err
-	}
-	attrs := body.attributes()
-	if body.bad {
-		return attrs, fmt.Errorf("%w: attributes cut short", errProtocol)
-	}
-	return attrs, nil
+	attrs, err := a.Attrs()
+	return attributes(attrs), err
 }
 
 func (s *session) lstat(ctx context.Context, path string) (attributes, error) {
-	return s.attributesOf(ctx, newPacket(fxLstat).text(path))
+	return s.attributesOf(ctx, wire.Begin(wire.Lstat).Text(path))
 }
 
 func (s *session) rename(ctx context.Context, from, to string) error {
-	return s.do(ctx, newPacket(fxRename).text(from).text(to))
+	return s.do(ctx, wire.Begin(wire.Rename).Text(from).Text(to))
 }
 
 func (s *session) posixRename(ctx context.Context, from, to string) error {
-	return s.do(ctx, newPacket(fxExtended).text(extPosixRename).text(from).text(to))
+	return s.do(ctx, wire.Begin(wire.Extended).Text(wire.PosixRename).Text(from).Text(to))
+}
+
+func (s *session) fsync(ctx context.Context, handle string) error {
+	return s.do(ctx, wire.Begin(wire.Extended).Text(wire.Fsync).Text(handle))
 }
 
 func (s *session) remove(ctx context.Context, path string) error {
-	return s.do(ctx, newPacket(fxRemove).text(path))
+	return s.do(ctx, wire.Begin(wire.Remove).Text(path))
 }
 
 func (s *session) mkdir(ctx context.Context, path string) error {
-	return s.do(ctx, newPacket(fxMkdir).text(path).number(0))
+	return s.do(ctx, wire.Begin(wire.Mkdir).Text(path).Attrs(wire.Attrs{}))
 }
 
 func (s *session) openFile(ctx context.Context, path string, flags uint32) (string, error) {
-	return s.handle(ctx, newPacket(fxOpen).text(path).number(flags).number(0))
+	return s.handle(ctx, wire.Begin(wire.Open).Text(path).Uint32(flags).Attrs(wire.Attrs{}))
+}
+
+// startRead asks for n bytes from an offset on. The answer is waited for elsewhere.
+func (s *session) startRead(ctx context.Context, handle string, off int64, n int) (*call, error) {
+	return s.start(ctx, wire.Begin(wire.Read).Text(handle).Uint64(uint64(off)).Uint32(uint32(n)))
+}
+
+func (s *session) write(ctx context.Context, handle string, off int64, b []byte) error {
+	return s.do(ctx, wire.Begin(wire.Write).Text(handle).Uint64(uint64(off)).Bytes(b))
 }
 
 func (s *session) closeHandle(ctx context.Context, handle string) error {
-	return s.do(ctx, newPacket(fxClose).text(handle))
+	return s.do(ctx, wire.Begin(wire.Close).Text(handle))
 }
 
 // realpath is what the server makes of a path: absolute, and with many servers without links.
 func (s *session) realpath(ctx context.Context, path string) (string, error) {
-	a, err := s.ask(ctx, newPacket(fxRealpath).text(path))
+	a, err := s.ask(ctx, wire.Begin(wire.Realpath).Text(path))
 	if err != nil {
 		return "", err
 	}
-	body, err := a.expect(fxName)
-	if err != nil {
-		return "", err
+	for n, err := range a.Names() {
+		return n.Name, err // there are no others
 	}
-	if n := body.number(); n != 1 {
-		return "", fmt.Errorf("%w: %d names for one path", errProtocol, n)
-	}
-	real := body.text()
-	if body.bad {
-		return "", fmt.Errorf("%w: a name cut short", errProtocol)
-	}
-	return real, nil
+	return "", wire.Broken("no name for a path")
 }

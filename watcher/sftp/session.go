@@ -3,12 +3,13 @@ package sftp
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"time"
+
+	"waybill/watcher/wire"
 )
 
 // writeAtOnce bounds how much is handed to SSH at a time: one packet of its own.
@@ -27,7 +28,7 @@ type session struct {
 	patience   time.Duration
 	hangUp     func() // ends the transport, and with it what reads and writes
 
-	out  chan packet
+	out  chan wire.Draft
 	done chan struct{} // closed when the session has ended
 	wg   sync.WaitGroup
 
@@ -44,14 +45,14 @@ type call struct {
 	s    *session
 	id   uint32
 	tick int
-	got  chan answer
+	got  chan wire.Answer
 }
 
 // open starts a session over a transport that hangUp ends. The transport is ended with it, also when open fails.
 func open(r io.Reader, w io.Writer, patience time.Duration, hangUp func()) (*session, error) {
 	s := &session{
 		patience: patience, hangUp: hangUp, extensions: map[string]string{},
-		out: make(chan packet, 256), done: make(chan struct{}), waiting: map[uint32]*call{},
+		out: make(chan wire.Draft, 256), done: make(chan struct{}), waiting: map[uint32]*call{},
 	}
 	late := time.AfterFunc(patience, hangUp)
 	in := bufio.NewReaderSize(r, 64<<10)
@@ -64,84 +65,69 @@ func open(r io.Reader, w io.Writer, patience time.Duration, hangUp func()) (*ses
 		return nil, fmt.Errorf("begin SFTP: %w", err)
 	}
 	s.wg.Go(func() { s.end(s.read(in)) })
-	s.wg.Go(func() { s.end(s.write(w)) })
+	s.wg.Go(func() { s.end(s.send(w)) })
 	s.wg.Go(s.watch)
 	return s, nil
 }
 
 // greet agrees on the version.
 func (s *session) greet(r io.Reader, w io.Writer) error {
-	if _, err := w.Write([]byte{0, 0, 0, 5, fxInit, 0, 0, 0, 3}); err != nil {
+	if _, err := w.Write(wire.Begin(wire.Init).Seal(3)); err != nil {
 		return err
 	}
-	kind, p, err := readPacket(r)
+	a, err := wire.ReadAnswer(r)
 	switch {
 	case err != nil:
 		return err
-	case kind != fxVersion:
-		return fmt.Errorf("%w: packet of type %d where its version belongs", errProtocol, kind)
+	case a.Type != wire.AnswerVersion:
+		return wire.Broken("a packet of type %d where the version belongs", a.Type)
+	case a.ID < 3:
+		return fmt.Errorf("the server speaks version %d, and 3 is needed", a.ID)
 	}
-	if v := p.number(); v < 3 || p.bad {
-		return fmt.Errorf("the server speaks version %d, and 3 is needed", v)
-	}
-	for len(p.b) > 0 && !p.bad && len(s.extensions) < 256 {
-		name := p.text()
-		s.extensions[name] = p.text()
+	for f := wire.FieldsOf(a.Body); f.More() && len(s.extensions) < 256; {
+		name := f.Text()
+		s.extensions[name] = f.Text()
 	}
 	return nil
-}
-
-// readPacket reads one packet.
-func readPacket(r io.Reader) (kind byte, body *parser, err error) {
-	var head [5]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return 0, nil, err
-	}
-	n := binary.BigEndian.Uint32(head[:])
-	if n < 1 || n > longestPacket {
-		return 0, nil, fmt.Errorf("%w: a packet of %d bytes", errProtocol, n)
-	}
-	b := make([]byte, n-1)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return 0, nil, err
-	}
-	return head[4], &parser{b: b}, nil
 }
 
 // read hands answers to those who wait for them, until the transport ends.
 func (s *session) read(r io.Reader) error {
 	for {
-		kind, p, err := readPacket(r)
+		a, err := wire.ReadAnswer(r)
 		if err != nil {
 			return err
 		}
-		id := p.number()
 		s.mu.Lock()
-		c, known := s.waiting[id]
-		delete(s.waiting, id)
+		c, known := s.waiting[a.ID]
+		delete(s.waiting, a.ID)
 		s.heard = s.tick
 		s.mu.Unlock()
 		switch {
-		case p.bad || !known:
-			return fmt.Errorf("%w: an answer to no request", errProtocol)
+		case !known:
+			return wire.Broken("an answer to no request")
 		case c != nil:
-			c.got <- answer{kind, p.b}
-		case kind == fxHandle:
-			s.forget(p.text())
+			c.got <- a
+		case a.Type == wire.AnswerHandle: // nobody wants it any more
+			handle, err := a.Handle()
+			if err != nil {
+				return err
+			}
+			s.forget(handle)
 		}
 	}
 }
 
 // forget closes a handle without waiting for the answer.
 func (s *session) forget(handle string) {
-	p := newPacket(fxClose).text(handle)
+	p := wire.Begin(wire.Close).Text(handle)
 	s.mu.Lock()
 	if s.err != nil {
 		s.mu.Unlock()
 		return
 	}
 	s.next++
-	p.seal(s.next)
+	p.Seal(s.next)
 	s.waiting[s.next] = nil
 	s.mu.Unlock()
 	select {
@@ -150,8 +136,8 @@ func (s *session) forget(handle string) {
 	}
 }
 
-// write sends what is to be sent, small requests together.
-func (s *session) write(w io.Writer) error {
+// send sends what is to be sent, small requests together.
+func (s *session) send(w io.Writer) error {
 	buf := make([]byte, 0, 2*writeAtOnce)
 	for {
 		select {
@@ -246,7 +232,7 @@ func (s *session) busy() bool {
 }
 
 // start sends a request.
-func (s *session) start(ctx context.Context, p packet) (*call, error) {
+func (s *session) start(ctx context.Context, p wire.Draft) (*call, error) {
 	s.mu.Lock()
 	if s.err != nil {
 		err := s.err
@@ -254,10 +240,10 @@ func (s *session) start(ctx context.Context, p packet) (*call, error) {
 		return nil, lostError{err}
 	}
 	s.next++
-	c := &call{s: s, id: s.next, tick: s.tick, got: make(chan answer, 1)}
+	c := &call{s: s, id: s.next, tick: s.tick, got: make(chan wire.Answer, 1)}
 	s.waiting[c.id] = c
 	s.mu.Unlock()
-	p.seal(c.id)
+	p.Seal(c.id)
 	select {
 	case s.out <- p:
 		return c, nil
@@ -272,7 +258,7 @@ func (s *session) start(ctx context.Context, p packet) (*call, error) {
 }
 
 // wait returns the answer. One that comes after ctx has ended is dropped, and a handle in it is closed.
-func (c *call) wait(ctx context.Context) (answer, error) {
+func (c *call) wait(ctx context.Context) (wire.Answer, error) {
 	select {
 	case a := <-c.got:
 		return a, nil
@@ -287,7 +273,7 @@ func (c *call) wait(ctx context.Context) (answer, error) {
 			return a, nil
 		default:
 		}
-		return answer{}, lostError{c.s.lost()}
+		return wire.Answer{}, lostError{c.s.lost()}
 	case <-ctx.Done():
 	}
 	c.s.mu.Lock()
@@ -303,7 +289,7 @@ func (c *call) wait(ctx context.Context) (answer, error) {
 		case <-c.s.done:
 		}
 	}
-	return answer{}, ctx.Err()
+	return wire.Answer{}, ctx.Err()
 }
 
 // drop has the answer be thrown away.
@@ -316,10 +302,10 @@ func (c *call) drop() {
 }
 
 // ask sends a request and waits for its answer.
-func (s *session) ask(ctx context.Context, p packet) (answer, error) {
+func (s *session) ask(ctx context.Context, p wire.Draft) (wire.Answer, error) {
 	c, err := s.start(ctx, p)
 	if err != nil {
-		return answer{}, err
+		return wire.Answer{}, err
 	}
 	return c.wait(ctx)
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 )
@@ -37,10 +36,10 @@ func (r *Reader) Next(p *Packet) error {
 	}
 	n := binary.BigEndian.Uint32(head[:])
 	if n < 5 { // a type and an id, or a type and a version
-		return &ProtocolError{fmt.Sprintf("a packet of %d bytes", n)}
+		return Broken("a packet of %d bytes", n)
 	}
 	if n > MaxPacket {
-		return &ProtocolError{fmt.Sprintf("a packet of %d bytes, at most %d", n, MaxPacket)}
+		return Broken("a packet of %d bytes, at most %d", n, MaxPacket)
 	}
 	if int(n) > cap(r.buf) {
 		r.buf = slices.Grow(r.buf[:0], int(n))
@@ -58,114 +57,39 @@ func (r *Reader) Next(p *Packet) error {
 // parse reads the packet in b.
 func parse(b []byte, p *Packet) error {
 	*p = Packet{Type: Type(b[0])}
-	f := fields{rest: b[1:]}
-	p.ID = f.uint32() // of Init: the version
+	f := Fields{rest: b[1:]}
+	p.ID = f.Uint32() // of Init: the version
 	switch p.Type {
 	case Init:
 	case Open:
-		p.Path, p.Flags, p.Attrs = f.text(), f.uint32(), f.attrs()
+		p.Path, p.Flags, p.Attrs = f.Text(), f.Uint32(), f.Attrs()
 	case Close, Fstat, Readdir:
 		p.Handle = f.handle()
 	case Read:
-		p.Handle, p.Offset, p.Length = f.handle(), f.uint64(), f.uint32()
+		p.Handle, p.Offset, p.Length = f.handle(), f.Uint64(), f.Uint32()
 	case Write:
-		p.Handle, p.Offset, p.Data = f.handle(), f.uint64(), f.bytes()
+		p.Handle, p.Offset, p.Data = f.handle(), f.Uint64(), f.Bytes()
 	case Lstat, Stat, Opendir, Remove, Rmdir, Realpath, Readlink:
-		p.Path = f.text()
+		p.Path = f.Text()
 	case Setstat, Mkdir:
-		p.Path, p.Attrs = f.text(), f.attrs()
+		p.Path, p.Attrs = f.Text(), f.Attrs()
 	case Fsetstat:
-		p.Handle, p.Attrs = f.handle(), f.attrs()
+		p.Handle, p.Attrs = f.handle(), f.Attrs()
 	case Rename, Symlink:
-		p.Path, p.Target = f.text(), f.text()
+		p.Path, p.Target = f.Text(), f.Text()
 	case Extended:
-		p.Extension = f.text()
+		p.Extension = f.Text()
 		switch p.Extension {
 		case PosixRename:
-			p.Path, p.Target = f.text(), f.text()
+			p.Path, p.Target = f.Text(), f.Text()
 		case StatVFS:
-			p.Path = f.text()
+			p.Path = f.Text()
 		}
 	default:
-		return &ProtocolError{fmt.Sprintf("a packet of type %d", p.Type)}
+		return Broken("a packet of type %d", p.Type)
 	}
 	if f.short {
-		return &ProtocolError{fmt.Sprintf("a packet of type %d that ends too early", p.Type)}
+		return Broken("a packet of type %d that ends too early", p.Type)
 	}
 	return nil // what follows the fields of this version is passed over, as other servers do
-}
-
-// fields reads the parts of a packet one after the other. After the first that is not there all are zero.
-type fields struct {
-	rest  []byte
-	short bool
-}
-
-func (f *fields) take(n int) []byte {
-	if f.short || n > len(f.rest) {
-		f.short = true
-		return nil
-	}
-	b := f.rest[:n]
-	f.rest = f.rest[n:]
-	return b
-}
-
-func (f *fields) uint32() uint32 {
-	if b := f.take(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (f *fields) uint64() uint64 {
-	if b := f.take(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (f *fields) bytes() []byte {
-	n := f.uint32()
-	if uint64(n) > uint64(len(f.rest)) {
-		f.short = true
-		return nil
-	}
-	return f.take(int(n))
-}
-
-func (f *fields) text() string { return string(f.bytes()) }
-
-// handle reads what Writer.Handle wrote, 0 for anything else.
-func (f *fields) handle() uint32 {
-	if b := f.bytes(); len(b) == 4 {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (f *fields) attrs() (a Attrs) {
-	a.Has = f.uint32()
-	if a.Has&HasSize != 0 {
-		a.Size = f.uint64()
-	}
-	if a.Has&HasOwner != 0 {
-		a.UID, a.GID = f.uint32(), f.uint32()
-	}
-	if a.Has&HasMode != 0 {
-		a.Mode = f.uint32()
-	}
-	if a.Has&HasTimes != 0 {
-		a.Atime, a.Mtime = f.uint32(), f.uint32()
-	}
-	if a.Has&hasExtended != 0 {
-		for range f.uint32() { // a count that lies runs out of bytes
-			f.bytes()
-			f.bytes()
-			if f.short {
-				break
-			}
-		}
-	}
-	return a
 }

@@ -1,15 +1,18 @@
-// Package wire is the SFTP protocol, version 3 (draft-ietf-secsh-filexfer-02), as a server speaks it: packets in, packets out. It knows
-// nothing of files.
+// Package wire is the SFTP protocol, version 3 (draft-ietf-secsh-filexfer-02): packets in, packets out. It knows nothing of files.
 //
-// What comes in was written by a stranger. A [Reader] holds at most one packet, of at most [MaxPacket] bytes, and anything
-// that is not a packet of the protocol is a [*ProtocolError], after which the stream cannot be trusted and is to be closed. What goes
-// out is gathered by a [Writer] and sent in one piece, so that the answers to many small requests share a packet of the layer below.
+// A server takes requests from a [Reader] and answers by a [Writer]; a client writes requests as a [Draft] and takes answers
+// with [ReadAnswer]. What comes in was written by a stranger: one packet is held, of at most [MaxPacket] or [MaxAnswer] bytes, and anything
+// that is not a packet of the protocol is a [*ProtocolError], after which the stream cannot be trusted and is to be closed. What a
+// server sends is gathered and goes out in one piece, so that the answers to many small requests share a packet of the layer below.
 package wire
 
 import "fmt"
 
-// MaxPacket is the longest packet that is taken, without the four bytes of its length: that of OpenSSH.
+// MaxPacket is the longest request that is taken, without the four bytes of its length: that of OpenSSH.
 const MaxPacket = 256 << 10
+
+// MaxAnswer is the longest answer that is taken. OpenSSH sends no more than [MaxPacket]; others are not held to that.
+const MaxAnswer = 1 << 20
 
 // MaxData is how many bytes one packet may carry to be written or read, which leaves room for what stands before them.
 const MaxData = MaxPacket - 1024
@@ -43,13 +46,13 @@ const (
 
 // Types of packets that servers send.
 const (
-	version       Type = 2
-	status        Type = 101
-	handle        Type = 102
-	data          Type = 103
-	name          Type = 104
-	attrs         Type = 105
-	extendedReply Type = 201
+	AnswerVersion  Type = 2
+	AnswerStatus   Type = 101
+	AnswerHandle   Type = 102
+	AnswerData     Type = 103
+	AnswerNames    Type = 104
+	AnswerAttrs    Type = 105
+	AnswerExtended Type = 201
 )
 
 // Flags of Open.
@@ -65,7 +68,7 @@ const (
 // A Code is the outcome in a status.
 type Code uint32
 
-// Codes of version 3. There are no others: what does not fit is Failure, and its text says what it was.
+// Codes of version 3. A server sends no others: what does not fit is Failure, and its text says what it was.
 const (
 	OK               Code = 0
 	EOF              Code = 1
@@ -76,11 +79,19 @@ const (
 	Unsupported      Code = 8
 )
 
-// Extensions that are announced.
+// Codes of later versions, which some servers send all the same.
+const (
+	NoSuchPath    Code = 10
+	AlreadyExists Code = 11
+	WriteProtect  Code = 12
+)
+
+// Extensions. A server announces all but Fsync, for what is closed is on the disk.
 const (
 	PosixRename = "posix-rename@openssh.com" // Path, Target
 	StatVFS     = "statvfs@openssh.com"      // Path
 	Limits      = "limits@openssh.com"
+	Fsync       = "fsync@openssh.com" // Handle
 )
 
 // A Packet is one request. Only the fields of its type are set.
@@ -105,7 +116,17 @@ const (
 	HasMode  = 0x04
 	HasTimes = 0x08
 
-	hasExtended = 0x80000000
+	HasMore = 0x80000000 // pairs of names and values, which are passed over
+)
+
+// What a file is, in Attrs.Mode, as in stat(2).
+const (
+	ModeType   = 0o170000
+	ModeSocket = 0o140000
+	ModeLink   = 0o120000
+	ModeFile   = 0o100000
+	ModeFolder = 0o040000
+	ModePipe   = 0o010000
 )
 
 // Attrs are the attributes of a file.
@@ -134,6 +155,12 @@ type Volume struct {
 // A ProtocolError says that what came is not SFTP.
 type ProtocolError struct{ Reason string }
 
+// Error implements error.
 func (e *ProtocolError) Error() string {
-	return fmt.Sprintf("this is not SFTP version 3: %s", e.Reason)
+	return "this is not SFTP version 3: " + e.Reason
+}
+
+// Broken is a [*ProtocolError] with a reason.
+func Broken(format string, args ...any) error {
+	return &ProtocolError{fmt.Sprintf(format, args...)}
 }

@@ -36,13 +36,13 @@ func TestPacketsAreRead(t *testing.T) {
 		packet(Write, 2, string([]byte{0, 0, 0, 9}), uint64(5), "hello"), packet(Setstat, 3, "/x", size.append(nil)),
 		packet(Extended, 4, PosixRename, "a", "b"), packet(Extended, 5, "unknown@x", "whatever"), packet(Close, 6, "odd handle"),
 		packet(Stat, 7, "/later", []byte("and more")),
-		packet(Mkdir, 8, "/d", hasExtended32, 2, "k", "v", "k2", "v2"),
+		packet(Mkdir, 8, "/d", hasMore32, 2, "k", "v", "k2", "v2"),
 	)
 	want := []Packet{
 		{Type: Init, ID: 3}, {Type: Open, ID: 1, Path: "/in/a", Flags: FlagWrite | FlagCreate}, {Type: Write, ID: 2, Handle: 9, Offset: 5, Data: []byte("hello")},
 		{Type: Setstat, ID: 3, Path: "/x", Attrs: size}, {Type: Extended, ID: 4, Extension: PosixRename, Path: "a", Target: "b"},
 		{Type: Extended, ID: 5, Extension: "unknown@x"}, {Type: Close, ID: 6}, {Type: Stat, ID: 7, Path: "/later"},
-		{Type: Mkdir, ID: 8, Path: "/d", Attrs: Attrs{Has: hasExtended}},
+		{Type: Mkdir, ID: 8, Path: "/d", Attrs: Attrs{Has: HasMore}},
 	}
 	r := NewReader(bytes.NewReader(stream))
 	for i, w := range want {
@@ -65,7 +65,7 @@ func TestPacketsAreRead(t *testing.T) {
 	}
 }
 
-const hasExtended32 = -1 << 31
+const hasMore32 = -1 << 31
 
 func equal(a, b Packet) bool {
 	a.Data, b.Data = nil, nil
@@ -82,11 +82,11 @@ func TestWhatIsNoPacketEndsTheStream(t *testing.T) {
 		"too long":      {0, 4, 0, 1, byte(Stat)},
 		"negative":      {0xff, 0xff, 0xff, 0xff, byte(Stat)},
 		"unknown type":  packet(Type(99), 1),
-		"answer":        packet(status, 1, 0),
+		"answer":        packet(AnswerStatus, 1, 0),
 		"short string":  packet(Stat, 1, []byte{0, 0, 0, 200, 'x'}),
 		"huge string":   packet(Stat, 1, []byte{0xff, 0xff, 0xff, 0xff, 'x'}),
 		"write beyond":  packet(Write, 1, "abcd", uint64(0), []byte{0, 0, 1, 0, 'x'}),
-		"extended bomb": packet(Setstat, 1, "/x", hasExtended32, -1),
+		"extended bomb": packet(Setstat, 1, "/x", hasMore32, -1),
 		"no attributes": packet(Mkdir, 1, "/x"),
 		"half a rename": packet(Rename, 1, "/x"),
 	} {
@@ -110,7 +110,7 @@ func TestWhatIsNoPacketEndsTheStream(t *testing.T) {
 // FuzzNext reads whatever comes: no panic, no more memory than a packet's, and always an end.
 func FuzzNext(f *testing.F) {
 	f.Add(packet(Init, 3))
-	f.Add(slices.Concat(packet(Open, 1, "/in/a", 26, 0), packet(Write, 2, "abcd", uint64(1<<62), "x"), packet(Setstat, 1, "/x", hasExtended32, -1)))
+	f.Add(slices.Concat(packet(Open, 1, "/in/a", 26, 0), packet(Write, 2, "abcd", uint64(1<<62), "x"), packet(Setstat, 1, "/x", hasMore32, -1)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := NewReader(bytes.NewReader(b))
 		read := 0

@@ -56,7 +56,7 @@ func appendText(b []byte, s string) []byte {
 }
 
 func (a *Attrs) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, a.Has&^hasExtended)
+	b = binary.BigEndian.AppendUint32(b, a.Has&^HasMore)
 	if a.Has&HasSize != 0 {
 		b = binary.BigEndian.AppendUint64(b, a.Size)
 	}
@@ -74,7 +74,7 @@ func (a *Attrs) append(b []byte) []byte {
 
 // Version answers Init with the version and the extensions that are understood.
 func (w *Writer) Version() error {
-	return w.packet(version, func(b []byte) []byte {
+	return w.packet(AnswerVersion, func(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, 3)
 		for _, e := range [...][2]string{{PosixRename, "1"}, {StatVFS, "2"}, {Limits, "1"}} {
 			b = appendText(appendText(b, e[0]), e[1])
@@ -85,7 +85,7 @@ func (w *Writer) Version() error {
 
 // Status answers with an outcome. text is for a person.
 func (w *Writer) Status(id uint32, code Code, text string) error {
-	return w.packet(status, func(b []byte) []byte {
+	return w.packet(AnswerStatus, func(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, id)
 		b = binary.BigEndian.AppendUint32(b, uint32(code))
 		return appendText(appendText(b, text), "en")
@@ -94,7 +94,7 @@ func (w *Writer) Status(id uint32, code Code, text string) error {
 
 // Handle answers Open and Opendir. h is not 0.
 func (w *Writer) Handle(id, h uint32) error {
-	return w.packet(handle, func(b []byte) []byte {
+	return w.packet(AnswerHandle, func(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, id)
 		return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, 4), h)
 	})
@@ -102,7 +102,7 @@ func (w *Writer) Handle(id, h uint32) error {
 
 // Data answers Read.
 func (w *Writer) Data(id uint32, p []byte) error {
-	return w.packet(data, func(b []byte) []byte {
+	return w.packet(AnswerData, func(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, id)
 		return append(binary.BigEndian.AppendUint32(b, uint32(len(p))), p...)
 	})
@@ -110,7 +110,7 @@ func (w *Writer) Data(id uint32, p []byte) error {
 
 // Names answers Readdir and Realpath.
 func (w *Writer) Names(id uint32, list ...Name) error {
-	return w.packet(name, func(b []byte) []byte {
+	return w.packet(AnswerNames, func(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, id)
 		b = binary.BigEndian.AppendUint32(b, uint32(len(list)))
 		for _, n := range list {
@@ -122,14 +122,14 @@ func (w *Writer) Names(id uint32, list ...Name) error {
 
 // Attrs answers Stat, Lstat and Fstat.
 func (w *Writer) Attrs(id uint32, a Attrs) error {
-	return w.packet(attrs, func(b []byte) []byte {
+	return w.packet(AnswerAttrs, func(b []byte) []byte {
 		return a.append(binary.BigEndian.AppendUint32(b, id))
 	})
 }
 
 // Limits answers the extension of that name.
 func (w *Writer) Limits(id uint32, handles uint64) error {
-	return w.packet(extendedReply, func(b []byte) []byte {
+	return w.packet(AnswerExtended, func(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, id)
 		for _, n := range [...]uint64{MaxPacket, MaxData, MaxData, handles} {
 			b = binary.BigEndian.AppendUint64(b, n)
@@ -141,7 +141,7 @@ func (w *Writer) Limits(id uint32, handles uint64) error {
 // Volume answers StatVFS.
 func (w *Writer) Volume(id uint32, v Volume) error {
 	const noSUID = 2
-	return w.packet(extendedReply, func(b []byte) []byte {
+	return w.packet(AnswerExtended, func(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, id)
 		for _, n := range [...]uint64{v.BlockSize, v.BlockSize, v.Blocks, v.Free, v.Free, v.Files, v.FilesFree, v.FilesFree, 0, noSUID, v.MaxLen} {
 			b = binary.BigEndian.AppendUint64(b, n)
