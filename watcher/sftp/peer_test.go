@@ -314,7 +314,7 @@ func TestSourcesOfOneServerShareOneConnection(t *testing.T) {
 func TestAnIdleConnectionIsClosedAndMadeAgain(t *testing.T) {
 	t.Parallel()
 	tm := brisk()
-	tm.keepalive, tm.idle = 20*time.Millisecond, 100*time.Millisecond
+	tm.keepalive, tm.idle = 500*time.Millisecond, 500*time.Millisecond // a machine may be slow for a while
 	b := onServer(t, testenv.OpenSSH(t), tm)
 	b.listable()
 	<-b.server.alive().done
