@@ -160,7 +160,7 @@ func TestFileLargerThanMaxFileIsRefused(t *testing.T) {
 	}
 }
 
-func bomb(t *testing.T, zeros int64) []byte {
+func bomb(t testing.TB, zeros int64) []byte {
 	t.Helper()
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)

@@ -106,8 +106,8 @@ func TestCheckUnpack(t *testing.T) {
 		"gzip":           "[]",
 		"gzip gzip":      "[]",
 		"gzip gzip gzip": "[unpack: at most 2 packings in each other (archive_depth)]",
-		"zip":            "[unpack[0]: zip is not unpacked yet: today there is gzip]",
-		"gzp":            `[unpack[0]: unknown packing "gzp", did you mean "gzip"?: there is gzip]`,
+		"zip":            "[unpack[0]: zip is not unpacked yet: today there are gzip, zstd, bzip2]",
+		"gzp":            `[unpack[0]: unknown packing "gzp", did you mean "gzip"?: there are gzip, zstd, bzip2]`,
 	} {
 		if got := fmt.Sprint(CheckUnpack(strings.Fields(kinds))); got != want {
 			t.Errorf("%s: %s, want %s", kinds, got, want)

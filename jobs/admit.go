@@ -113,7 +113,9 @@ func (p *Plan) unpackHead(head []byte, size int64) ([]byte, int64, error) {
 	}
 	text := make([]byte, headMost)
 	n, err := io.ReadFull(inner.Reader, text)
+	var bad *formats.FileError
 	switch {
+	case errors.As(err, &bad): // also one of a file that is cut off
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return text[:n], int64(n), nil
 	case err == nil, errors.Is(err, errCut):

@@ -5,9 +5,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"waybill/ledger"
 )
@@ -27,6 +31,14 @@ func packed(text string) string {
 	_, _ = z.Write([]byte(text))
 	_ = z.Close()
 	return b.String()
+}
+
+func zipped(text string) string {
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		panic(err)
+	}
+	return string(z.EncodeAll([]byte(text), nil))
 }
 
 // workbook is a small xlsx file.
@@ -67,6 +79,8 @@ func doors() map[string]string {
 		"loose":    `read: {format: csv, delimiter: ";", columns: {missing: ignore}, fields: {no: {required: true}, qty: {type: integer}}}`,
 		"ansi":     `read: {format: csv, encoding: iso-8859-1, delimiter: ";", fields: {no: {}}}`,
 		"gz":       "unpack: gzip\nread: {format: csv, delimiter: \";\", fields: {no: {}}}",
+		"zst":      "unpack: zstd\nread: {format: csv, delimiter: \";\", fields: {no: {}}}",
+		"bz2":      "unpack: bzip2\nread: {format: csv, delimiter: \";\", fields: {no: {}}}",
 		"json":     `read: {format: json, records: data.items, fields: {no: {}, at: {from: $.at}}}`,
 		"document": `read: {format: json}`,
 		"ndjson":   `read: {format: ndjson, fields: {no: {}}}`,
@@ -105,6 +119,10 @@ func TestWhatIsPlainlyNotTheFormatIsTurnedAway(t *testing.T) {
 		{"a.ansi", "no\nA\x81\n", "0x81 stands for nothing in iso-8859-1; expected is CSV in iso-8859-1"},
 		{"a.gz", "no\n1\n", "not compressed with gzip; expected is CSV in utf-8, compressed with gzip"},
 		{"a.gz", packed("number\n1\n"), `no column "no"`},
+		{"a.gz", packed(long)[:40], "truncated"},
+		{"a.zst", "no\n1\n", "not compressed with zstd; expected is CSV in utf-8, compressed with zstd"},
+		{"a.zst", zipped("number\n1\n"), `no column "no"`},
+		{"a.bz2", packed("no\n1\n"), "not compressed with bzip2; expected is CSV in utf-8, compressed with bzip2"},
 		{"a.json", "no;qty\n" + long, "line 1, column 1"},
 		{"a.json", "<a/>", "expected is JSON in utf-8"},
 		{"a.json", `{"data": {"orders": []}}`, "there is no data.items"},
@@ -127,9 +145,13 @@ func TestWhatIsPlainlyNotTheFormatIsTurnedAway(t *testing.T) {
 func TestWhatMayBeGoodIsLetIn(t *testing.T) {
 	t.Parallel()
 	s := doorSet(t)
+	random := make([]byte, 150_000)
+	rand.NewChaCha8([32]byte{}).Read(random)
+	noise := hex.EncodeToString(random) // of which the head of the packed file is a part
 	for _, c := range []struct{ name, text string }{
 		{"a.csv", ""}, {"a.csv", "\xef\xbb\xbf \r\n"}, // identity.empty says what becomes of them
 		{"a.json", ""}, {"a.gz", ""}, {"a.xlsx", ""}, {"a.xml", "\n"},
+		{"a.zst", zipped("no;qty\n" + noise)}, {"a.gz", packed("no;qty\n" + noise)},
 		{"a.csv", "no;qty\n;many\n"},       // a record: reported with all others
 		{"a.csv", "qty;x;no\n1;2;3;4;5\n"}, // too
 		{"a.loose", "no\n1\n"},             // qty may be missing
