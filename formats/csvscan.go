@@ -28,6 +28,10 @@ type csvScan struct {
 
 	spans []span
 	plain []byte // cells that held doubled quotes
+
+	comment []byte  // what starts lines that are passed over
+	ahead   []int64 // where the lines start that are known to come, as far as somebody asked
+	looked  int64   // up to there
 }
 
 // A span is a cell by its place in the row: the window may move while the row is read.
@@ -188,4 +192,36 @@ func (s *csvScan) tooMany() error {
 func (s *csvScan) bareReturn(at int, line int64) error {
 	return &FileError{Line: line, Offset: s.offset + int64(at),
 		Reason: "a carriage return without a line feed outside quotes: lines must end with LF or CRLF"}
+}
+
+// remains tells whether at least n lines that hold something are still to come. It looks at each line ahead once.
+func (s *csvScan) remains(n int) (bool, error) {
+	s.leave()
+	for len(s.ahead) > 0 && s.ahead[0] < s.w.offset(0) {
+		s.ahead = s.ahead[:copy(s.ahead, s.ahead[1:])]
+	}
+	for len(s.ahead) < n {
+		data := s.w.data()
+		from := max(0, int(s.looked-s.w.offset(0)))
+		i := bytes.IndexByte(data[from:], '\n')
+		switch {
+		case i < 0 && len(data) > 2*s.maxRecord:
+			return false, &FileError{Line: s.line, Offset: s.w.offset(0), Limit: "max_record",
+				Reason: fmt.Sprintf("what is looked at to know the last lines is longer than max_record, %s", Bytes(s.maxRecord))}
+		case i < 0 && s.w.more():
+			continue
+		case i < 0:
+			i = len(s.w.data()) - from
+			data = s.w.data()
+		}
+		if line := bytes.TrimSpace(data[from : from+i]); len(line) > 0 && (len(s.comment) == 0 || !bytes.HasPrefix(data[from:], s.comment)) {
+			s.ahead = append(s.ahead, s.w.offset(from))
+		}
+		if from+i == len(data) { // no line end: the text ends
+			s.looked = s.w.offset(from + i)
+			return len(s.ahead) >= n, s.w.cause()
+		}
+		s.looked = s.w.offset(from + i + 1)
+	}
+	return true, nil
 }

@@ -16,7 +16,7 @@ import (
 // without anything between. Columns are counted in characters, or in bytes as the file has them, whatever it is recoded to.
 
 func fixedFormat() format {
-	return format{name: "fixed", keys: []string{"unit", "length", "ends", "short"}, check: checkFixed, decoder: newFixed}
+	return format{name: "fixed", keys: []string{"kind", "ignore", "unit", "length", "ends", "short"}, check: checkFixed, decoder: newFixed, parts: newFixedParts}
 }
 
 const (
@@ -29,6 +29,17 @@ func checkFixed(o Options) []Problem {
 	ps := oneOf("unit", o.Unit, "characters", unitBytes)
 	ps = append(ps, oneOf("ends", o.Ends, "line", endsNone)...)
 	ps = append(ps, oneOf("short", o.TooShort, reject, shortPad)...)
+	if o.Kind != "" {
+		p, err := parsePlace(o.Kind)
+		switch {
+		case err != nil:
+			ps = append(ps, Problem{"kind", err.Error()})
+		case p.to == 0:
+			ps = append(ps, Problem{"kind", fmt.Sprintf("%q has no end: write the columns of the kind alone, as 1-2", o.Kind)})
+		case o.Length > 0 && p.to > o.Length:
+			ps = append(ps, Problem{"kind", fmt.Sprintf("%q lies beyond length, %d", o.Kind, o.Length)})
+		}
+	}
 	if o.Length < 0 || o.Length > math.MaxInt32 {
 		ps = append(ps, Problem{"length", fmt.Sprintf("%d is no length of a record", o.Length)})
 	}
@@ -87,43 +98,34 @@ func parsePlace(s string) (place, error) {
 type fixedDecoder struct {
 	o      Options
 	shop   workshop
-	wants  []Want
-	places [][]place      // by index of wants
-	least  int            // columns that a record must have
-	last   int            // the want that asks for the last of them, -1: none
+	tables []fixedTable
+	kind   place          // where the kind of a line stands
+	layout *lineLayout    // nil: all lines are records of one kind
 	width  func(rune) int // columns of a character; nil: one
 }
 
 func newFixed(o Options, wants []Want) (Decoder, []Problem) {
-	d := &fixedDecoder{o: o, wants: wants, least: o.Length, last: -1, width: widthOf(o)}
-	var ps []Problem
-	for i, w := range wants {
-		path := "fields." + w.Name
-		switch {
-		case len(w.Fields) > 0:
-			ps = append(ps, Problem{path, "a line of fixed width holds no lists or objects: use group"})
-		case w.Column != "":
-			ps = append(ps, Problem{path + ".column", "goes with csv and xlsx: write from with the columns, as 7-12"})
-		}
-		var places []place
-		for _, from := range w.From {
-			p, err := parsePlace(from)
-			if end := max(p.from, p.to); err == nil && o.Length > 0 && end > o.Length {
-				err = fmt.Errorf("%q lies beyond length, %d", from, o.Length)
-			}
-			if err != nil {
-				ps = append(ps, Problem{path + ".from", err.Error()})
-				continue
-			}
-			places = append(places, p)
-			if len(places) == 1 && p.to > d.least {
-				d.least, d.last = p.to, i
-			}
-		}
-		d.places = append(d.places, places)
+	return newFixedParts(o, []Part{{Wants: wants}})
+}
+
+func newFixedParts(o Options, parts []Part) (Decoder, []Problem) {
+	d := &fixedDecoder{o: o, width: widthOf(o)}
+	if o.Kind != "" {
+		d.kind, _ = parsePlace(o.Kind) // checked before
+	}
+	layout, ps := layLines(o, parts, func(_ Part, path string, wants []Want) []Problem {
+		t, ps := newFixedTable(o, path, wants)
+		d.tables = append(d.tables, t)
+		return ps
+	})
+	if layout.last >= 0 && o.Ends == endsNone {
+		ps = append(ps, Problem{"trailer.kind", "missing: without line ends the trailer is known by its kind only"})
 	}
 	if len(ps) > 0 {
 		return nil, ps
+	}
+	if layout.several || len(layout.details[0]) > 0 {
+		d.layout = layout
 	}
 	return d, nil
 }
@@ -153,17 +155,19 @@ func (d *fixedDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 		w := open(b, d.o, on)
 		defer d.shop.back(on, w)
 		r := &fixedReading{d: d, w: w, lines: newCSVScan(w, 0, 0, d.o.Limits)}
-		r.rec.Cells = make([]Cell, max(1, len(d.wants)))
-		if len(d.wants) == 0 {
-			r.rec.Names, r.rec.Row = []string{"line"}, make([][]byte, 1)
+		if d.layout != nil {
+			d.layout.run(r, yield)
+			return
 		}
 		for {
-			line, err := r.next()
-			if err == nil && len(line) == 0 {
-				continue
-			}
+			_, err := r.next()
 			if err == nil {
-				err = r.take(line)
+				r.rec.Number++
+				r.show(&r.rec)
+				if !d.o.Raw {
+					r.rec.Raw = nil
+				}
+				err = r.take(0, &r.rec)
 			}
 			switch {
 			case errors.Is(err, io.EOF):
@@ -182,21 +186,59 @@ func (d *fixedDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 
 // fixedReading is the state of reading one file.
 type fixedReading struct {
-	d     *fixedDecoder
-	w     *window
-	lines *csvScan
-	rec   Record
-	taken int     // bytes to leave behind at the next step, where there are no lines
-	at    []int32 // of a record that is not ASCII: where each column starts, -1: inside a character
-	wide  bool    // at counts
+	d       *fixedDecoder
+	w       *window
+	lines   *csvScan
+	rec     Record
+	count   int64    // of the records before the one at hand, where there are no lines
+	text    []byte   // of the line at hand
+	names   []string // of a record whose fields nobody named
+	row     [][]byte
+	wide    bool    // at counts
+	taken   int     // bytes to leave behind at the next step, where there are no lines
+	at      []int32 // of a record that is not ASCII: where each column starts, -1: inside a character
+	columns int     // of the line at hand
 }
 
-// next returns the text of the next record; io.EOF after the last.
-func (r *fixedReading) next() ([]byte, error) {
+// next goes to the next line that is not blank; io.EOF after the last.
+func (r *fixedReading) next() (last bool, err error) {
+	layout := r.d.layout
+	for {
+		if layout != nil && layout.last >= 0 {
+			more, err := r.lines.remains(1)
+			if err == nil && more {
+				more, err = r.lines.remains(2)
+				last = !more
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+		if r.text, err = r.line(); err != nil {
+			return false, err
+		}
+		if len(r.text) == 0 || layout != nil && len(bytes.Trim(r.text, " \t\x1a")) == 0 {
+			continue
+		}
+		r.columns = r.rule(r.text)
+		return last, nil
+	}
+}
+
+// show tells where the line stands.
+func (r *fixedReading) show(rec *Record) {
+	rec.Raw = r.text
+	if r.d.o.Ends == endsNone {
+		rec.Offset = r.w.offset(0)
+		return
+	}
+	rec.Line, rec.Offset = r.lines.line, r.lines.offset
+}
+
+// line returns the text of the next line or record; io.EOF after the last.
+func (r *fixedReading) line() ([]byte, error) {
 	if r.d.o.Ends != endsNone {
-		line, err := r.lines.nextLine()
-		r.rec.Line, r.rec.Offset = r.lines.line, r.lines.offset
-		return line, err
+		return r.lines.nextLine()
 	}
 	r.w.start += r.taken
 	r.taken = 0
@@ -205,10 +247,11 @@ func (r *fixedReading) next() ([]byte, error) {
 		n, columns := r.measure(data)
 		switch {
 		case columns == r.d.o.Length:
-			r.taken, r.rec.Offset = n, r.w.offset(0)
+			r.taken = n
+			r.count++
 			return data[:n:n], nil
 		case columns > r.d.o.Length:
-			return nil, r.refuse("", fmt.Sprintf("record %d ends in the middle of a character: is unit: characters meant?", r.rec.Number+1))
+			return nil, r.refuse("", fmt.Sprintf("record %d ends in the middle of a character: is unit: characters meant?", r.count+1))
 		case len(data) > int(r.d.o.Limits.MaxRecord):
 			return nil, r.refuse("max_record", fmt.Sprintf("the record is longer than max_record, %s", r.d.o.Limits.MaxRecord))
 		}
@@ -221,7 +264,7 @@ func (r *fixedReading) next() ([]byte, error) {
 		if len(bytes.Trim(r.w.data(), "\r\n\x1a")) == 0 { // some systems end a file so
 			return nil, io.EOF
 		}
-		return nil, r.refuse("", fmt.Sprintf("the file ends in column %d of record %d, each of which has %d: truncated?", columns, r.rec.Number+1, r.d.o.Length))
+		return nil, r.refuse("", fmt.Sprintf("the file ends in column %d of record %d, each of which has %d: truncated?", columns, r.count+1, r.d.o.Length))
 	}
 }
 
@@ -259,44 +302,6 @@ func (d *fixedDecoder) columns(r rune) int {
 	return d.width(r)
 }
 
-// take makes the cells of a record.
-func (r *fixedReading) take(line []byte) error {
-	d := r.d
-	r.rec.Number++
-	if d.o.Raw {
-		r.rec.Raw = line
-	}
-	columns := r.rule(line)
-	if columns < d.least && d.o.TooShort != shortPad || d.o.Length > 0 && columns > d.o.Length {
-		return r.badLength(line, columns)
-	}
-	if len(d.wants) == 0 {
-		r.rec.Row[0] = line
-		r.rec.Cells[0] = Cell{Kind: Text, Bytes: line}
-		return nil
-	}
-	for i := range d.wants {
-		c := Cell{}
-		for _, p := range d.places[i] {
-			if p.from > columns {
-				continue
-			}
-			to := p.to
-			if to == 0 || to > columns {
-				to = columns
-			}
-			from, end := r.offset(p.from-1), r.offset(to)
-			if from < 0 || end < 0 {
-				return r.cutCharacter(line, i, p, from < 0)
-			}
-			c = Cell{Kind: Text, Bytes: line[from:end:end]}
-			break
-		}
-		r.rec.Cells[i] = c
-	}
-	return nil
-}
-
 // rule finds out where the columns of a record are, and how many.
 func (r *fixedReading) rule(line []byte) int {
 	if r.wide = !isASCII(line); !r.wide {
@@ -322,29 +327,4 @@ func (r *fixedReading) offset(columns int) int {
 		return columns
 	}
 	return int(r.at[columns])
-}
-
-func (r *fixedReading) badLength(line []byte, columns int) error {
-	d := r.d
-	e := newRecordError(&r.rec, line, fmt.Sprintf("the record has %s, there should be %d", counted(columns, "column"), d.o.Length))
-	switch {
-	case columns > d.least && d.o.Length > 0:
-	case d.last >= 0:
-		e.Field = d.wants[d.last].Name
-		e.Reason = fmt.Sprintf("stands in %s, but the record ends with column %d", d.places[d.last][0], columns)
-	}
-	if columns < d.least {
-		e.Reason += "; if blanks at the end were cut off, say short: pad"
-	}
-	return e
-}
-
-func (r *fixedReading) cutCharacter(line []byte, want int, p place, first bool) error {
-	at := p.to
-	if first {
-		at = p.from
-	}
-	e := newRecordError(&r.rec, line, fmt.Sprintf("stands in %s, but column %d lies inside a character of several bytes: is unit: characters meant?", p, at))
-	e.Field = r.d.wants[want].Name
-	return e
 }

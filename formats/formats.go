@@ -81,7 +81,7 @@ type Cell struct {
 // iteration, or its end; the decoder reuses them, also for other files.
 type Record struct {
 	Part   int      // by index of the parts that NewParts was given
-	Number int64    // from 1, counting every record of the file
+	Number int64    // from 1, counting every record of the file; 0: a part that is no record, as its header
 	Line   int64    // line (xlsx: row) at which it starts, from 1; 0 where lines are not counted (json)
 	Offset int64    // byte offset at which it starts, in the decoded text where the format is recoded
 	Cells  []Cell   // by index of Want; without wants csv: every column; json: one cell, the record as a whole

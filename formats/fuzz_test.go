@@ -221,3 +221,71 @@ func FuzzGzip(f *testing.F) {
 		}
 	})
 }
+
+// FuzzLines reads files of lines of several kinds: what is given is in order, and the same however the bytes arrive.
+func FuzzLines(f *testing.F) {
+	for _, s := range []string{"00a\n01bb\n04cc\n05dd\n05ee\n08\n07ff\n99\n", "00a\n04b\n", "00a\n01b\n07c\n09\nz", "00\n99\n99\n"} {
+		f.Add([]byte(s))
+	}
+	parts := linesParts()
+	d := partsDecoder(f, Options{Format: "fixed", Kind: "1-2", Ignore: []string{"08"}, Raw: true, Limits: fuzzLimits}, parts...)
+	f.Fuzz(func(t *testing.T, data []byte) { inOrder(t, d, parts, data) })
+}
+
+func linesParts() []Part {
+	return []Part{
+		{Role: Header, Kind: "00", Wants: places("x", "3-")},
+		{Role: BlockHeader, Kind: "01", Wants: places("x", "3-")},
+		{Name: "m", Kind: "04", Wants: append(places("x", "3-4"), Want{Name: "d", List: true, Kind: "05", Fields: places("y", "3-4")})},
+		{Role: BlockTrailer, Kind: "07", Wants: places("x", "3-")},
+		{Role: Trailer, Wants: places("x", "1-")},
+	}
+}
+
+// inOrder sees that parts stand in order, that records are counted, that errors have places, and that all is the same byte by byte.
+func inOrder(t *testing.T, d Decoder, parts []Part, data []byte) {
+	t.Helper()
+	var before []string
+	for i, r := range []io.Reader{bytes.NewReader(data), iotest.OneByteReader(bytes.NewReader(data))} {
+		var seen []string
+		number, begun, ended, block := int64(0), false, false, false
+		for rec, err := range d.Decode(Blob{Reader: r, ReaderAt: bytes.NewReader(data), Size: -1}) {
+			var bad *RecordError
+			var file *FileError
+			switch {
+			case ended && !errors.As(err, &file):
+				t.Fatalf("%q: behind the trailer", data)
+			case errors.As(err, &bad):
+				number++
+				if bad.Record != number || bad.Reason == "" || bad.Line < 1 && bad.Offset < 0 {
+					t.Fatalf("%q: no position: %+v", data, bad)
+				}
+			case err != nil && (!errors.As(err, &file) || file.Reason == ""):
+				t.Fatalf("%q: %v", data, err)
+			case err == nil:
+				role := parts[rec.Part].Role
+				if !begun && role != Header || begun && role == Header {
+					t.Fatalf("%q: %s, header %t", data, role, begun)
+				}
+				if role == BlockHeader && block || role == BlockTrailer && !block || role == Body && parts[rec.Part].Name == "m" && !block {
+					t.Fatalf("%q: %s in a block %t", data, role, block)
+				}
+				if number += map[Role]int64{Body: 1}[role]; role == Body && rec.Number != number || role != Body && rec.Number != 0 {
+					t.Fatalf("%q: record %d of %d", data, rec.Number, number)
+				}
+				begun, ended = true, role == Trailer
+				block = role == BlockHeader || block && role != BlockTrailer
+			}
+			if rec != nil {
+				seen = append(seen, parts[rec.Part].path()+show(rec.Cells)+string(rec.Raw))
+			}
+			if err != nil {
+				seen = append(seen, err.Error())
+			}
+		}
+		if i > 0 && !slices.Equal(before, seen) {
+			t.Fatalf("%q\nat once: %q\nbyte by byte: %q", data, before, seen)
+		}
+		before = seen
+	}
+}
