@@ -47,6 +47,7 @@ var mayImport = map[string]struct {
 	"outbox/amqp":     {[]string{"outbox"}, "a variant never imports another"},
 	"outbox/file":     {[]string{"outbox"}, "a variant never imports another"},
 	"jobs":            {[]string{"ledger", "spool", "formats", "outbox", "store", "jobs/expression"}, "an entry in, messages out"},
+	"jobs/cases":      {[]string{"jobs", "ledger"}, "what a job makes of a file beside what is expected of it"},
 	"jobs/expression": {nil, "values and expressions know nothing of jobs"},
 	"jobs/query":      {[]string{"formats"}, "rows of a query for one window"},
 	"cmd/waybill":     {[]string{"*"}, "it chooses and wires"},

@@ -68,6 +68,9 @@ func (l *loader) text(at place) (text, bool) {
 		l.report(at.node, at.node.Value+" is no value", "leave the key out, or quote it for the text")
 		return text{}, false
 	}
+	if l.fixed {
+		return text{value: at.node.Value}, true
+	}
 	if !l.rule(at) {
 		return text{}, false
 	}

@@ -28,6 +28,7 @@ type loader struct {
 	mentions []mention
 	damaged  damage
 	lacking  bool // a file that belongs to the configuration could not be had: what is in it may be referred to
+	fixed    bool // texts are what they are: there are neither references nor expressions
 }
 
 // A mention is a text that must name an item.

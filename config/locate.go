@@ -81,6 +81,9 @@ func step(n *yaml.Node, path string) (key, next *yaml.Node, rest string) {
 				}
 			}
 		}
+		if after, ok := strings.CutPrefix(path, "[0]"); ok && next == nil {
+			return nil, n, after // stands for a list of one element
+		}
 		return key, next, rest
 	}
 	inner, after, closed := strings.Cut(path, "]")

@@ -63,7 +63,11 @@ func (l *loader) root(f *file, doc *yaml.Node) *yaml.Node {
 			f.lines = nil // who knows what a glob has caught: show nothing of it
 		}
 		if !l.bad[root] {
-			l.report(root, "the file is "+kindOf(root)+", not a mapping", `write sections such as "jobs:"`)
+			remedy := `write sections such as "jobs:"`
+			if l.fixed {
+				remedy = ""
+			}
+			l.report(root, "the file is "+kindOf(root)+", not a mapping", remedy)
 		}
 		return nil
 	}

@@ -43,6 +43,7 @@ type TrialMessage struct {
 	Body        json.RawMessage   `json:"body,omitempty"` // when it is JSON
 	Text        string            `json:"text,omitempty"` // when it is not, cut to 64 KiB
 	Bytes       int64             `json:"bytes"`
+	Original    bool              `json:"original,omitempty"` // the body is the file's own bytes
 }
 
 const trialText = 64 << 10
@@ -101,7 +102,7 @@ func (p *Plan) shown(r *Rendered, files *heads) TrialMessage {
 	body := m.Body
 	switch {
 	case r.Original:
-		t.Text = "(the file's own bytes)"
+		t.Original, t.Text = true, "(the file's own bytes)"
 		return t
 	case r.Object != 0:
 		body = files.list[r.Object-1].head

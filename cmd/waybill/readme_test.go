@@ -49,6 +49,9 @@ func documentTests(t *testing.T, binary string) {
 			`"1O"`, "the file would be rejected", "duplicate", `{"orderId":"A-1002","sku":"PM-40","quantity":1,"total":1234.50}`, "is not an integer",
 			"has been at work on", "http.yaml is right",
 		},
+		"docs/testing.md": {
+			"written  orders/good", "total: 2400.00", "2 cases, 0 failed", "FAILED   orders/good", "messages[0].body.total\n      - 2400.00\n      + 1200.00",
+		},
 		"examples/README.md": {"all is as expected", "orders_1001.csv", "remote_id="},
 	} {
 		t.Run(name, func(t *testing.T) {

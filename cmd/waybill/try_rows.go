@@ -29,15 +29,26 @@ func rowsOf(name string) (*jobs.Rows, error) {
 	if len(text) > rowsMost {
 		return nil, usage("%s has more than 64 MiB: a trial needs only some rows", name)
 	}
+	rows, err := rowsIn(name, text)
+	if err != nil {
+		return nil, exit{exitUsage, err}
+	}
+	return rows, nil
+}
+
+// rowsIn reads the text of a file of rows: CSV by its name, or when the name tells nothing and it does not begin as JSON does.
+func rowsIn(name string, text []byte) (*jobs.Rows, error) {
 	var columns []string
 	var rows [][]formats.Cell
-	if strings.EqualFold(filepath.Ext(name), ".csv") {
+	var err error
+	ending := strings.ToLower(filepath.Ext(name))
+	if ending == ".csv" || !strings.Contains(ending, "json") && !strings.HasPrefix(strings.TrimSpace(string(text)), "{") {
 		columns, rows, err = csvRows(text)
 	} else {
 		columns, rows, err = jsonRows(text)
 	}
 	if err != nil {
-		return nil, exit{exitUsage, fmt.Errorf("rows of %s: %w", name, err)}
+		return nil, fmt.Errorf("rows of %s: %w", name, err)
 	}
 	return &jobs.Rows{Columns: columns, All: func(yield func([]formats.Cell, error) bool) {
 		for _, row := range rows {
