@@ -53,9 +53,10 @@ var mayImport = map[string]struct {
 	"cmd/waybill":     {[]string{"*"}, "it chooses and wires"},
 
 	// Support for tests: imported by tests only.
-	"testenv":           {nil, "real servers for tests"},
-	"outbox/outboxtest": {[]string{"outbox"}, "the suite every target runs"},
-	"bench":             {[]string{"*"}, "whole-process benchmarks"},
+	"testenv":             {nil, "real servers for tests"},
+	"outbox/outboxtest":   {[]string{"outbox"}, "the suite every target runs"},
+	"watcher/watchertest": {[]string{"watcher"}, "the suite every source of files runs"},
+	"bench":               {[]string{"*"}, "whole-process benchmarks"},
 }
 
 type listed struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"waybill/watcher"
+	"waybill/watcher/watchertest"
 )
 
 func companion(name string) func(*watcher.Options) {
@@ -117,12 +118,12 @@ func TestACompanionThatCannotWorkEndsTheWatcher(t *testing.T) {
 
 func TestSettleWantsEqualLooksSomeTimeApart(t *testing.T) {
 	t.Parallel()
-	c := &clock{now: time.Unix(1, 0)}
+	c := watchertest.NewClock()
 	s := watcher.NewSettle(3, time.Second, c.Now)
 	f := watcher.File{Path: "a", Version: "1"}
 	var got []bool
 	look := func(pass time.Duration) {
-		c.pass(pass)
+		c.Pass(pass)
 		ok, _, wait := s.Look(f)
 		if !ok && (wait <= 0 || wait > time.Second) {
 			t.Errorf("wait %s", wait)
@@ -144,7 +145,7 @@ func TestSettleWantsEqualLooksSomeTimeApart(t *testing.T) {
 
 func TestSettleIsBounded(t *testing.T) {
 	t.Parallel()
-	c := &clock{now: time.Unix(1, 0)}
+	c := watchertest.NewClock()
 	s := watcher.NewSettle(2, time.Second, c.Now)
 	for i := range 10_000 {
 		s.Look(watcher.File{Path: fmt.Sprint(i), Version: "1"})
@@ -152,7 +153,7 @@ func TestSettleIsBounded(t *testing.T) {
 	if ok, reason, _ := s.Look(watcher.File{Path: "one more", Version: "1"}); ok || !strings.Contains(reason, "waits its turn") {
 		t.Errorf("got %v, %q", ok, reason)
 	}
-	c.pass(time.Hour) // they have vanished
+	c.Pass(time.Hour) // they have vanished
 	if _, reason, _ := s.Look(watcher.File{Path: "one more", Version: "1"}); !strings.Contains(reason, "look 1 of 2") {
 		t.Errorf("got %q", reason)
 	}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"waybill/ledger"
 	"waybill/watcher"
 	"waybill/watcher/local"
+	"waybill/watcher/watchertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -183,24 +183,6 @@ func (b *book) reason(path string) string {
 	return b.notes[path].Reason
 }
 
-// A clock is moved by hand, where it is used.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // A hooked source is a folder whose steps a test can get at.
 type hooked struct {
 	*local.Source
@@ -234,38 +216,20 @@ func (h *hooked) Close(ctx context.Context, f watcher.File, how watcher.Closing)
 // A mute source has no hints.
 type mute struct{ watcher.Source }
 
-// A logbook keeps what is logged.
-type logbook struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logbook) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
 // A yard is a folder, its source, a book and a watcher between them.
 type yard struct {
 	t     testing.TB
 	dir   string
 	src   *hooked
 	book  *book
-	clock *clock
-	log   *logbook
+	clock *watchertest.Clock
+	log   *watchertest.Logbook
 	*watcher.Watcher
 }
 
 func newYard(t testing.TB, change ...func(*watcher.Options)) *yard {
 	t.Helper()
-	y := &yard{t: t, dir: t.TempDir(), book: newBook(), log: &logbook{}, clock: &clock{now: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)}}
+	y := &yard{t: t, dir: t.TempDir(), book: newBook(), log: &watchertest.Logbook{}, clock: watchertest.NewClock()}
 	log := slog.New(slog.NewTextHandler(y.log, nil))
 	src, err := local.New(local.Options{Path: y.dir}, watcher.Settings{}, y.clock.Now, log)
 	if err != nil {

@@ -17,11 +17,12 @@ import (
 	"waybill/store"
 	"waybill/watcher"
 	"waybill/watcher/local"
+	"waybill/watcher/watchertest"
 )
 
 func TestWithTheLedgerOnAFullDiskFilesWaitAndLandOnceThereIsRoom(t *testing.T) {
 	t.Parallel()
-	data, drop, logs, now := t.TempDir(), t.TempDir(), &logbook{}, &clock{now: time.Now()}
+	data, drop, logs, now := t.TempDir(), t.TempDir(), &watchertest.Logbook{}, watchertest.NewClock()
 	if err := unix.Mount("tmpfs", data, "tmpfs", 0, "size=4m"); err != nil {
 		t.Skipf("SKIPPED, a small file system cannot be mounted here: %v", err)
 	}
@@ -44,12 +45,12 @@ func TestWithTheLedgerOnAFullDiskFilesWaitAndLandOnceThereIsRoom(t *testing.T) {
 	look := func(times int) {
 		for range times {
 			must(t, w.ScanOnce(ctx))
-			now.pass(time.Second)
+			now.Pass(time.Second)
 		}
 	}
 	look(200)
-	if got := logs.count("level=WARN"); got != 1 || logs.count("again") != 0 || logs.count("/spool/tmp/") != 0 {
-		t.Errorf("%d warnings:\n%s", got, logs.text.String())
+	if got := logs.Count("level=WARN"); got != 1 || logs.Count("again") != 0 || logs.Count("/spool/tmp/") != 0 {
+		t.Errorf("%d warnings:\n%s", got, logs.Text())
 	}
 	if status := w.Status(); status.Error != ledger.ErrFull.Error() || status.Landed == 0 || status.Landed == files {
 		t.Errorf("status %+v", status)
@@ -59,7 +60,7 @@ func TestWithTheLedgerOnAFullDiskFilesWaitAndLandOnceThereIsRoom(t *testing.T) {
 	if status := w.Status(); status.Error != "" || status.Landed != files {
 		t.Errorf("status %+v", status)
 	}
-	if logs.count("level=WARN") != 1 || logs.count("there is room for files again") != 1 {
-		t.Error(logs.text.String())
+	if logs.Count("level=WARN") != 1 || logs.Count("there is room for files again") != 1 {
+		t.Error(logs.Text())
 	}
 }

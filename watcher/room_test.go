@@ -22,8 +22,8 @@ func (b *book) setFull(full bool, room int64) {
 
 func (y *yard) logged(text string, want int) {
 	y.t.Helper()
-	if got := y.log.count(text); got != want {
-		y.t.Errorf("logged %q %d times, want %d:\n%s", text, got, want, y.log.text.String())
+	if got := y.log.Count(text); got != want {
+		y.t.Errorf("logged %q %d times, want %d:\n%s", text, got, want, y.log.Text())
 	}
 }
 
@@ -47,7 +47,7 @@ func TestAFullDiskIsToldOnceAndOnceThatItIsOver(t *testing.T) {
 	y.scan()
 	opened = 0
 	for range 600 { // ten minutes
-		y.clock.pass(time.Second)
+		y.clock.Pass(time.Second)
 		y.scan()
 	}
 	if opened < 5 || opened > 30 {
@@ -60,7 +60,7 @@ func TestAFullDiskIsToldOnceAndOnceThatItIsOver(t *testing.T) {
 	}
 	y.book.setFull(false, 0)
 	for range 4 {
-		y.clock.pass(time.Minute)
+		y.clock.Pass(time.Minute)
 		y.scan()
 	}
 	y.logged("level=WARN", 1)
@@ -78,7 +78,7 @@ func TestSmallFilesLandWhileThereIsNoRoomForALargeOne(t *testing.T) {
 	y.scan()
 	for i := range 20 {
 		y.write(fmt.Sprintf("%d.csv", i), "small")
-		y.clock.pass(2 * time.Second)
+		y.clock.Pass(2 * time.Second)
 		y.scan()
 	}
 	if n := len(y.book.files); n < 19 {
@@ -88,7 +88,7 @@ func TestSmallFilesLandWhileThereIsNoRoomForALargeOne(t *testing.T) {
 	y.logged("again", 0)
 	must(t, os.Remove(y.path("large.csv"))) // somebody gave it up
 	for range 4 {
-		y.clock.pass(time.Minute)
+		y.clock.Pass(time.Minute)
 		y.scan()
 	}
 	y.logged("there is room for files again", 1)

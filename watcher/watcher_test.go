@@ -133,7 +133,7 @@ func TestAFileThatVanishesBetweenListAndOpenIsForgotten(t *testing.T) {
 	y.write("a.csv", "x")
 	y.src.open = func(f watcher.File) error { return os.Remove(y.path(f.Path)) }
 	y.scan()
-	if len(y.book.files) != 0 || y.book.noted != 0 || y.log.count("a.csv") != 0 {
+	if len(y.book.files) != 0 || y.book.noted != 0 || y.log.Count("a.csv") != 0 {
 		t.Errorf("%d files, %d notes", len(y.book.files), y.book.noted)
 	}
 }
@@ -183,13 +183,13 @@ func TestAFileThatCannotBeReadStopsNoOther(t *testing.T) {
 	if opened != 1 {
 		t.Errorf("opened %d times without a pause", opened)
 	}
-	y.clock.pass(time.Minute)
+	y.clock.Pass(time.Minute)
 	y.src.open = nil
 	y.scan()
 	if len(y.book.texts("a.csv")) != 1 {
 		t.Error("a.csv did not land once it could be read")
 	}
-	if n := y.log.count("cannot be taken"); n != 1 {
+	if n := y.log.Count("cannot be taken"); n != 1 {
 		t.Errorf("warned %d times", n)
 	}
 }
@@ -285,7 +285,7 @@ func TestFilesThatCannotBeClosedKeepNobodyFromTheirTurn(t *testing.T) {
 		t.Errorf("%d closed, want %d", got, n-700)
 	}
 	for range 30 {
-		y.clock.pass(10 * time.Minute)
+		y.clock.Pass(10 * time.Minute)
 		y.closeAll()
 	}
 	if got := y.book.closed(); got != n {
@@ -312,8 +312,8 @@ func TestAFolderThatVanishesIsTakenUpAgain(t *testing.T) {
 	for y.Status().Error != "" {
 		runtime.Gosched()
 	}
-	if n := y.log.count("its files wait"); n != 1 {
-		t.Errorf("warned %d times: %s", n, y.log.text.String())
+	if n := y.log.Count("its files wait"); n != 1 {
+		t.Errorf("warned %d times: %s", n, y.log.Text())
 	}
 }
 
@@ -338,14 +338,14 @@ func TestALedgerThatRefusesEndsTheScanAndLosesNothing(t *testing.T) {
 	if err := y.ScanOnce(context.Background()); err == nil {
 		t.Error("the scan went on")
 	}
-	if n := y.log.count("disk full"); n == 0 || n > 10 {
+	if n := y.log.Count("disk full"); n == 0 || n > 10 {
 		t.Errorf("logged %d times", n)
 	}
 	if s := y.Status(); s.Error == "" {
 		t.Errorf("status %+v", s)
 	}
 	y.book.refuse = nil
-	y.clock.pass(time.Minute)
+	y.clock.Pass(time.Minute)
 	y.scan()
 	if len(y.book.files) != 100 {
 		t.Errorf("%d landed", len(y.book.files))
@@ -376,8 +376,8 @@ func TestStoppingInterruptsALandingAndIsNoFailure(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("run: %v", err)
 	}
-	if y.book.noted != 0 || y.log.count("WARN") != 0 {
-		t.Errorf("complained: %s", y.log.text.String())
+	if y.book.noted != 0 || y.log.Count("WARN") != 0 {
+		t.Errorf("complained: %s", y.log.Text())
 	}
 }
 
@@ -464,7 +464,7 @@ func TestTheLedgerIsAskedOnceAboutFilesThatStay(t *testing.T) {
 	y.Recheck()
 	ask(3, "jobs have changed")
 	ask(0, "nothing has changed")
-	y.clock.pass(2 * time.Hour)
+	y.clock.Pass(2 * time.Hour)
 	ask(3, "it is time to say that they are still there")
 }
 

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -152,11 +151,7 @@ func (c *closing) move() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	target := doneFolder
-	if c.how.Fate == watcher.Failed {
-		target = failedFolder
-	}
-	target = path.Join(target, path.Dir(c.f.Path))
+	target := c.how.Fate.Folder(c.f.Path)
 	err = c.check(from, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c.moved(target, name)
@@ -214,7 +209,7 @@ func (c *closing) moved(target, name string) (string, error) {
 // find returns the name under which the file lies in dir, "" when it does not.
 func (c *closing) find(dir *handle, name string) string {
 	for n := 0; ; n++ {
-		as := numbered(name, n)
+		as := watcher.Numbered(name, n)
 		m, err := statAt(dir, as)
 		if err != nil {
 			return ""
@@ -276,7 +271,7 @@ func (c *closing) report(dir *handle, as string) error {
 		name = as + rest
 	}
 	for n := 0; ; n++ {
-		old, err := readAt(dir, numbered(name, n), int64(len(c.how.Report)))
+		old, err := readAt(dir, watcher.Numbered(name, n), int64(len(c.how.Report)))
 		if errors.Is(err, fs.ErrNotExist) {
 			break
 		}
@@ -336,18 +331,4 @@ func (s *Source) Sync(context.Context) error {
 		}
 	}
 	return nil
-}
-
-// numbered returns name with n before its ending ("a.2.csv"), and name itself for 0. Names are cut to what a folder can hold.
-func numbered(name string, n int) string {
-	const longest = 255
-	dot := strings.LastIndexByte(name, '.')
-	if dot <= 0 || len(name)-dot > 64 {
-		dot = len(name)
-	}
-	number := ""
-	if n > 0 {
-		number = "." + strconv.Itoa(n)
-	}
-	return name[:min(dot, longest-len(number)-len(name[dot:]))] + number + name[dot:]
 }

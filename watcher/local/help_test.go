@@ -2,142 +2,52 @@ package local
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"waybill/watcher"
+	"waybill/watcher/watchertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A clock is moved by hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// A logbook keeps what is logged.
-type logbook struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logbook) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
 // A bench is a folder with a source that watches it.
 type bench struct {
 	*Source
+	*watchertest.Place
 	t     testing.TB
-	dir   string
-	clock *clock
-	log   *logbook
+	clock *watchertest.Clock
+	log   *watchertest.Logbook
 }
 
 func newBench(t testing.TB, change ...func(*Options, *watcher.Settings)) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), clock: newClock(), log: &logbook{}}
-	o, s := Options{Path: b.dir}, watcher.Settings{}
+	b := &bench{t: t, clock: watchertest.NewClock(), log: &watchertest.Logbook{}, Place: &watchertest.Place{T: t, Dir: t.TempDir()}}
+	o, s := Options{Path: b.Dir}, watcher.Settings{}
 	for _, c := range change {
 		c(&o, &s)
 	}
 	src, err := New(o, s, b.clock.Now, slog.New(slog.NewTextHandler(b.log, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Source = src
+	must(t, err)
+	b.Source, b.Place.Source = src, src
 	return b
+}
+
+func TestAFolderKeepsTheContractOfASource(t *testing.T) {
+	t.Parallel()
+	watchertest.Run(t, watchertest.Fixture{Start: func(t *testing.T, s watcher.Settings) *watchertest.Place {
+		return newBench(t, recursive, func(_ *Options, own *watcher.Settings) { *own = s }).Place
+	}})
 }
 
 func recursive(o *Options, _ *watcher.Settings) { o.Recursive = true }
 
 func deleting(_ *Options, s *watcher.Settings) { s.Done, s.Failed = "delete", "delete" }
-
-func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
-
-func (b *bench) write(name, text string) {
-	b.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(b.path(name)), 0o755); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(b.path(name), []byte(text), 0o644); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-func (b *bench) read(name string) string {
-	b.t.Helper()
-	text, err := os.ReadFile(b.path(name))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return string(text)
-}
-
-// gone fails the test if name is there.
-func (b *bench) gone(name string) {
-	b.t.Helper()
-	if _, err := os.Lstat(b.path(name)); !errors.Is(err, os.ErrNotExist) {
-		b.t.Errorf("%q is still there (%v)", name, err)
-	}
-}
-
-// list returns what is there, by path.
-func (b *bench) list() map[string]watcher.File {
-	b.t.Helper()
-	files := map[string]watcher.File{}
-	for f, err := range b.List(context.Background()) {
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		files[f.Path] = f
-	}
-	return files
-}
-
-// listed returns one listed file.
-func (b *bench) listed(name string) watcher.File {
-	b.t.Helper()
-	f, ok := b.list()[name]
-	if !ok {
-		b.t.Fatalf("%q is not listed", name)
-	}
-	return f
-}
 
 func (b *bench) ready(f watcher.File) (bool, string) {
 	b.t.Helper()
@@ -146,29 +56,6 @@ func (b *bench) ready(f watcher.File) (bool, string) {
 		b.t.Fatal(err)
 	}
 	return ok, reason
-}
-
-// content opens f and reads it.
-func (b *bench) content(f watcher.File) (string, error) {
-	r, err := b.Open(context.Background(), f)
-	if err != nil {
-		return "", err
-	}
-	defer r.Close()
-	text, err := io.ReadAll(r)
-	return string(text), err
-}
-
-func (b *bench) close(f watcher.File, how watcher.Closing) string {
-	b.t.Helper()
-	where, err := b.Close(context.Background(), f, how)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if err := b.Sync(context.Background()); err != nil {
-		b.t.Fatal(err)
-	}
-	return where
 }
 
 // asNobody calls f on a thread that has no privileges, where there are any to give up, for root may do everything. f must

@@ -90,7 +90,7 @@ func (s *Source) listEntry(dir *handle, prefix string, d fs.DirEntry, below *[]s
 	}
 	path := prefix + name
 	if d.IsDir() {
-		if s.reserved(path) {
+		if s.fates.Reserved(path) {
 			return true
 		}
 		if s.recursive && strings.Count(path, "/") < deepest {

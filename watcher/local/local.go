@@ -26,12 +26,6 @@ import (
 	"waybill/watcher"
 )
 
-// Names of the folders, below the watched one, that closed files are moved to.
-const (
-	doneFolder   = "done"
-	failedFolder = "failed"
-)
-
 // Options is what stands under folder: in a source.
 type Options struct {
 	Path      string `yaml:"path" required:"true" doc:"the folder"`
@@ -42,7 +36,7 @@ type Options struct {
 type Source struct {
 	path      string
 	recursive bool
-	fates     map[watcher.Fate]string // what to do: move, delete, leave
+	fates     watcher.Fates
 	log       *slog.Logger
 
 	settle  *watcher.Settle
@@ -68,26 +62,15 @@ func New(o Options, s watcher.Settings, now func() time.Time, log *slog.Logger) 
 	}
 	src := &Source{
 		path: path, recursive: o.Recursive, log: log.With("folder", path),
-		fates:   map[watcher.Fate]string{watcher.Done: s.Done, watcher.Failed: s.Failed},
 		settle:  watcher.NewSettle(s.Settle.Looks, s.Settle.Pause, now),
 		writers: map[string]int{},
 		dirty:   map[string]struct{}{},
 	}
-	for fate, what := range src.fates {
-		switch what {
-		case "":
-			src.fates[fate] = "move"
-		case "move", "delete", "leave":
-		default:
-			return nil, fmt.Errorf("folder %s: %s: %q is unknown: write move, delete or leave", o.Path, fate, what)
-		}
+	src.fates = s.Fates(func(fate watcher.Fate, text string) { err = fmt.Errorf("folder %s: %s: %s", o.Path, fate, text) })
+	if err != nil {
+		return nil, err
 	}
 	return src, nil
-}
-
-// reserved reports whether the folder at path is one that closed files are moved to.
-func (s *Source) reserved(path string) bool {
-	return path == doneFolder && s.fates[watcher.Done] == "move" || path == failedFolder && s.fates[watcher.Failed] == "move"
 }
 
 // once logs text as a warning the first time it is called with it.

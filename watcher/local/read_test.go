@@ -18,27 +18,27 @@ import (
 func TestAFileThatSomebodyIsWritingIsNotReady(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	w, err := os.Create(b.path("a.csv"))
+	w, err := os.Create(b.Path("a.csv"))
 	must(t, err)
 	_, err = w.WriteString("half")
 	must(t, err)
-	f := b.listed("a.csv")
-	b.clock.pass(time.Hour) // age proves nothing
+	f := b.Listed("a.csv")
+	b.clock.Pass(time.Hour) // age proves nothing
 	ok, reason, wait, err := b.Ready(context.Background(), f)
 	if ok || reason != "somebody has it open for writing" || wait <= 0 || wait > time.Second || err != nil {
 		t.Fatalf("got %v, %q, %s, %v", ok, reason, wait, err)
 	}
-	if _, err := b.content(f); !errors.Is(err, watcher.ErrBusy) {
+	if _, err := b.Content(f); !errors.Is(err, watcher.ErrBusy) {
 		t.Fatalf("read half a file: %v", err)
 	}
 	_, err = w.WriteString(" and half")
 	must(t, err)
 	must(t, w.Close())
-	f = b.listed("a.csv")
+	f = b.Listed("a.csv")
 	if ok, reason := b.ready(f); !ok {
 		t.Fatalf("not ready: %s", reason)
 	}
-	if text, err := b.content(f); text != "half and half" || err != nil {
+	if text, err := b.Content(f); text != "half and half" || err != nil {
 		t.Errorf("read %q, %v", text, err)
 	}
 }
@@ -46,17 +46,17 @@ func TestAFileThatSomebodyIsWritingIsNotReady(t *testing.T) {
 func TestAFileThatSomebodyHasMappedForWritingIsNotReady(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.write("a.csv", strings.Repeat("x", 4096))
-	w, err := os.OpenFile(b.path("a.csv"), os.O_RDWR, 0)
+	b.Write("a.csv", strings.Repeat("x", 4096))
+	w, err := os.OpenFile(b.Path("a.csv"), os.O_RDWR, 0)
 	must(t, err)
 	mem, err := unix.Mmap(int(w.Fd()), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	must(t, err)
 	must(t, w.Close())
-	if ok, _ := b.ready(b.listed("a.csv")); ok {
+	if ok, _ := b.ready(b.Listed("a.csv")); ok {
 		t.Error("ready while it is mapped")
 	}
 	must(t, unix.Munmap(mem))
-	if ok, reason := b.ready(b.listed("a.csv")); !ok {
+	if ok, reason := b.ready(b.Listed("a.csv")); !ok {
 		t.Errorf("not ready: %s", reason)
 	}
 }
@@ -65,25 +65,25 @@ func TestWithoutLeasesAFileMustNotChangeForAWhile(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	open(t, b)
-	b.write("a.csv", "one")
+	b.Write("a.csv", "one")
 	asNobody(t, func() {
-		look := func() bool { ok, _ := b.ready(b.listed("a.csv")); return ok }
+		look := func() bool { ok, _ := b.ready(b.Listed("a.csv")); return ok }
 		if os.Geteuid() != 0 {
 			b.remote = true // its owner would be given a lease
 		}
 		if look() {
 			t.Error("ready at the first look")
 		}
-		b.clock.pass(time.Second)
+		b.clock.Pass(time.Second)
 		if look() {
 			t.Error("ready before the pause is over")
 		}
-		b.clock.pass(4 * time.Second)
+		b.clock.Pass(4 * time.Second)
 		if !look() {
 			t.Error("not ready after two equal looks")
 		}
 	})
-	if n := b.log.count("CAP_LEASE"); n > 1 {
+	if n := b.log.Count("CAP_LEASE"); n > 1 {
 		t.Errorf("warned %d times", n)
 	}
 }
@@ -93,8 +93,8 @@ func TestTakingGivesWhatALeaseProvesAndDoubtsTheRest(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	open(t, b)
-	b.write("a.csv", "one")
-	f := b.listed("a.csv")
+	b.Write("a.csv", "one")
+	f := b.Listed("a.csv")
 	ctx := t.Context()
 	r, err := b.Take(ctx, f)
 	if err != nil {
@@ -104,7 +104,7 @@ func TestTakingGivesWhatALeaseProvesAndDoubtsTheRest(t *testing.T) {
 	if must(t, r.Close()); err != nil || string(text) != "one" {
 		t.Fatalf("%q, %v", text, err)
 	}
-	writing, err := os.OpenFile(b.path("a.csv"), os.O_WRONLY, 0)
+	writing, err := os.OpenFile(b.Path("a.csv"), os.O_WRONLY, 0)
 	must(t, err)
 	if r, err := b.Take(ctx, f); !errors.Is(err, watcher.ErrUnproven) {
 		t.Errorf("while it is written: %v, %v", r, err)
@@ -117,7 +117,7 @@ func TestTakingGivesWhatALeaseProvesAndDoubtsTheRest(t *testing.T) {
 		if r, err := b.Take(ctx, f); !errors.Is(err, watcher.ErrUnproven) {
 			t.Errorf("without leases: %v, %v", r, err)
 		}
-		if text, err := b.content(f); err != nil || text != "one" { // once Ready has told, it is opened all the same
+		if text, err := b.Content(f); err != nil || text != "one" { // once Ready has told, it is opened all the same
 			t.Errorf("opened: %q, %v", text, err)
 		}
 	})
@@ -128,22 +128,22 @@ func TestChangesStartTheSettlingAnew(t *testing.T) {
 	b := newBench(t)
 	b.remote = true
 	look := func() bool {
-		f := b.listed("a.csv")
+		f := b.Listed("a.csv")
 		b.remote = true // the listing has found out that it is not
 		ok, reason := b.ready(f)
 		t.Log(reason)
 		return ok
 	}
-	b.write("a.csv", "one")
+	b.Write("a.csv", "one")
 	if look() {
 		t.Error("ready at the first look")
 	}
-	b.clock.pass(5 * time.Second)
-	b.write("a.csv", "one and more")
+	b.clock.Pass(5 * time.Second)
+	b.Write("a.csv", "one and more")
 	if look() {
 		t.Error("ready though it grew")
 	}
-	b.clock.pass(5 * time.Second)
+	b.clock.Pass(5 * time.Second)
 	if !look() {
 		t.Error("not ready")
 	}
@@ -152,26 +152,26 @@ func TestChangesStartTheSettlingAnew(t *testing.T) {
 func TestReadingEndsWithChangedWhen(t *testing.T) {
 	t.Parallel()
 	for name, act := range map[string]func(b *bench){
-		"truncated": func(b *bench) { must(b.t, os.Truncate(b.path("a.csv"), 10)) },
+		"truncated": func(b *bench) { must(b.t, os.Truncate(b.Path("a.csv"), 10)) },
 		"appended": func(b *bench) {
-			f, err := os.OpenFile(b.path("a.csv"), os.O_APPEND|os.O_WRONLY, 0)
+			f, err := os.OpenFile(b.Path("a.csv"), os.O_APPEND|os.O_WRONLY, 0)
 			must(b.t, err)
 			_, err = f.WriteString("more")
 			must(b.t, errors.Join(err, f.Close()))
 		},
 		"replaced": func(b *bench) {
-			b.write("new.part", "other")
-			must(b.t, os.Rename(b.path("new.part"), b.path("a.csv")))
+			b.Write("new.part", "other")
+			must(b.t, os.Rename(b.Path("new.part"), b.Path("a.csv")))
 		},
-		"removed":      func(b *bench) { must(b.t, os.Remove(b.path("a.csv"))) },
-		"touched back": func(b *bench) { old := time.Unix(1, 0); must(b.t, os.Chtimes(b.path("a.csv"), old, old)) },
+		"removed":      func(b *bench) { must(b.t, os.Remove(b.Path("a.csv"))) },
+		"touched back": func(b *bench) { old := time.Unix(1, 0); must(b.t, os.Chtimes(b.Path("a.csv"), old, old)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, remote := range []bool{false, true} {
 				b := newBench(t)
-				b.write("a.csv", strings.Repeat("0123456789", 100_000))
-				f := b.listed("a.csv")
+				b.Write("a.csv", strings.Repeat("0123456789", 100_000))
+				f := b.Listed("a.csv")
 				o, err := b.Open(context.Background(), f)
 				must(t, err)
 				r := o.(*reader)
@@ -212,26 +212,26 @@ func TestNothingButTheListedFileIsOpened(t *testing.T) {
 	secret := t.TempDir() + "/secret"
 	must(t, os.WriteFile(secret, []byte("secret"), 0o600))
 	for name, act := range map[string]func(b *bench){
-		"link":   func(b *bench) { must(b.t, os.Symlink(secret, b.path("sub/a.csv"))) },
-		"pipe":   func(b *bench) { must(b.t, unix.Mkfifo(b.path("sub/a.csv"), 0o600)) },
-		"folder": func(b *bench) { must(b.t, os.Mkdir(b.path("sub/a.csv"), 0o700)) },
+		"link":   func(b *bench) { must(b.t, os.Symlink(secret, b.Path("sub/a.csv"))) },
+		"pipe":   func(b *bench) { must(b.t, unix.Mkfifo(b.Path("sub/a.csv"), 0o600)) },
+		"folder": func(b *bench) { must(b.t, os.Mkdir(b.Path("sub/a.csv"), 0o700)) },
 		"hard link": func(b *bench) {
-			must(b.t, os.Link(secret, b.path("sub/a.csv")))
+			must(b.t, os.Link(secret, b.Path("sub/a.csv")))
 		},
-		"other file": func(b *bench) { b.write("sub/a.csv", "y") },
+		"other file": func(b *bench) { b.Write("sub/a.csv", "y") },
 		"gone":       func(b *bench) {},
 		"linked folder": func(b *bench) {
-			must(b.t, os.Rename(b.path("sub"), b.path("sub.old")))
-			must(b.t, os.Symlink(secret[:strings.LastIndexByte(secret, '/')], b.path("sub")))
+			must(b.t, os.Rename(b.Path("sub"), b.Path("sub.old")))
+			must(b.t, os.Symlink(secret[:strings.LastIndexByte(secret, '/')], b.Path("sub")))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, recursive)
-			b.write("sub/a.csv", "x")
-			f := b.listed("sub/a.csv")
-			must(t, os.Remove(b.path("sub/a.csv")))
+			b.Write("sub/a.csv", "x")
+			f := b.Listed("sub/a.csv")
+			must(t, os.Remove(b.Path("sub/a.csv")))
 			act(b)
-			text, err := b.content(f)
+			text, err := b.Content(f)
 			if err == nil {
 				t.Errorf("read %q", text)
 			}
@@ -252,9 +252,9 @@ func TestNothingButTheListedFileIsOpened(t *testing.T) {
 func TestWithoutOpenat2TheSameHolds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.write("sub/a.csv", "x")
-	must(t, os.Symlink("/etc/passwd", b.path("link.csv")))
-	must(t, unix.Mkfifo(b.path("pipe.csv"), 0o600))
+	b.Write("sub/a.csv", "x")
+	must(t, os.Symlink("/etc/passwd", b.Path("link.csv")))
+	must(t, unix.Mkfifo(b.Path("pipe.csv"), 0o600))
 	r, err := b.Source.open()
 	must(t, err)
 	defer r.close()
@@ -276,10 +276,10 @@ func TestAFileThatMayNotBeReadSaysSo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	open(t, b)
-	b.write("a.csv", "x")
-	must(t, os.Chmod(b.path("a.csv"), 0))
+	b.Write("a.csv", "x")
+	must(t, os.Chmod(b.Path("a.csv"), 0))
 	asNobody(t, func() {
-		_, _, _, err := b.Ready(context.Background(), b.listed("a.csv"))
+		_, _, _, err := b.Ready(context.Background(), b.Listed("a.csv"))
 		if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "a.csv") {
 			t.Errorf("got %v", err)
 		}

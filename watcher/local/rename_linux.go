@@ -7,37 +7,29 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sort"
 
 	"golang.org/x/sys/unix"
+
+	"waybill/watcher"
 )
 
 // renameNew renames a file to name, or name with a number when that is taken, and returns what it became. It never
 // overwrites.
 func renameNew(from *handle, old string, to *handle, name string) (as string, err error) {
-	as = numbered(name, 0)
+	as = watcher.Numbered(name, 0)
 	for n := 0; ; {
 		err := rename(from, old, to, as)
 		if err == nil || !errors.Is(err, fs.ErrExist) {
 			return as, err
 		}
 		n = free(to, name, n+1)
-		as = numbered(name, n)
+		as = watcher.Numbered(name, n)
 	}
 }
 
-// free returns a number from least on that is not taken in dir for name: the end of an unbroken row is found in few looks,
-// however many files of one name were moved there before.
+// free returns a number from least on that is not taken in dir for name.
 func free(dir *handle, name string, least int) int {
-	taken := func(n int) bool { _, err := statAt(dir, numbered(name, n)); return err == nil }
-	if !taken(least) {
-		return least
-	}
-	step := 1
-	for taken(least + step) {
-		least, step = least+step, step*2
-	}
-	return least + 1 + sort.Search(step-1, func(i int) bool { return !taken(least + 1 + i) })
+	return watcher.FreeNumber(least, func(n int) bool { _, err := statAt(dir, watcher.Numbered(name, n)); return err == nil })
 }
 
 // rename renames a file to a name that must be free (else fs.ErrExist).

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"sort"
-	"strconv"
 	"strings"
 
 	"waybill/failpoint"
@@ -70,11 +68,7 @@ func (c *closing) is(a attributes) bool { return a.skip() == "" && a.version() =
 
 // move moves the file into the folder of its fate and returns its path there.
 func (c *closing) move() (string, error) {
-	target := doneFolder
-	if c.how.Fate == watcher.Failed {
-		target = failedFolder
-	}
-	target = path.Join(target, path.Dir(c.f.Path))
+	target := c.how.Fate.Folder(c.f.Path)
 	name := path.Base(c.f.Path)
 	a, err := c.look(c.f.Path)
 	switch {
@@ -127,7 +121,7 @@ func (c *closing) putBack(where string) error {
 // moved finishes a move that may have been made before: the file is gone from its place.
 func (c *closing) moved(target, name string) (string, error) {
 	for n := range maxNumber {
-		as := numbered(name, n)
+		as := watcher.Numbered(name, n)
 		a, err := c.look(target + "/" + as)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -171,7 +165,7 @@ func (c *closing) renameNew(old, folder, name string) (as string, err error) {
 		if n, err = c.free(folder, name, n); err != nil {
 			return "", err
 		}
-		as = numbered(name, n)
+		as = watcher.Numbered(name, n)
 		err := c.rename(old, path.Join(folder, as))
 		if !errors.Is(err, fs.ErrExist) {
 			return as, err
@@ -213,28 +207,20 @@ func (c *closing) rename(old, to string) error {
 	return nil
 }
 
-// free returns a number from least on that is not taken in a folder for name: the end of an unbroken row is found in few
-// looks, however many files of one name were moved there before.
+// free returns a number from least on that is not taken in a folder for name.
 func (c *closing) free(folder, name string, least int) (int, error) {
 	var fault error
 	taken := func(n int) bool {
 		if fault != nil {
 			return false
 		}
-		_, err := c.look(path.Join(folder, numbered(name, n)))
+		_, err := c.look(path.Join(folder, watcher.Numbered(name, n)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			fault = err
 		}
 		return err == nil
 	}
-	if !taken(least) {
-		return least, fault
-	}
-	step := 1
-	for taken(least+step) && step < maxNumber {
-		least, step = least+step, step*2
-	}
-	n := least + 1 + sort.Search(step-1, func(i int) bool { return !taken(least + 1 + i) })
+	n := watcher.FreeNumber(least, taken)
 	return n, fault
 }
 
@@ -282,18 +268,4 @@ func (c *closing) unlink(hidden string) error {
 		return c.putBack(hidden)
 	}
 	return c.on.remove(c.ctx, c.s.full(hidden))
-}
-
-// numbered returns name with n before its ending ("a.2.csv"), and name itself for 0. Names are cut to what a folder can hold.
-func numbered(name string, n int) string {
-	const longest = 255
-	dot := strings.LastIndexByte(name, '.')
-	if dot <= 0 || len(name)-dot > 64 {
-		dot = len(name)
-	}
-	number := ""
-	if n > 0 {
-		number = "." + strconv.Itoa(n)
-	}
-	return name[:min(dot, longest-len(number)-len(name[dot:]))] + number + name[dot:]
 }

@@ -1,14 +1,9 @@
 package sftp
 
 import (
-	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +12,7 @@ import (
 
 	"waybill/testenv"
 	"waybill/watcher"
+	"waybill/watcher/watchertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,24 +21,6 @@ var (
 	done   = watcher.Closing{Fate: watcher.Done}
 	failed = watcher.Closing{Fate: watcher.Failed, Report: []byte(`{"rejects": 1}`), ReportName: "a.csv.rejects.json"}
 )
-
-// A logbook keeps what is logged.
-type logbook struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logbook) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -62,10 +40,11 @@ func brisk() timing {
 // A bench is a folder on a server, and a source that watches it.
 type bench struct {
 	*Source
+	*watchertest.Place
 	t       testing.TB
 	sshd    *testenv.SSHD // nil: another server
 	servers *Servers
-	log     *logbook
+	log     *watchertest.Logbook
 }
 
 // A change is something to be different from the usual.
@@ -82,6 +61,7 @@ func onServer(t testing.TB, s *testenv.SSHD, tm timing, changes ...change) *benc
 	s.MakeFolder(t, "out")
 	b := source(t, login(t, s), tm, changes...)
 	b.sshd = s
+	b.Place.Dir, b.Place.Put = filepath.Join(s.Folder, "out"), func(name, text string) { s.Write(b.Place.T, "out/"+name, text) }
 	return b
 }
 
@@ -103,7 +83,7 @@ func source(t testing.TB, o Options, tm timing, changes ...change) *bench {
 	for _, c := range changes {
 		c(&o, &settings)
 	}
-	b := &bench{t: t, servers: NewServers(time.Now), log: &logbook{}}
+	b := &bench{t: t, servers: NewServers(time.Now), log: &watchertest.Logbook{}}
 	b.servers.timing = tm
 	var files Files
 	if o.KnownHosts != "" {
@@ -115,7 +95,7 @@ func source(t testing.TB, o Options, tm timing, changes ...change) *bench {
 	if len(problems) > 0 {
 		t.Fatalf("options: %v", problems)
 	}
-	b.Source = src
+	b.Source, b.Place = src, &watchertest.Place{T: t, Source: src}
 	t.Cleanup(src.Leave)
 	return b
 }
@@ -124,77 +104,12 @@ func recursive(o *Options, _ *watcher.Settings) { o.Recursive = true }
 
 func deleting(_ *Options, s *watcher.Settings) { s.Done, s.Failed = "delete", "delete" }
 
-func (b *bench) path(name string) string { return filepath.Join(b.sshd.Folder, "out", name) }
-
-func (b *bench) write(name, text string) {
-	b.t.Helper()
-	b.sshd.Write(b.t, "out/"+name, text)
-}
-
-func (b *bench) read(name string) string {
-	b.t.Helper()
-	text, err := os.ReadFile(b.path(name))
-	must(b.t, err)
-	return string(text)
-}
-
-// gone fails the test if name is there.
-func (b *bench) gone(name string) {
-	b.t.Helper()
-	if _, err := os.Lstat(b.path(name)); !errors.Is(err, os.ErrNotExist) {
-		b.t.Errorf("%q is still there (%v)", name, err)
-	}
-}
-
-// list returns what is there, by path.
-func (b *bench) list() map[string]watcher.File {
-	b.t.Helper()
-	files, errs := b.look()
-	if len(errs) > 0 {
-		b.t.Fatal(errs)
-	}
-	return files
-}
-
-// look returns what is there, and what is told.
-func (b *bench) look() (files map[string]watcher.File, errs []error) {
-	files = map[string]watcher.File{}
-	for f, err := range b.List(context.Background()) {
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		files[f.Path] = f
-	}
-	return files, errs
-}
-
-// listed returns one listed file.
-func (b *bench) listed(name string) watcher.File {
-	b.t.Helper()
-	f, ok := b.list()[name]
-	if !ok {
-		b.t.Fatalf("%q is not listed", name)
-	}
-	return f
-}
-
-// content opens f and reads it.
-func (b *bench) content(f watcher.File) (string, error) {
-	r, err := b.Open(context.Background(), f)
-	if err != nil {
-		return "", err
-	}
-	defer r.Close()
-	text, err := io.ReadAll(r)
-	return string(text), err
-}
-
-func (b *bench) close(f watcher.File, how watcher.Closing) string {
-	b.t.Helper()
-	where, err := b.Close(context.Background(), f, how)
-	must(b.t, err)
-	return where
+func TestAServersFolderKeepsTheContractOfASource(t *testing.T) {
+	t.Parallel()
+	watchertest.Run(t, watchertest.Fixture{Start: func(t *testing.T, s watcher.Settings) *watchertest.Place {
+		s.Settle.Looks = 1
+		return newBench(t, recursive, func(_ *Options, own *watcher.Settings) { *own = s }).Place
+	}})
 }
 
 // noise is text that no mistake in offsets leaves unchanged.

@@ -43,7 +43,7 @@ func TestHostileNamesAreRefusedAndTold(t *testing.T) {
 	tr := newTree(nil)
 	tr.before = listing(onceNames(".", "..", "../x", "/etc/passwd", "a/b", "zero\x00.csv", "", strings.Repeat("x", 5000), "good.csv"))
 	b, _ := onTree(t, tr)
-	files, errs := b.look()
+	files, errs := b.Look()
 	if len(files) != 1 || files["good.csv"].Size != 3 {
 		t.Errorf("got %v", files)
 	}
@@ -118,7 +118,7 @@ func TestReported7NothingIsCutShortSilently(t *testing.T) {
 	} {
 		tr := newTree(map[string]string{"out/a.csv": text})
 		b, _ := onTree(t, tr)
-		f := b.listed("a.csv")
+		f := b.Listed("a.csv")
 		f.Size = int64(c.listed)
 		f.Version = fmt.Sprintf("%d %d", c.listed, tr.mtime)
 		tr.before = func(p wire.Packet) (reply, bool) {
@@ -130,7 +130,7 @@ func TestReported7NothingIsCutShortSilently(t *testing.T) {
 			}
 			return nil, false
 		}
-		got, err := b.content(f)
+		got, err := b.Content(f)
 		switch {
 		case c.want == "" && (err != nil || got != text):
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
@@ -145,12 +145,12 @@ func TestAFileThatIsSwappedIsNotTaken(t *testing.T) {
 	t.Parallel()
 	tr := newTree(map[string]string{"out/a.csv": "first"})
 	b, _ := onTree(t, tr)
-	f := b.listed("a.csv")
+	f := b.Listed("a.csv")
 	tr.mu.Lock()
 	tr.files["out/a.csv"] = "other"
 	tr.mtime++
 	tr.mu.Unlock()
-	if _, err := b.content(f); !errors.Is(err, watcher.ErrChanged) {
+	if _, err := b.Content(f); !errors.Is(err, watcher.ErrChanged) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -159,11 +159,11 @@ func TestAFileThatIsSwappedIsNotTaken(t *testing.T) {
 func TestLinksAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, recursive)
-	b.write("sub/a.csv", "x")
-	must(t, os.Symlink(".", b.path("sub/loop")))
-	must(t, os.Symlink("/etc", b.path("etc")))
-	must(t, os.Symlink("sub/a.csv", b.path("link.csv")))
-	files := b.list()
+	b.Write("sub/a.csv", "x")
+	must(t, os.Symlink(".", b.Path("sub/loop")))
+	must(t, os.Symlink("/etc", b.Path("etc")))
+	must(t, os.Symlink("sub/a.csv", b.Path("link.csv")))
+	files := b.All()
 	if len(files) != 4 || files["sub/a.csv"].Skip != "" || files["link.csv"].Skip != "symbolic link" || files["etc"].Skip == "" {
 		t.Errorf("got %v", files)
 	}
@@ -183,7 +183,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 		return nil, false
 	}
 	c, _ := onTree(t, tr, recursive)
-	files, errs := c.look()
+	files, errs := c.Look()
 	if len(files) > 0 || len(errs) != 1 || !strings.Contains(errs[0].Error(), "deeper than 16") {
 		t.Errorf("got %v, %v", files, errs)
 	}
@@ -196,7 +196,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 		return inner(p)
 	}
 	tr.mu.Unlock()
-	if _, errs := c.look(); len(errs) != 1 || !strings.Contains(errs[0].Error(), "is a link to /home/out") {
+	if _, errs := c.Look(); len(errs) != 1 || !strings.Contains(errs[0].Error(), "is a link to /home/out") {
 		t.Errorf("got %v", errs)
 	}
 }
@@ -228,8 +228,8 @@ func TestPatternsAndOrder(t *testing.T) {
 		o.Include, o.Exclude, o.Order = []string{"*.csv", "x/*.xml"}, []string{"old", "b*"}, "oldest"
 	})
 	for i, name := range []string{"c.csv", "a.csv", "b.csv", "x/k.xml", "k.xml", "old/z.csv", "x/old.csv"} {
-		b.write(name, "x")
-		must(t, os.Chtimes(b.path(name), time.Time{}, time.Unix(int64(2_000_000_000-i), 0)))
+		b.Write(name, "x")
+		must(t, os.Chtimes(b.Path(name), time.Time{}, time.Unix(int64(2_000_000_000-i), 0)))
 	}
 	order := func(how string) (names []string) {
 		b.Source.o.Order = how
@@ -254,13 +254,13 @@ func TestReported1AFileThatIsStillWrittenIsNotReady(t *testing.T) {
 	b := newBench(t, func(_ *Options, s *watcher.Settings) { s.Settle = watcher.Settling{Looks: 2, Pause: 5 * time.Second} })
 	b.settle = watcher.NewSettle(2, 5*time.Second, func() time.Time { return now })
 	ready := func() bool {
-		ok, _, _, err := b.Ready(t.Context(), b.listed("a.csv"))
+		ok, _, _, err := b.Ready(t.Context(), b.Listed("a.csv"))
 		must(t, err)
 		return ok
 	}
 	for i := range 10 { // a trickle, each pause a little shorter than the settle time
-		b.write("a.csv", strings.Repeat("x", i+1))
-		must(t, os.Chtimes(b.path("a.csv"), time.Time{}, time.Unix(1_000_000_000, 0))) // very old, it says
+		b.Write("a.csv", strings.Repeat("x", i+1))
+		must(t, os.Chtimes(b.Path("a.csv"), time.Time{}, time.Unix(1_000_000_000, 0))) // very old, it says
 		if ready() {
 			t.Fatalf("ready after %d writes", i+1)
 		}
@@ -270,8 +270,8 @@ func TestReported1AFileThatIsStillWrittenIsNotReady(t *testing.T) {
 	if !ready() {
 		t.Error("not ready though it has stopped")
 	}
-	b.write("b.csv.filepart", "x")
-	if _, there := b.list()["b.csv.filepart"]; there {
+	b.Write("b.csv.filepart", "x")
+	if _, there := b.All()["b.csv.filepart"]; there {
 		t.Error("a file under its temporary name is listed")
 	}
 }
@@ -282,9 +282,9 @@ func TestReported3TheSameNameEveryDayIsArchivedEveryDay(t *testing.T) {
 	b := newBench(t)
 	seen := map[string]bool{}
 	for day := range 30 {
-		b.write("orders.csv", strings.Repeat("x", day))
-		where := b.close(b.listed("orders.csv"), done)
-		if seen[where] || len(b.read(where)) != day {
+		b.Write("orders.csv", strings.Repeat("x", day))
+		where := b.CloseNow(b.Listed("orders.csv"), done)
+		if seen[where] || len(b.Read(where)) != day {
 			t.Fatalf("day %d: moved to %s", day, where)
 		}
 		seen[where] = true
@@ -295,21 +295,21 @@ func TestReported3TheSameNameEveryDayIsArchivedEveryDay(t *testing.T) {
 func TestReported4VersionsTellFilesApart(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.write("a.csv", "same start, one")
-	first := b.listed("a.csv")
-	b.write("a.csv", "same start, another")
-	if b.listed("a.csv").Version == first.Version {
+	b.Write("a.csv", "same start, one")
+	first := b.Listed("a.csv")
+	b.Write("a.csv", "same start, another")
+	if b.Listed("a.csv").Version == first.Version {
 		t.Error("new bytes under the old version")
 	}
-	must(t, os.Chtimes(b.path("a.csv"), time.Time{}, time.Unix(1_500_000_000, 0)))
-	b.write("b.csv", "")
-	b.write("c.csv", "")
-	files := b.list()
+	must(t, os.Chtimes(b.Path("a.csv"), time.Time{}, time.Unix(1_500_000_000, 0)))
+	b.Write("b.csv", "")
+	b.Write("c.csv", "")
+	files := b.All()
 	if len(files) != 3 {
 		t.Errorf("got %v", files)
 	}
 	for _, name := range []string{"b.csv", "c.csv"} {
-		if text, err := b.content(files[name]); text != "" || err != nil {
+		if text, err := b.Content(files[name]); text != "" || err != nil {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
@@ -320,15 +320,15 @@ func TestReported5OneBadFileStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for i, n := range []int{0, 1, 31, 32, 33} {
-		b.write(fmt.Sprintf("%d.csv", i), noise(n))
+		b.Write(fmt.Sprintf("%d.csv", i), noise(n))
 	}
-	b.write("denied.csv", "x")
-	b.write("gone.csv", "x")
-	files := b.list()
-	must(t, os.Chmod(b.path("denied.csv"), 0))
-	must(t, os.Remove(b.path("gone.csv")))
+	b.Write("denied.csv", "x")
+	b.Write("gone.csv", "x")
+	files := b.All()
+	must(t, os.Chmod(b.Path("denied.csv"), 0))
+	must(t, os.Remove(b.Path("gone.csv")))
 	for name, f := range files {
-		text, err := b.content(f)
+		text, err := b.Content(f)
 		switch {
 		case name == "denied.csv" && !errors.Is(err, fs.ErrPermission), name == "gone.csv" && !errors.Is(err, fs.ErrNotExist):
 			t.Errorf("%s: %v", name, err)
@@ -346,17 +346,17 @@ func TestReported6TheServersClockDoesNotMatter(t *testing.T) {
 		"now": time.Now(), "an hour ago": time.Now().Add(-time.Hour), "in an hour": time.Now().Add(time.Hour),
 		"1970": time.Unix(0, 0), "2038": time.Unix(1<<31, 0), "2100": time.Unix(4_102_444_800, 0),
 	} {
-		b.write("a.csv", name)
-		must(t, os.Chtimes(b.path("a.csv"), time.Time{}, at))
-		f := b.listed("a.csv")
+		b.Write("a.csv", name)
+		must(t, os.Chtimes(b.Path("a.csv"), time.Time{}, at))
+		f := b.Listed("a.csv")
 		ok, _, _, err := b.Ready(t.Context(), f)
 		if !ok || err != nil {
 			t.Errorf("%s: not ready: %v", name, err)
 		}
-		if text, err := b.content(f); text != name || err != nil {
+		if text, err := b.Content(f); text != name || err != nil {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
-		if where := b.close(f, done); where == "" || b.read(where) != name {
+		if where := b.CloseNow(f, done); where == "" || b.Read(where) != name {
 			t.Errorf("%s: moved to %q", name, where)
 		}
 	}
@@ -375,8 +375,8 @@ func TestReported8AMailboxIsReadOnce(t *testing.T) {
 		return nil, false
 	}
 	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.ReadOnce = true })
-	for name, f := range b.list() {
-		got, err := b.content(f)
+	for name, f := range b.All() {
+		got, err := b.Content(f)
 		if err != nil || name == "a.csv" && got != text {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
@@ -390,7 +390,7 @@ func TestReported8AMailboxIsReadOnce(t *testing.T) {
 	// A server that only refuses FSTAT needs no such care.
 	tr.before = func(p wire.Packet) (reply, bool) { return status(p, wire.Unsupported), p.Type == wire.Fstat }
 	c, _ := onTree(t, tr)
-	if got, err := c.content(c.listed("a.csv")); err != nil || got != text {
+	if got, err := c.Content(c.Listed("a.csv")); err != nil || got != text {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
@@ -412,7 +412,7 @@ func TestReported11AnOKIsNotBelieved(t *testing.T) {
 		return nil, false
 	}
 	b, _ := onTree(t, tr)
-	f := b.listed("a.csv")
+	f := b.Listed("a.csv")
 	if where, err := b.Close(t.Context(), f, done); err == nil {
 		t.Errorf("said to be moved to %s", where)
 	}
@@ -431,8 +431,8 @@ func TestReported11AnOKIsNotBelieved(t *testing.T) {
 func TestStoppingInTheMiddleLeavesNothing(t *testing.T) {
 	t.Parallel()
 	b := onServer(t, testenv.OpenSSH(t), brisk())
-	b.write("a.csv", noise(8<<20))
-	f := b.listed("a.csv")
+	b.Write("a.csv", noise(8<<20))
+	f := b.Listed("a.csv")
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
 		r, err := b.Open(ctx, f)
@@ -451,7 +451,7 @@ func TestStoppingInTheMiddleLeavesNothing(t *testing.T) {
 	if n := len(b.server.ahead) + len(b.server.files); n > 0 {
 		t.Errorf("%d places are still taken", n)
 	}
-	if text, err := b.content(f); err != nil || text != noise(8<<20) {
+	if text, err := b.Content(f); err != nil || text != noise(8<<20) {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
 }

@@ -174,7 +174,7 @@ func (l *lister) entry(prefix, name string, a attributes) {
 		return
 	}
 	if a.isFolder() {
-		if l.s.reserved(path) {
+		if l.s.fates.Reserved(path) {
 			return
 		}
 		if l.s.o.Recursive {

@@ -44,7 +44,7 @@ func armoured(t testing.TB, key crypto.PrivateKey, passphrase string) string {
 // listable fails the test unless the source can be listed.
 func (b *bench) listable() {
 	b.t.Helper()
-	if _, errs := b.look(); len(errs) > 0 {
+	if _, errs := b.Look(); len(errs) > 0 {
 		b.t.Error(errs)
 	}
 }
@@ -52,7 +52,7 @@ func (b *bench) listable() {
 // unlistable is why it cannot be.
 func (b *bench) unlistable() error {
 	b.t.Helper()
-	_, errs := b.look()
+	_, errs := b.Look()
 	if len(errs) != 1 || !errors.Is(errs[0], watcher.ErrAway) {
 		b.t.Fatalf("got %v, want one error that the source is away", errs)
 	}
@@ -320,12 +320,12 @@ func TestThroughAJumpHost(t *testing.T) {
 		}
 	}
 	b := onServer(t, s, brisk(), through(jump.HostKeys[ssh.KeyAlgoED25519]))
-	b.write("a.csv", noise(200_000))
-	f := b.listed("a.csv")
-	if text, err := b.content(f); err != nil || text != noise(200_000) {
+	b.Write("a.csv", noise(200_000))
+	f := b.Listed("a.csv")
+	if text, err := b.Content(f); err != nil || text != noise(200_000) {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
-	b.close(f, done)
+	b.CloseNow(f, done)
 	jump.Kick() // and the way is made again
 	b.listable()
 	wrong := onServer(t, s, brisk(), through(newKey(t).PublicKey()))

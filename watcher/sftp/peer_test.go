@@ -53,9 +53,9 @@ func TestAFetchCutAtAnyByteArrivesWhole(t *testing.T) {
 
 func cutFetch(t *testing.T, step int64, text string, way func() (*bench, *proxy)) {
 	b, p := way()
-	f := b.listed("a.csv")
+	f := b.Listed("a.csv")
 	p.kick() // the next connection is counted from its first byte
-	if got, err := b.content(f); err != nil || got != text {
+	if got, err := b.Content(f); err != nil || got != text {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
 	total := [2]int64{p.count[0].Load(), p.count[1].Load()}
@@ -99,7 +99,7 @@ func cutFetch(t *testing.T, step int64, text string, way func() (*bench, *proxy)
 // insist reads f; a connection that breaks before it is open is the watcher's to come again for.
 func (b *bench) insist(f watcher.File) (text string, err error) {
 	for range 10 {
-		if text, err = b.content(f); err == nil {
+		if text, err = b.Content(f); err == nil {
 			break
 		}
 		pause(20 * time.Millisecond)
@@ -117,10 +117,10 @@ func TestReported11AClosingCutAnywhereMovesTheFileOnceAndLosesNothing(t *testing
 		b, p := behind(t, s, brisk(), how)
 		direct := onServer(t, s, brisk(), how)
 		measure := func() [2]int64 {
-			b.write("a.csv", "x")
-			f := direct.listed("a.csv")
+			b.Write("a.csv", "x")
+			f := direct.Listed("a.csv")
 			p.kick()
-			b.close(f, failed)
+			b.CloseNow(f, failed)
 			return [2]int64{p.count[0].Load(), p.count[1].Load()}
 		}
 		measure()
@@ -130,10 +130,10 @@ func TestReported11AClosingCutAnywhereMovesTheFileOnceAndLosesNothing(t *testing
 			for at := int64(1); at < bytes; at += step(83) {
 				n++
 				for _, sub := range []string{"failed", "done"} {
-					must(t, os.RemoveAll(b.path(sub)))
+					must(t, os.RemoveAll(b.Path(sub)))
 				}
-				b.write("a.csv", fmt.Sprint(n, way))
-				f := direct.listed("a.csv")
+				b.Write("a.csv", fmt.Sprint(n, way))
+				f := direct.Listed("a.csv")
 				p.mu.Lock()
 				p.cut[way] = at
 				p.mu.Unlock()
@@ -147,16 +147,16 @@ func TestReported11AClosingCutAnywhereMovesTheFileOnceAndLosesNothing(t *testing
 					pause(20 * time.Millisecond)
 				}
 				must(t, err)
-				left, err := os.ReadDir(b.path(""))
+				left, err := os.ReadDir(b.Path(""))
 				must(t, err)
 				switch {
 				case name == "delete" && (where != "" || len(left) > 0):
 					t.Errorf("cut %d at %d: %q, left %v", way, at, where, left)
 				case name == "move":
-					if where != "failed/a.csv" || b.read(where) != fmt.Sprint(n, way) || b.read("failed/a.csv.rejects.json") != string(failed.Report) || exists(b.path("a.csv")) {
+					if where != "failed/a.csv" || b.Read(where) != fmt.Sprint(n, way) || b.Read("failed/a.csv.rejects.json") != string(failed.Report) || exists(b.Path("a.csv")) {
 						t.Errorf("cut %d at %d: moved to %q", way, at, where)
 					}
-					names, err := os.ReadDir(b.path("failed"))
+					names, err := os.ReadDir(b.Path("failed"))
 					must(t, err)
 					for _, e := range names {
 						if e.Name() != "a.csv" && e.Name() != "a.csv.rejects.json" && !strings.HasPrefix(e.Name(), ".waybill-") {
@@ -206,14 +206,14 @@ func TestReported9ADeadPeerIsNoticedInEveryPhase(t *testing.T) {
 				return err
 			},
 			"list": func(b *bench, _ watcher.File, _ io.Reader) error {
-				_, errs := b.look()
+				_, errs := b.Look()
 				return errors.Join(errs...)
 			},
 			"stat": func(b *bench, f watcher.File, _ io.Reader) error {
 				_, err := b.Stat(context.Background(), f.Path)
 				return err
 			},
-			"open": func(b *bench, f watcher.File, _ io.Reader) error { _, err := b.content(f); return err },
+			"open": func(b *bench, f watcher.File, _ io.Reader) error { _, err := b.Content(f); return err },
 			"read": func(_ *bench, _ watcher.File, r io.Reader) error { _, err := io.Copy(io.Discard, r); return err },
 			"close": func(b *bench, f watcher.File, _ io.Reader) error {
 				_, err := b.Close(context.Background(), f, done)
@@ -227,8 +227,8 @@ func TestReported9ADeadPeerIsNoticedInEveryPhase(t *testing.T) {
 		} {
 			t.Run(way+", "+phase, func(t *testing.T) {
 				b, p := behind(t, s, hasty())
-				b.write("a.csv", noise(8<<20))
-				f := b.listed("a.csv")
+				b.Write("a.csv", noise(8<<20))
+				f := b.Listed("a.csv")
 				r, err := b.Open(t.Context(), f)
 				must(t, err)
 				_, err = io.ReadFull(r, make([]byte, 10))
@@ -252,7 +252,7 @@ func TestReported9ADeadPeerIsNoticedInEveryPhase(t *testing.T) {
 				b.server.due = time.Time{}
 				b.server.mu.Unlock()
 				for range 20 {
-					if _, errs := b.look(); len(errs) == 0 {
+					if _, errs := b.Look(); len(errs) == 0 {
 						return
 					}
 					pause(50 * time.Millisecond)
@@ -297,7 +297,7 @@ func TestSourcesOfOneServerShareOneConnection(t *testing.T) {
 		t.Fatal(problems)
 	}
 	for range 3 {
-		one.listed("a")
+		one.Listed("a")
 		for f, err := range two.List(t.Context()) {
 			if err != nil || f.Path != "b" {
 				t.Errorf("%v, %v", f, err)
@@ -305,7 +305,7 @@ func TestSourcesOfOneServerShareOneConnection(t *testing.T) {
 		}
 	}
 	two.Leave()
-	one.listed("a")
+	one.Listed("a")
 	if n := f.conns.Load(); n != 1 {
 		t.Errorf("%d connections", n)
 	}

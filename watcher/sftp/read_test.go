@@ -17,12 +17,12 @@ func TestFilesOfAllSizesAreReadWhole(t *testing.T) {
 	b := newBench(t)
 	sizes := []int{0, 1, 31, 32, 33, chunkSize - 1, chunkSize, chunkSize + 1, 3*chunkSize + 7, 5 << 20}
 	for _, n := range sizes {
-		b.write("a.csv", noise(n))
-		f := b.listed("a.csv")
+		b.Write("a.csv", noise(n))
+		f := b.Listed("a.csv")
 		if f.Size != int64(n) {
 			t.Errorf("listed with %d bytes, want %d", f.Size, n)
 		}
-		if text, err := b.content(f); err != nil || text != noise(n) {
+		if text, err := b.Content(f); err != nil || text != noise(n) {
 			t.Errorf("%d bytes: read %d, %v", n, len(text), err)
 		}
 	}
@@ -31,26 +31,12 @@ func TestFilesOfAllSizesAreReadWhole(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsGoneDoesNotExist(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.write("a.csv", "x")
-	f := b.listed("a.csv")
-	must(t, os.Remove(b.path("a.csv")))
-	if _, err := b.content(f); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
-	}
-	if _, err := b.Stat(t.Context(), "a.csv"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestAFileThatMayNotBeReadSaysSo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.write("a.csv", "x")
-	must(t, os.Chmod(b.path("a.csv"), 0))
-	if _, err := b.content(b.listed("a.csv")); !errors.Is(err, fs.ErrPermission) {
+	b.Write("a.csv", "x")
+	must(t, os.Chmod(b.Path("a.csv"), 0))
+	if _, err := b.Content(b.Listed("a.csv")); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -61,17 +47,17 @@ func TestAFileThatChangesWhileItIsReadIsNotTaken(t *testing.T) {
 	b := newBench(t)
 	for name, harm := range map[string]func(){
 		"appended": func() {
-			f, err := os.OpenFile(b.path("a.csv"), os.O_APPEND|os.O_WRONLY, 0)
+			f, err := os.OpenFile(b.Path("a.csv"), os.O_APPEND|os.O_WRONLY, 0)
 			must(t, err)
 			_, err = f.WriteString("more")
 			must(t, errors.Join(err, f.Close()))
 		},
-		"truncated": func() { must(t, os.Truncate(b.path("a.csv"), 100_000)) },
-		"replaced":  func() { b.write("a.csv", noise(3 << 20)[1:]) },
-		"touched":   func() { must(t, os.Chtimes(b.path("a.csv"), time.Time{}, time.Unix(1_000_000_000, 0))) },
+		"truncated": func() { must(t, os.Truncate(b.Path("a.csv"), 100_000)) },
+		"replaced":  func() { b.Write("a.csv", noise(3 << 20)[1:]) },
+		"touched":   func() { must(t, os.Chtimes(b.Path("a.csv"), time.Time{}, time.Unix(1_000_000_000, 0))) },
 	} {
-		b.write("a.csv", noise(3<<20))
-		f := b.listed("a.csv")
+		b.Write("a.csv", noise(3<<20))
+		f := b.Listed("a.csv")
 		r, err := b.Open(context.Background(), f)
 		must(t, err)
 		_, err = io.ReadFull(r, make([]byte, 10_000))
@@ -85,7 +71,7 @@ func TestAFileThatChangesWhileItIsReadIsNotTaken(t *testing.T) {
 		}
 		must(t, r.Close())
 		harm()
-		if _, err := b.content(f); !errors.Is(err, watcher.ErrChanged) {
+		if _, err := b.Content(f); !errors.Is(err, watcher.ErrChanged) {
 			t.Errorf("%s before it is opened: got %v", name, err)
 		}
 	}
@@ -94,15 +80,15 @@ func TestAFileThatChangesWhileItIsReadIsNotTaken(t *testing.T) {
 func TestReadOnceOpensAFileOnceAndAsksNothingMore(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(o *Options, _ *watcher.Settings) { o.ReadOnce = true })
-	b.write("a.csv", noise(100_000))
-	f := b.listed("a.csv")
+	b.Write("a.csv", noise(100_000))
+	f := b.Listed("a.csv")
 	f.Size = 70_000 // mailboxes do not always know
-	text, err := b.content(f)
+	text, err := b.Content(f)
 	if err != nil || text != noise(100_000) {
 		t.Errorf("read %d bytes, %v", len(text), err)
 	}
-	if where := b.close(f, done); where != "a.csv" {
+	if where := b.CloseNow(f, done); where != "a.csv" {
 		t.Errorf("said to be at %q", where)
 	}
-	b.read("a.csv")
+	b.Read("a.csv")
 }

@@ -10,6 +10,7 @@ import (
 
 	"waybill/failpoint"
 	"waybill/ledger"
+	"waybill/watcher"
 	"waybill/watcher/wire"
 )
 
@@ -37,7 +38,7 @@ var errLaid = errors.New("laid before")
 
 func (c *closing) layReport(folder, name string) error {
 	for n := range maxNumber {
-		below := path.Join(folder, numbered(name, n))
+		below := path.Join(folder, watcher.Numbered(name, n))
 		a, err := c.look(below)
 		if errors.Is(err, fs.ErrNotExist) {
 			break

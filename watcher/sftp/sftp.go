@@ -39,12 +39,6 @@ import (
 	"waybill/watcher"
 )
 
-// Names of the folders, below the watched one, that closed files are moved to.
-const (
-	doneFolder   = "done"
-	failedFolder = "failed"
-)
-
 // Options is what stands under sftp: in a source.
 type Options struct {
 	Address    string   `yaml:"address" required:"true" doc:"the server, host or host:port"`
@@ -80,7 +74,7 @@ type Files struct {
 // [watcher.Distant] and [watcher.Leaver].
 type Source struct {
 	o      Options
-	fates  map[watcher.Fate]string // what to do: move, delete, leave
+	fates  watcher.Fates
 	log    *slog.Logger
 	settle *watcher.Settle
 
@@ -97,16 +91,8 @@ type Source struct {
 func New(o Options, files Files, s watcher.Settings, servers *Servers, log *slog.Logger) (*Source, []Problem) {
 	hops, problems := o.hops(files)
 	problems = append(problems, o.check()...)
-	src := &Source{o: o, fates: map[watcher.Fate]string{watcher.Done: s.Done, watcher.Failed: s.Failed}}
-	for fate, what := range src.fates {
-		switch what {
-		case "":
-			src.fates[fate] = "move"
-		case "move", "delete", "leave":
-		default:
-			problems = append(problems, Problem{string(fate), fmt.Sprintf("%q is unknown: write move, delete or leave", what)})
-		}
-	}
+	src := &Source{o: o}
+	src.fates = s.Fates(func(fate watcher.Fate, text string) { problems = append(problems, Problem{string(fate), text}) })
 	if len(problems) > 0 || servers == nil {
 		return nil, problems
 	}
@@ -213,11 +199,6 @@ func (s *Source) full(below string) string {
 		return cmp.Or(s.o.Folder, "/")
 	}
 	return s.o.Folder + "/" + below
-}
-
-// reserved reports whether the folder at path is one that closed files are moved to.
-func (s *Source) reserved(path string) bool {
-	return path == doneFolder && s.fates[watcher.Done] == "move" || path == failedFolder && s.fates[watcher.Failed] == "move"
 }
 
 // once logs text as a warning the first time it is called with it.
