@@ -12,8 +12,8 @@ import (
 	"waybill/testenv"
 )
 
-// BenchmarkUpload is P7: OpenSSH's client uploads into this server, where all has landed in the ledger, and into OpenSSH's own, in turns.
-// WAYBILL_BENCH_MB and WAYBILL_BENCH_FILES say how much.
+// BenchmarkUpload is P7: OpenSSH's client uploads into this server, where all has landed in the ledger, and into OpenSSH's own, in turns; there once
+// as it does by itself, and once asking for each file to be synced (put -f), which is the least that a file needs that is to survive. WAYBILL_BENCH_MB and WAYBILL_BENCH_FILES say how much.
 func BenchmarkUpload(b *testing.B) {
 	mb, files := number("WAYBILL_BENCH_MB", 100), number("WAYBILL_BENCH_FILES", 1000)
 	large := filepath.Join(b.TempDir(), "large.bin")
@@ -30,15 +30,18 @@ func BenchmarkUpload(b *testing.B) {
 	other := testenv.OpenSSH(b)
 	_, otherPort, _ := strings.Cut(other.Addr, ":")
 	for b.Loop() {
-		for _, ours := range []bool{true, false, true, false} {
-			name, folder, prefix := "ours", "in", ""
+		for _, name := range []string{"ours", "OpenSSH", "synced", "ours", "OpenSSH", "synced"} {
+			folder, prefix, put := "in", "", "put"
 			var args []string
-			if ours {
+			if name == "ours" {
 				port, key := newRig(b).listen()
 				args = append([]string{"-b", "-", "-P", port, "-i", key}, sshOptions...)
 				args = append(args, "acme@127.0.0.1")
 			} else {
-				name, folder = "OpenSSH", "in"+fresh()
+				folder = "in" + fresh()
+				if name == "synced" {
+					put = "put -f"
+				}
 				prefix = "mkdir " + folder + "\n"
 				args = append([]string{"-b", "-", "-P", otherPort, "-i", other.Key}, sshOptions...)
 				args = append(args, other.User+"@127.0.0.1")
@@ -50,8 +53,8 @@ func BenchmarkUpload(b *testing.B) {
 				}
 				b.Logf("%-8s %-6s %8.1f/s", name, what, units/time.Since(begun).Seconds())
 			}
-			rate("MB", prefix+"put "+large+" "+folder+"/large.bin\n", float64(mb)*1.048576)
-			rate("files", "cd "+folder+"\nlcd "+many+"\nput *\n", float64(files))
+			rate("MB", prefix+put+" "+large+" "+folder+"/large.bin\n", float64(mb)*1.048576)
+			rate("files", "cd "+folder+"\nlcd "+many+"\n"+put+" *\n", float64(files))
 		}
 	}
 }

@@ -221,10 +221,10 @@ func (r *rig) listen() (port, key string) {
 	r.must(err)
 	signer, err := ssh.NewSignerFromKey(hostKey)
 	r.must(err)
-	config := &ssh.ServerConfig{NoClientAuth: true,
-		PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil },
-		PasswordCallback:  func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, nil },
-	}
+	config := modern()
+	config.NoClientAuth = true
+	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil }
+	config.PasswordCallback = func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, nil }
 	config.AddHostKey(signer)
 	r.hostKey = ssh.FingerprintSHA256(signer.PublicKey())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -237,7 +237,7 @@ func (r *rig) listen() (port, key string) {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { r.welcome(ctx, conn, config) })
+			wg.Go(func() { r.welcome(ctx, conn, &config) })
 		}
 	})
 	r.t.Cleanup(func() { stop(); _ = l.Close(); wg.Wait() })

@@ -64,27 +64,36 @@ func (h *handler) close(ctx context.Context, p *wire.Packet) error {
 	h.mu.Lock()
 	h.pending[u.at.path]++
 	h.mu.Unlock()
+	if u.small() && h.in.Waits() { // the client waits for this answer: one hand-over less
+		h.closed(ctx, u, p.ID)
+		return nil
+	}
 	id := p.ID
 	h.slots <- struct{}{}
 	h.closing.Go(func() {
-		err := u.close(context.WithoutCancel(ctx)) // whoever sent CLOSE wants it landed, whether he waits for the answer or not
-		switch {
-		case err == nil && !u.temporary():
-			h.recent.add(u.at.path, u.size.Load(), h.files.Now())
-		case err != nil:
-			h.tell(u.at.path, err)
-		}
-		h.mu.Lock()
-		if h.pending[u.at.path]--; h.pending[u.at.path] == 0 {
-			delete(h.pending, u.at.path)
-		}
-		h.mu.Unlock()
-		_ = h.status(ctx, id, err) // a writer that failed fails the loop
-		_ = h.out.Flush()
-		h.files.note(h.session.ID, -1) // only now: a session that has no upload in progress may be ended, and this one is to hear the answer
+		h.closed(ctx, u, id)
 		<-h.slots
 	})
 	return nil
+}
+
+// closed lands an upload and answers.
+func (h *handler) closed(ctx context.Context, u *upload, id uint32) {
+	err := u.close(context.WithoutCancel(ctx)) // whoever sent CLOSE wants it landed, whether he waits for the answer or not
+	switch {
+	case err == nil && !u.temporary():
+		h.recent.add(u.at.path, u.size.Load(), h.files.Now())
+	case err != nil:
+		h.tell(u.at.path, err)
+	}
+	h.mu.Lock()
+	if h.pending[u.at.path]--; h.pending[u.at.path] == 0 {
+		delete(h.pending, u.at.path)
+	}
+	h.mu.Unlock()
+	_ = h.status(ctx, id, err) // a writer that failed fails the loop
+	_ = h.out.Flush()
+	h.files.note(h.session.ID, -1) // only now: a session that has no upload in progress may be ended, and this one is to hear the answer
 }
 
 // tell shows a refusal to those who use OpenSSH's programs, which keep the text of a status to themselves but pass on

@@ -66,6 +66,13 @@ func (u *upload) limit() int64 {
 	return limit
 }
 
+// small reports whether all of it lies in memory.
+func (u *upload) small() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.file == nil
+}
+
 // usable reports why nothing more can be done with the handle.
 func (u *upload) usable() error {
 	if u.err != nil {
