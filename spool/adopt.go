@@ -15,7 +15,7 @@ import (
 	"waybill/failpoint"
 )
 
-// Adopt makes a file that was written elsewhere an object, without writing its bytes again: it is synced, and move renames
+// Adopt makes a file that was written elsewhere an object, without writing its bytes again: it is synced, and move renames or links
 // it to the path that it is given. Where that is another file system (move returns EXDEV) it is copied, and what lies there is left to the
 // caller. digest is its SHA-256; when it is nil the file is read for it. file stays open.
 //

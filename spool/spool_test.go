@@ -549,3 +549,32 @@ func TestAFullDiskWhileWritingIsErrFull(t *testing.T) {
 	}
 	w.Abandon()
 }
+
+// The time of a file's bytes is what its sender says: a file that is about to get its row may look years old.
+func TestSweepAsksWhenAFileCameNotHowOldItSaysToBe(t *testing.T) {
+	t.Parallel()
+	s, db, _ := open(t)
+	path := filepath.Join(t.TempDir(), "a.part")
+	content := random(100_000)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	in, err := s.Adopt(t.Context(), f, nil, func(to string) error { return os.Rename(path, to) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(t.Context()); n != 0 || err != nil {
+		t.Errorf("swept %d, %v", n, err)
+	}
+	if err := db.Tx(t.Context(), func(tx *store.Tx) error { _, err := in.Commit(tx); return err }); err != nil {
+		t.Error(err)
+	}
+}

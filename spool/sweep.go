@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"waybill/store"
@@ -51,7 +52,7 @@ func (s *Spool) sweepFolder(ctx context.Context, sub string, remove func(context
 		var old []string
 		for _, e := range list {
 			info, err := e.Info()
-			if err == nil && info.Mode().IsRegular() && s.now().Sub(info.ModTime()) > sweepAge && isName(e.Name()) {
+			if err == nil && info.Mode().IsRegular() && s.now().Sub(changed(info)) > sweepAge && isName(e.Name()) {
 				old = append(old, e.Name())
 			}
 		}
@@ -72,6 +73,14 @@ func (s *Spool) sweepFolder(ctx context.Context, sub string, remove func(context
 			return removed, fmt.Errorf("sweep spool: %w", context.Cause(ctx))
 		}
 	}
+}
+
+// changed is when the file, or its name, was last changed. The time of its bytes may be what a sender says.
+func changed(info fs.FileInfo) time.Time {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(st.Ctim.Unix())
+	}
+	return info.ModTime()
 }
 
 // isName tells the spool's own files from what somebody else has laid there.
@@ -125,6 +134,24 @@ func (s *Spool) removeUnnamed(ctx context.Context, names []string) (int, error) 
 	n, removeErr := s.removeTemps(ctx, taken)
 	return n, errors.Join(err, removeErr)
 }
+
+// Settle says whether a row names the file, which its writer was killed over. One that no row names is taken away, if it is there.
+func (s *Spool) Settle(ctx context.Context, name string) (kept bool, err error) {
+	if !isName(name) {
+		return false, fmt.Errorf("settle object: %q is no name of one", name)
+	}
+	none, err := missing(s.db.Reader(ctx), []string{name})
+	if err == nil && len(none) > 0 {
+		_, err = s.removeUnnamed(ctx, none)
+	}
+	if err != nil {
+		return false, fmt.Errorf("settle object: %w", err)
+	}
+	return len(none) == 0, nil
+}
+
+// Where is the path of the file of an object by its name.
+func (s *Spool) Where(name string) string { return s.path(name) }
 
 // missing returns those of names that no object has.
 func missing(r store.Reader, names []string) ([]string, error) {

@@ -50,7 +50,7 @@ func (d *daemon) openSFTP(ctx context.Context) (*sftpServer, error) {
 		return nil, fmt.Errorf("sftp_server: %w", err)
 	}
 	j := journal{d.db, d.ledger}
-	files, err := sftpd.NewFiles(sftpd.FilesOptions{Folder: l.mailboxFolder(), Ledger: d.ledger, Spool: d.spool,
+	files, err := sftpd.NewFiles(ctx, sftpd.FilesOptions{Folder: l.mailboxFolder(), Ledger: d.ledger, Spool: d.spool,
 		Admit: d.land, Journal: j, Now: d.p.now, Log: d.log})
 	if err != nil {
 		return nil, fmt.Errorf("sftp_server: %w", err)

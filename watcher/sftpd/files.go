@@ -45,12 +45,13 @@ type Files struct {
 
 // Folders that are no mailboxes. No partner has such a name.
 const (
-	aside = ".aside" // uploads whose name another has taken while they were in progress
-	boots = ".boots" // which start of the machine a mailbox was last opened under
+	aside = ".aside"    // uploads whose name another has taken while they were in progress
+	marks = ".renaming" // pointers of uploads that land by being renamed
+	boots = ".boots"    // which start of the machine a mailbox was last opened under
 )
 
 // NewFiles opens the mailboxes below o.Folder, which it makes when it is missing.
-func NewFiles(o FilesOptions) (*Files, error) {
+func NewFiles(ctx context.Context, o FilesOptions) (*Files, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -63,13 +64,15 @@ func NewFiles(o FilesOptions) (*Files, error) {
 	if err := os.RemoveAll(f.aside()); err != nil {
 		return nil, fmt.Errorf("open mailboxes: %w", err)
 	}
-	for _, sub := range []string{aside, boots} {
+	for _, sub := range []string{aside, boots, marks} {
 		if err := os.MkdirAll(filepath.Join(o.Folder, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("open mailboxes: %w", err)
 		}
 	}
-	return f, nil
+	return f, f.settle(ctx)
 }
+
+func (f *Files) pointers() string { return filepath.Join(f.Folder, marks) }
 
 func (f *Files) aside() string { return filepath.Join(f.Folder, aside) }
 

@@ -109,7 +109,7 @@ func newRigIn(t testing.TB, data string, more ...func(*FilesOptions)) *rig {
 	for _, f := range more {
 		f(&o)
 	}
-	r.files, err = NewFiles(o)
+	r.files, err = NewFiles(t.Context(), o)
 	r.must(err)
 	return r
 }

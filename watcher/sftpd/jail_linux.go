@@ -247,6 +247,13 @@ func (j *jail) moveOut(path, to string) error {
 	})
 }
 
+// linkOut gives a file a second name, at a path that is not a client's.
+func (j *jail) linkOut(path, to string) error {
+	return j.beside("link", path, func(dir int, name string) error {
+		return unix.Linkat(dir, name, unix.AT_FDCWD, to, 0)
+	})
+}
+
 // list opens the folder at path for reading its names.
 func (j *jail) list(path string) (*os.File, error) {
 	f, err := j.at(path, unix.O_RDONLY|unix.O_DIRECTORY, 0)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -56,6 +57,17 @@ func child(t *testing.T, program, dir, at string) (addr string, wait func()) {
 	}
 }
 
+// inSpool counts the files of the spool.
+func (r *rig) inSpool() (n int) {
+	r.must(filepath.WalkDir(filepath.Join(r.data, "spool"), func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			n++
+		}
+		return err
+	}))
+	return n
+}
+
 // TestKilledAtEachStep kills the server at each step between the first byte of an upload and the answer to its CLOSE. Whatever the step, the file has landed
 // whole or not at all, what was sent is there to be gone on with unless it had gone into the spool, and sending it again lands it.
 func TestKilledAtEachStep(t *testing.T) {
@@ -68,15 +80,18 @@ func TestKilledAtEachStep(t *testing.T) {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	whole := pattern(300_000)
-	for at, want := range map[string]struct{ landed, part bool }{
+	for at, want := range map[string]struct{ landed, part, renames bool }{
 		"sftpd/keeping":    {part: true}, // CLOSE of the temporary name
 		"sftpd/kept":       {part: true},
 		"spool/adopting":   {part: true},
-		"spool/adopted":    {},
-		"sftpd/landing":    {},
-		"ledger/landing":   {},
+		"sftpd/pointed":    {part: true, renames: true}, // of the rename; the file has its name until it has landed
+		"spool/adopted":    {part: true, renames: true},
+		"sftpd/landing":    {part: true, renames: true},
+		"ledger/landing":   {part: true, renames: true},
 		"ledger/landed":    {landed: true},
 		"sftpd/landed":     {landed: true},
+		"sftpd/erased":     {landed: true},
+		"spool/adopted:2":  {},           // of the upload under its own name
 		"sftpd/never":      {part: true}, // killed in the middle of the bytes
 		"spool/adopting:2": {part: true}, // of the upload under its own name
 	} {
@@ -102,7 +117,7 @@ func TestKilledAtEachStep(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-			case "spool/adopting:2":
+			case "spool/adopting:2", "spool/adopted:2":
 				name = "/in/a.csv"
 				if err := send(c, "/in/first.csv", pattern(100_000)); err != nil {
 					t.Fatal(err)
@@ -129,7 +144,13 @@ func TestKilledAtEachStep(t *testing.T) {
 				t.Errorf("the part: %v", err)
 			}
 			again, _ := r.dial()
-			if at == "sftpd/never" {
+			if n := r.inSpool(); want.renames && n > 0 {
+				t.Errorf("%d files lie in the spool", n)
+			}
+			switch {
+			case want.renames:
+				r.must(again.PosixRename(name, "/in/a.csv"))
+			case at == "sftpd/never":
 				f, err := again.OpenFile(name, os.O_WRONLY|os.O_APPEND)
 				r.must(err)
 				info, err := f.Stat()
@@ -140,7 +161,7 @@ func TestKilledAtEachStep(t *testing.T) {
 				_, err = f.WriteAt(whole[info.Size():], info.Size())
 				r.must(err)
 				r.must(f.Close())
-			} else {
+			default:
 				r.must(send(again, "/in/a.csv", whole))
 			}
 			if got, _ := r.content("acme/a.csv"); got != string(whole) {

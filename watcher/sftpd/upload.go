@@ -32,7 +32,7 @@ type upload struct {
 
 	// Guarded by box.mu.
 	held   bool   // it has its name
-	onDisk bool   // there is a file
+	onDisk bool   // there is a file, under the name or aside
 	aside  string // where that lies, "" under its name
 
 	mu      sync.Mutex
@@ -44,6 +44,7 @@ type upload struct {
 	gaps    bool    // the file is marked as having gaps
 	touched bool    // something was written or cut
 	renamed bool    // it lands by being renamed
+	pointer string  // of one that is renamed: what tells of its two names
 	known   *sum    // its digest, when that is known already
 	resumes bool    // it went on with what was there
 	behind  *upload // opened beside one that holds the name; what is written first tells whether it goes on with that

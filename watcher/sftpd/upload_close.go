@@ -163,6 +163,9 @@ func (u *upload) land(ctx context.Context) error {
 	}
 	in, blank, err := u.incoming(ctx)
 	if err != nil {
+		if u.renamed { // Adopt leaves it one name
+			err = errors.Join(err, u.box.unpoint(u))
+		}
 		return u.refuse(ctx, err)
 	}
 	failpoint.Hit("sftpd/landing")
@@ -171,12 +174,20 @@ func (u *upload) land(ctx context.Context) error {
 	failpoint.Hit("sftpd/landed")
 	switch {
 	case err == nil:
-		if e := u.box.erase(u); e != nil { // there is one where the bytes were copied
+		e := u.box.erase(u) // there is one where the bytes were copied, or it was renamed
+		failpoint.Hit("sftpd/erased")
+		if e == nil {
+			e = u.box.unpoint(u)
+		}
+		if e != nil {
 			u.box.files.Log.Error("remove an upload that has landed", "partner", u.box.partner, "path", shownPath("/"+u.at.path), "error", e)
 		}
 		return turnedAway(entries)
-	case u.renamed && u.box.lies(u): // it is still there under the name that it had
-		return err
+	case u.renamed: // it is still there under the name that it had
+		if e := in.Withdraw(ctx); e != nil {
+			return errors.Join(err, e) // the next start finds out whether it has landed
+		}
+		return errors.Join(err, u.box.unpoint(u))
 	case u.counted.Load():
 		u.box.give(1, u.size.Load())
 	}

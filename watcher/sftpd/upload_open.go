@@ -212,15 +212,11 @@ func (b *mailbox) let(u *upload) {
 	}
 }
 
-// lies reports whether the upload's file is in the mailbox, under a name or aside.
-func (b *mailbox) lies(u *upload) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return u.onDisk && u.aside == ""
-}
-
-// moveTo moves the upload's file to a path that is not a client's.
+// moveTo moves the upload's file to a path that is not a client's. One that is renamed keeps its name beside that.
 func (b *mailbox) moveTo(u *upload, to string) error {
+	if u.renamed {
+		return b.point(u, to)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var err error
