@@ -53,6 +53,11 @@ func Detect(o Options, head []byte) (encoding, seen string, err error) {
 			seen += ", although the file declares " + said
 		}
 	}
+	if level := declaredLevel(head[skip:]); o.Format == "edifact" && o.Encoding != "" && level != "" {
+		if name, _ := levelCharset(level); name != c.name && name != usASCII {
+			seen += ", although UNB declares " + level
+		}
+	}
 	return c.name, seen, nil
 }
 
@@ -75,6 +80,11 @@ func detect(o Options, head []byte) (c charset, skip int, seen string, err error
 			found = sniffXML(head)
 		}
 		if c, seen, err = declaredCharset(head[skip:], found); err != nil || seen != "" {
+			return c, skip, seen, err
+		}
+	}
+	if o.Format == "edifact" {
+		if c, seen, err = levelOf(head[skip:], found); err != nil || seen != "" {
 			return c, skip, seen, err
 		}
 	}

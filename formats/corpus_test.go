@@ -124,7 +124,7 @@ func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
 	for f := range strings.SplitSeq(strings.TrimSpace(strings.TrimPrefix(fields, "fields:")), ", ") {
 		switch {
 		case f == "":
-		case o.Format == "xml":
+		case o.Format == "xml", o.Format == "edifact":
 			wants = append(wants, pathWant(f))
 		default:
 			wants = append(wants, corpusWant(f))

@@ -52,6 +52,7 @@ type Want struct {
 	Kind   string // a List of the records of this kind that follow at once (fixed, csv), instead of From
 	Must   bool   // csv, xlsx: the column must exist in the header
 	Date   bool   // xlsx: a bare number in this column stands for a date, a time of day or both
+	Number bool   // edifact: it holds a number, and nobody said with which decimal mark: it is given with a point
 }
 
 // Kind says what a cell holds.
@@ -140,6 +141,8 @@ type FileError struct {
 	Limit  string // the setting whose limit was passed, "" when none
 	Reason string
 	Err    error // the cause, if any
+
+	Incomplete bool // the file ends where it cannot: the rest may be still to come
 }
 
 func (e *FileError) Error() string {

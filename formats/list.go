@@ -27,11 +27,12 @@ func all() []format {
 		xmlFormat(),
 		fixedFormat(),
 		xlsxFormat(),
+		edifactFormat(),
 	}
 }
 
 // later names the formats that are planned, so that they are refused as such and not as typing errors.
-var later = []string{"protobuf", "edifact", "mt940", "camt"}
+var later = []string{"protobuf", "mt940", "camt"}
 
 // Names lists the formats.
 func Names() []string {

@@ -103,6 +103,10 @@ func (a *Acknowledgement) words() string {
 			fmt.Fprintf(&b, "%s would be held until somebody has looked at it.", name)
 			break
 		}
+		if strings.HasPrefix(a.Reason, incomplete) {
+			fmt.Fprintf(&b, "%s seems to have been cut off: send it again, whole.", name)
+			break
+		}
 		fmt.Fprintf(&b, "%s is held until somebody has looked at it; you need not send it again.", name)
 	case ledger.Duplicate:
 		fmt.Fprintf(&b, "%s was received before and was not taken a second time.", name)

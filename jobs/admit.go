@@ -127,7 +127,7 @@ func (p *Plan) unpackHead(head []byte, size int64) ([]byte, int64, error) {
 // words tells the sender what is wrong with the file, and what would be right; "" when err says nothing about the file.
 func (p *Plan) words(err error) string {
 	var bad *formats.FileError
-	if !errors.As(err, &bad) {
+	if !errors.As(err, &bad) || bad.Incomplete { // what is incomplete is held, not turned away
 		return ""
 	}
 	reason := bad.Error()
@@ -139,7 +139,8 @@ func (p *Plan) words(err error) string {
 	if o.Format == "fixed" {
 		expected = "text of fixed width"
 	}
-	if o.Format != "xlsx" && (o.Format != "xml" || o.Encoding != "") { // XML says by itself what it is in
+	declares := o.Format == "xml" || o.Format == "edifact" // by itself what it is in
+	if o.Format != "xlsx" && (!declares || o.Encoding != "") {
 		expected += " in " + cmp.Or(o.Encoding, formats.UTF8)
 	}
 	for _, kind := range p.options.Unpack {

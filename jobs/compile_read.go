@@ -118,6 +118,7 @@ func (c *compiler) fields(path string, read *Read, list []Field) (fields []field
 
 func (c *compiler) want(at string, read *Read, o *Field, f *field) formats.Want {
 	w := formats.Want{Name: o.Name, From: o.From, Column: o.Column, Must: f.required, Date: f.bareMoment()}
+	w.Number = f.kind >= expression.KindInteger && f.kind <= expression.KindNumber && first(o.Decimal, read.Decimal) == ""
 	if len(w.From) == 0 && w.Column == "" {
 		w.From = []string{o.Name}
 	}

@@ -59,7 +59,7 @@ type Read struct {
 // Field is one field of a record.
 type Field struct {
 	Name      string   `yaml:",key"`
-	From      []string `yaml:"from" one:"true" doc:"where it stands (csv, xlsx: column title; json, xml: path; fixed: columns, 7-12); of several, the first that is there; left out: the field's name"`
+	From      []string `yaml:"from" one:"true" doc:"where it stands (csv, xlsx: column title; json, xml: path; fixed: columns, 7-12; edifact: segment, element and component, QTY[21].1.2); of several, the first that is there; left out: the field's name"`
 	Column    string   `yaml:"column" doc:"csv, xlsx: letter or number of the column instead of its title"`
 	Type      string   `yaml:"type" enum:"string,integer,decimal,number,boolean,date,time,datetime,bytes,list,object,raw" doc:"what it holds; left out: string, or what value gives"`
 	Format    string   `yaml:"format" doc:"date, time, datetime: how it is written, in strftime's terms"`

@@ -14,12 +14,17 @@ const (
 	tooMany     = 10_000 // beyond the allowance: reading on would tell nobody more
 )
 
+// incomplete begins the reason of an entry that is held because its file seems to have been cut off. Once a person lets it go on it is
+// rejected; the whole file, when it comes, is a correction of it.
+const incomplete = "the file is incomplete: "
+
 // collector counts the rejected records of an entry and keeps the first faults.
 type collector struct {
 	allowance Allowance
 	list      []ledger.Reject
 	records   int64 // rejected
 	whole     *ledger.Reject
+	partial   bool // whole says that the file ends where it cannot
 	cut       bool // reading was given up
 }
 
@@ -40,7 +45,7 @@ func (c *collector) file(e *formats.FileError) {
 	if e.Limit != "" {
 		reason += " (" + e.Limit + ")"
 	}
-	c.whole = &ledger.Reject{Line: e.Line, Reason: reason}
+	c.whole, c.partial = &ledger.Reject{Line: e.Line, Reason: reason}, e.Incomplete
 	if place := e.Place(); place != "" {
 		c.whole.Reason = place + ": " + reason
 	}
@@ -75,6 +80,8 @@ func (r *run) outcome() ledger.Outcome {
 	slices.SortStableFunc(c.list, func(a, b ledger.Reject) int { return int(a.Record - b.Record) })
 	o := ledger.Outcome{State: ledger.Accepted, Records: r.records, Messages: r.out.messages, Rejected: c.records, Rejects: c.list, Config: r.p.config}
 	switch {
+	case c.partial && !r.in.Entry.Approved():
+		o.State, o.Reason, o.Rejected, o.Rejects = ledger.Held, incomplete+c.whole.Reason, 0, nil
 	case c.whole != nil:
 		o.State, o.Reason = ledger.Rejected, c.whole.Reason
 		o.Rejects = append([]ledger.Reject{*c.whole}, c.list[:min(len(c.list), mostRejects-1)]...)

@@ -65,7 +65,7 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 		}
 		return done.lot.Add(ctx, p.routes[r.Route].destination, routes[r.Route], &r.Message)
 	})
-	if err == nil && done.outcome.State == ledger.Rejected {
+	if err == nil && (done.outcome.State == ledger.Rejected || done.outcome.State == ledger.Held) {
 		err = verify() // damaged bytes are no fault of the partner's
 	}
 	if err = errors.Join(err, end()); err != nil {
