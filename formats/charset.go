@@ -38,9 +38,9 @@ func checkEncoding(path, name string) []Problem {
 	return []Problem{{path, fmt.Sprintf("unknown encoding %q%s: there are utf-8, utf-16, the windows, iso-8859, cp and koi8 families and more, as the manual lists them", name, meant(name, Encodings()))}}
 }
 
-// Detect tells from the first bytes of a file how it is encoded, and in words what was seen. It errs
+// DetectEncoding tells from the first bytes of a file how it is encoded, and in words what was seen. It errs
 // for what cannot be read.
-func Detect(o Options, head []byte) (encoding, seen string, err error) {
+func DetectEncoding(o Options, head []byte) (encoding, seen string, err error) {
 	c, skip, seen, err := detect(o, head)
 	if err != nil {
 		return "", "", err

@@ -115,7 +115,7 @@ func TestCheckUnpack(t *testing.T) {
 	}
 }
 
-func TestDetect(t *testing.T) {
+func TestDetectEncoding(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ encoding, head, want string }{
 		{"", "a,b", "utf-8, no byte order mark"},
@@ -127,7 +127,7 @@ func TestDetect(t *testing.T) {
 		{"CP1251", "a", "windows-1251, as configured"},
 		{"utf-8", "\xff\xfea\x00", "offset 0: the file starts with the byte order mark of UTF-16LE, but is said to be in utf-8: leave encoding out"},
 	} {
-		enc, seen, err := Detect(Options{Encoding: c.encoding}, []byte(c.head))
+		enc, seen, err := DetectEncoding(Options{Encoding: c.encoding}, []byte(c.head))
 		got := enc + ", " + seen
 		if err != nil {
 			got = err.Error()

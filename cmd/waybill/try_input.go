@@ -139,7 +139,7 @@ func (t *trial) detect(open func() (formats.Blob, error)) error {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil //nolint:nilerror // the trial itself says what is wrong with the file
 	}
-	encoding, seen, err := formats.Detect(read.Options, head[:n])
+	encoding, seen, err := formats.DetectEncoding(read.Options, head[:n])
 	if err != nil {
 		return nil //nolint:nilerror // as above
 	}

@@ -1,0 +1,228 @@
+package formats
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// A Finding is what the beginning of a file looks like, in the terms of Options. It is a guess with its reasons: a person decides.
+type Finding struct {
+	Unpack    []string   // packings around the file, the outermost first
+	Format    string     // "" when the file looks like none of the formats
+	Encoding  string     // "" where the format is no text
+	Delimiter string     // csv
+	Quote     string     // csv, tsv: around cells; "" when no cell stands in quotes
+	Titles    int        // csv, tsv: the line that holds the titles, 0 for none
+	Skip      int        // csv, tsv: lines above the table when it has no titles
+	Columns   []string   // csv, tsv: titles, or the numbers of the columns
+	Decimal   string     // csv, tsv, fixed: "." or ",", "" when no number decides it
+	Length    int        // fixed: characters of a line
+	Records   string     // json, xml: the path of what stands there several times, "" when nothing does
+	Evidence  []Evidence // what each of these was known by, in the order in which it was found
+}
+
+// An Evidence is the reason for one guess.
+type Evidence struct {
+	Key  string // of Options: "format", "delimiter", …
+	Text string // in words
+}
+
+const detectMost = 64 << 10 // bytes that are looked at
+
+// Detect looks at the first 64 KiB of a file, unpacked if need be. An error is that of reading, or a file that can never be read.
+func Detect(b Blob) (Finding, error) {
+	var f Finding
+	if b.Reader == nil && b.ReaderAt != nil {
+		b = b.again()
+	}
+	for {
+		head, all, err := headOf(b)
+		if err != nil {
+			return f, err
+		}
+		packed := packedAs(head)
+		if packed == "" || len(f.Unpack) == maxArchiveDepth {
+			return f, f.look(head, all)
+		}
+		f.found("unpack", "the bytes start as those of %s do", packed)
+		f.Unpack = append(f.Unpack, packed)
+		b.Reader = io.MultiReader(bytes.NewReader(head), b.Reader)
+		if b, err = unpackFirst(b, packed); err != nil {
+			return f, err
+		}
+	}
+}
+
+// headOf reads the beginning of a file; all tells whether that is all of it.
+func headOf(b Blob) (head []byte, all bool, err error) {
+	if b.Reader == nil {
+		return nil, true, nil
+	}
+	head = make([]byte, detectMost)
+	n, err := io.ReadFull(b.Reader, head)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return head[:n], true, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("read the beginning of %s: %w", b.Name, err)
+	}
+	return head, false, nil
+}
+
+// unpackFirst is the beginning of the first file in a packing.
+func unpackFirst(b Blob, kind string) (Blob, error) {
+	for file, err := range Unpack(b, []string{kind}, Limits{}) {
+		if err != nil {
+			return Blob{}, err
+		}
+		head, _, err := headOf(file) // the file is valid until the next step only
+		return Blob{Name: file.Name, Reader: bytes.NewReader(head), Size: -1, Unpacked: true}, err
+	}
+	return Blob{}, nil
+}
+
+// packedAs names the packing that the bytes start as.
+func packedAs(head []byte) string {
+	for _, p := range []struct{ magic, name string }{
+		{"\x1F\x8B", "gzip"},
+		{"\x28\xB5\x2F\xFD", "zstd"},
+		{"BZh", "bzip2"},
+		{"-----BEGIN PGP MESSAGE-----", "pgp"},
+		{"age-encryption.org/", "age"},
+		{"-----BEGIN AGE ENCRYPTED FILE-----", "age"},
+		{"PK\x03\x04", "zip"},
+	} {
+		if p.name == "zip" && isWorkbook(zipNames(head)) {
+			break
+		}
+		known := slices.ContainsFunc(packings(), func(k packing) bool { return k.name == p.name })
+		if bytes.HasPrefix(head, []byte(p.magic)) && known {
+			return p.name
+		}
+	}
+	return ""
+}
+
+func (f *Finding) found(key, format string, args ...any) {
+	f.Evidence = append(f.Evidence, Evidence{key, fmt.Sprintf(format, args...)})
+}
+
+// look finds out what the head of a file is.
+func (f *Finding) look(head []byte, all bool) error {
+	if names := zipNames(head); len(names) > 0 {
+		if isWorkbook(names) {
+			f.Format = "xlsx"
+			f.found("format", "a zip archive with the parts of a workbook")
+			return nil
+		}
+		f.found("format", "a zip archive, the first file in it is %s", names[0])
+		return nil
+	}
+	text, err := f.text(head, all)
+	if err != nil {
+		return err
+	}
+	body := bytes.TrimLeft(text, " \t\r\n")
+	switch {
+	case len(body) == 0:
+		f.found("format", "there is nothing in the file")
+	case f.markup(body), f.json(body, all), f.interchange(body), f.table(text, all), f.columns(text, all):
+	default:
+		f.found("format", "no format is like it")
+	}
+	return nil
+}
+
+// isWorkbook tells whether a zip archive with these files is one.
+func isWorkbook(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "xl/") || n == "[Content_Types].xml" })
+}
+
+// zipNames reads the names of the files at the beginning of a zip archive.
+func zipNames(head []byte) (names []string) {
+	if !bytes.HasPrefix(head, []byte("PK\x03\x04")) {
+		return nil
+	}
+	for rest := head; ; {
+		i := bytes.Index(rest, []byte("PK\x03\x04"))
+		if i < 0 || len(rest)-i < 30 || len(names) > 1000 {
+			return names
+		}
+		rest = rest[i:]
+		n := int(rest[26]) | int(rest[27])<<8
+		if len(rest) < 30+n {
+			return names
+		}
+		names = append(names, string(rest[30:30+n]))
+		rest = rest[30+n:]
+	}
+}
+
+// markup knows XML.
+func (f *Finding) markup(text []byte) bool {
+	if text[0] != '<' {
+		return false
+	}
+	if low := bytes.ToLower(text[:min(len(text), 15)]); bytes.HasPrefix(low, []byte("<!doctype html")) || bytes.HasPrefix(low, []byte("<html")) {
+		f.found("format", "a web page (HTML), which is no data: was an error page saved?")
+		return true
+	}
+	f.Format = "xml"
+	f.found("format", "the text begins with <")
+	f.Records = repeatedElement(text)
+	if f.Records != "" {
+		f.found("records", "the first element that stands there several times is %s", f.Records)
+	}
+	return true
+}
+
+// json knows JSON, and tells it from one value a line.
+func (f *Finding) json(text []byte, all bool) bool {
+	if text[0] != '{' && text[0] != '[' {
+		return false
+	}
+	l := Limits{}.WithDefaults()
+	p := newJSONParser(l)
+	p.reset(text, all)
+	end := p.value(0, nil, nil, 0)
+	if end < 0 && !p.short {
+		return false
+	}
+	if end > 0 {
+		if rest := bytes.TrimLeft(text[end:], " \t\r\n"); len(rest) > 0 {
+			if text[0] != rest[0] || !bytes.ContainsRune(text[end:len(text)-len(rest)], '\n') {
+				return false
+			}
+			f.Format = "ndjson"
+			f.found("format", "each line holds a JSON value of its own")
+			return true
+		}
+	}
+	f.Format = "json"
+	f.found("format", "the text begins with %q and is JSON", text[:1])
+	if text[0] == '{' {
+		if f.Records = firstList(text); f.Records != "" {
+			f.found("records", "the first list of objects is %s", f.Records)
+		}
+	}
+	return true
+}
+
+// interchange knows EDIFACT, by its first segment.
+func (f *Finding) interchange(text []byte) bool {
+	switch {
+	case bytes.HasPrefix(text, []byte("UNA")) && len(text) > 9 && bytes.HasPrefix(bytes.TrimLeft(text[9:], "\r\n"), []byte("UNB")),
+		bytes.HasPrefix(text, []byte("UNB+UNO")), bytes.HasPrefix(text, []byte("UNH+")):
+		f.Format = "edifact"
+		f.found("format", "the text begins with the segment %s", text[:3])
+		return true
+	case bytes.HasPrefix(text, []byte("ISA*")):
+		f.found("format", "the text begins as an X12 interchange, which is not read")
+		return true
+	}
+	return false
+}

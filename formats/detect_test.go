@@ -1,0 +1,140 @@
+package formats
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// brief is a finding in one line.
+func brief(f Finding) string {
+	var b strings.Builder
+	for _, p := range []struct{ key, value string }{
+		{"", f.Format}, {"unpack", strings.Join(f.Unpack, ",")}, {"encoding", strings.Replace(f.Encoding, UTF8, "", 1)}, {"delimiter", f.Delimiter}, {"quote", f.Quote},
+		{"decimal", f.Decimal}, {"records", f.Records}, {"columns", strings.Join(f.Columns, "·")},
+	} {
+		if p.key == "" {
+			b.WriteString(p.value)
+		} else if p.value != "" {
+			fmt.Fprintf(&b, " %s=%s", p.key, p.value)
+		}
+	}
+	for _, p := range []struct {
+		key   string
+		value int
+	}{{"titles", f.Titles}, {"skip", f.Skip}, {"length", f.Length}} {
+		if p.value != 0 {
+			fmt.Fprintf(&b, " %s=%d", p.key, p.value)
+		}
+	}
+	return b.String()
+}
+
+func gzipOf(s string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write([]byte(s)) // a buffer takes all
+	_ = z.Close()
+	return b.String()
+}
+
+func encoded(name, text string) string { return string(newRecoder(name, false).recode([]byte(text))) }
+
+func TestAFileIsKnownByItsBeginning(t *testing.T) {
+	t.Parallel()
+	french := "N° commande;Article;Qté;Prix HT\nA-1;Déjà vu;3;1,50\nA-2;Forêt;4;12,25\n"
+	for _, c := range []struct{ text, want string }{
+		{french, "csv delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
+		{"\ufeff" + french, "csv delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
+		{encoded("windows-1252", french), "csv encoding=windows-1252 delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
+		{encoded("utf-16le", french), "csv encoding=utf-16le delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
+		{encoded("cp850", "Stück;Größe\n1;groß\n2;ähnlich übrig für München\n"), "csv encoding=cp850 delimiter=; columns=Stück·Größe titles=1"},
+		{encoded("windows-1251", "Номер;Наименование;Сумма\n1;Молоко коровье;10,5\n2;Хлеб ржаной;3,25\n"), "csv encoding=windows-1251 delimiter=; decimal=, columns=Номер·Наименование·Сумма titles=1"},
+		{encoded("koi8-r", "Номер;Наименование;Сумма\n1;Молоко коровье;10,5\n2;Хлеб ржаной;3,25\n"), "csv encoding=koi8-r delimiter=; decimal=, columns=Номер·Наименование·Сумма titles=1"},
+		{encoded("cp866", "Номер;Наименование;Сумма\n1;Молоко коровье;10,5\n2;Хлеб ржаной;3,25\n"), "csv encoding=cp866 delimiter=; decimal=, columns=Номер·Наименование·Сумма titles=1"},
+		{"id,name,price\n1,\"a, b\",1.50\n2,\"c \"\"d\"\"\",2.25\n", `csv delimiter=, quote=" decimal=. columns=id·name·price titles=1`},
+		{"1;2,5;x\n2;3,5;y\n", "csv delimiter=; decimal=, columns=1·2·3"},
+		{"Report of today\nprinted by Bob\n\nsku;qty;at\na;1;2026-01-02\nb;2;2026-01-03\nc;3;2026-01-04\n", "csv delimiter=; columns=sku·qty·at titles=4"},
+		{"Report\n\n1;2;3\n4;5;6\n7;8;9\n", "csv delimiter=; columns=1·2·3 skip=2"},
+		{"a\tb\n1\t2\n", "tsv columns=a·b titles=1"},
+		{"a|b|c\nx, y|1|2.5\nz, w|2|3.5\n", "csv delimiter=| decimal=. columns=a·b·c titles=1"},
+		{"a;b\n1.234,50;x\n2.000,25;y\n", "csv delimiter=; decimal=, columns=a·b titles=1"},
+		{"day;hour\n01.02.2026;12:30\n02.02.2026;13:45\n", "csv delimiter=; columns=day·hour titles=1"},
+		{`{"orders":{"list":[{"a":1}]}}`, "json records=orders.list"},
+		{`{"tags":["x"],"the orders":[{"a":1}]}`, `json records=["the orders"]`},
+		{`[{"a":1}]`, "json"},
+		{"{\"a\":1}\n{\"a\":2}\n", "ndjson"},
+		{`<?xml version="1.0" encoding="windows-1251"?><A><H/><B>1</B><B>2</B></A>`, "xml encoding=windows-1251 records=/A/B"},
+		{"<!DOCTYPE html><html>", ""},
+		{"UNA:+.? 'UNB+UNOC:3+A+B'", "edifact"},
+		{"UNB+UNOA:1+A+B'", "edifact"},
+		{"ISA*00*  *00*", ""},
+		{"PK\x03\x04" + strings.Repeat("\x00", 22) + "\x0f\x00\x00\x00xl/workbook.xmlPK", "xlsx"},
+		{gzipOf(french), "csv unpack=gzip delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
+		{"01ABC  123\n04XY   456\n07ABC  789\n", "fixed length=10"},
+		{encoded("cp037", strings.Repeat("ABC 123 XY  ", 99)), "fixed encoding=cp037"},
+		{"", ""},
+		{"  \n", ""},
+		{"just some words\nand more of them\n", ""},
+	} {
+		f, err := Detect(blobOf(c.text))
+		if got := brief(f); got != c.want || err != nil || len(f.Evidence) == 0 {
+			t.Errorf("%q: %q, %v\nwant %q\n%v", c.text[:min(60, len(c.text))], got, err, c.want, f.Evidence)
+		}
+	}
+	if _, err := Detect(blobOf("%PDF-1.7")); err == nil || !strings.Contains(err.Error(), "PDF") {
+		t.Errorf("a PDF document: %v", err)
+	}
+}
+
+// TestTheSamplesAreKnown looks at every file of the samples.
+func TestTheSamplesAreKnown(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range map[string]string{"*/*.xml": "xml", "*/*.json": "json", "csv/*.csv": "csv", "*/*.edi": "edifact"} {
+		files, err := filepath.Glob("../../shared/samples/" + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := want
+			if strings.Contains(name, "proprietary") { // a format of its own
+				want = ""
+			}
+			f, err := Detect(Blob{Name: name, Reader: bytes.NewReader(data), Size: int64(len(data))})
+			if f.Format != want && (want != "csv" || f.Format != "tsv") || err != nil {
+				t.Errorf("%s: %q, %v: %v", name, brief(f), err, f.Evidence)
+			}
+		}
+	}
+}
+
+// FuzzDetect sees that whatever the file, it ends, and says why.
+func FuzzDetect(f *testing.F) {
+	for _, s := range []string{"a;b\n1;2\n", `{"a":[{"b":1}]}`, "<a><b/><b/></a>", "PK\x03\x04", "UNA:+.? '", "\x1f\x8b", "ab\xe9\n", "\xff\xfea\x00"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		found, err := Detect(Blob{Reader: bytes.NewReader(data), Size: int64(len(data))})
+		if err == nil && len(found.Evidence) == 0 {
+			t.Fatalf("%q: %+v", data, found)
+		}
+		o := Options{Format: found.Format, Encoding: found.Encoding, Delimiter: found.Delimiter, Quote: found.Quote, Records: found.Records}
+		if found.Format == "csv" || found.Format == "tsv" {
+			o.Titles = &found.Titles
+		}
+		if found.Format == "" || found.Format == "edifact" || found.Format == "xlsx" || found.Format == "fixed" {
+			return
+		}
+		if ps := o.Validate(); len(ps) > 0 {
+			t.Fatalf("%q: %+v: %v", data, found, ps)
+		}
+	})
+}
