@@ -11,7 +11,8 @@
 //
 // A struct is a mapping, a slice a list, map[string]T a mapping with free keys; a slice of structs that have a field tagged
 // `yaml:",key"` is a mapping in the order of the file. A field tagged `yaml:",scalar"` takes a scalar that stands in place of
-// the struct's mapping, `yaml:",inline"` takes over the keys of an embedded struct. A pointer is nil, and a slice empty,
+// the struct's mapping, one tagged `yaml:",items"` that mapping as a whole, where its keys are names; `yaml:",inline"` takes over
+// the keys of an embedded struct. A pointer is nil, and a slice empty,
 // where the key is left out. Types with UnmarshalText decode themselves, yaml.Node takes what stands there, with its
 // references resolved. Further tags:
 //

@@ -181,6 +181,8 @@ func (l *loader) structure(at place, v reflect.Value) {
 		l.hidden[at.node] = p.secrets
 		l.mismatch(at, "a mapping", suggest("", p.names(), "its keys"))
 		return
+	case p.items != nil:
+		l.value(place{node: at.node, owner: at.owner, field: *p.items, stored: at.stored}, v.FieldByIndex(p.items.index))
 	default:
 		l.members(at, p, v)
 	}

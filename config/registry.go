@@ -49,6 +49,7 @@ type plan struct {
 	fields  []field // in order, without key and scalar
 	key     *field  // takes the name under which the struct stands in its mapping
 	scalar  *field  // takes a scalar that stands in place of the mapping
+	items   *field  // takes the mapping as a whole: one key per item
 	later   []string
 	secrets bool // has a field typed as secret
 }
@@ -112,6 +113,8 @@ func (p *plan) add(t reflect.Type, prefix []int) {
 			p.key = &f
 		case "scalar":
 			p.scalar = &f
+		case "items":
+			p.items = &f
 		default:
 			p.fields = append(p.fields, f)
 		}
@@ -202,6 +205,9 @@ func (ps plans) secretWords(r Registry) []string {
 				return
 			}
 			seen[t] = true
+			if items := ps.of(t).items; items != nil {
+				walk(items.typ)
+			}
 			for _, f := range ps.of(t).fields {
 				if f.as == "secret" {
 					words = append(words, f.name)

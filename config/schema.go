@@ -144,6 +144,9 @@ func (s *schemas) reference(t reflect.Type) schema {
 		s.defs[name] = nil // taken
 		p := s.plans.of(t)
 		def := s.object(p)
+		if p.items != nil {
+			def = s.member(*p.items)
+		}
 		if p.scalar != nil {
 			def = schema{"anyOf": []any{s.member(*p.scalar), def}}
 		}

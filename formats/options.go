@@ -17,7 +17,7 @@ type Options struct {
 	Quote      string            `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
 	Titles     *int              `yaml:"titles" doc:"csv, tsv, xlsx: the line that holds the column titles, 0 for none; left out: 1, xlsx: the one of the first 50 rows that has the titles which fields name"`
 	Columns    Columns           `yaml:"columns" doc:"csv, tsv, xlsx: what happens when the columns are not those of the fields"`
-	Records    string            `yaml:"records" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element. xlsx: name or number of the sheet; left out: the first that shows. edifact: the type of message, ORDERS or ORDERS:D:96A; left out: all"`
+	Records    string            `yaml:"-"` // json: path of the array; xml: path of the elements; xlsx: the sheet. Of several kinds: see Part
 	Kind       string            `yaml:"kind" doc:"fixed: the columns that tell which kind of record a line is, 1-2; csv: the column, by title or number"`
 	Ignore     []string          `yaml:"ignore" one:"true" doc:"fixed, csv: kinds of records that are passed over"`
 	Hidden     string            `yaml:"hidden" enum:"take,skip" doc:"xlsx: rows that are hidden: take (default) or skip"`

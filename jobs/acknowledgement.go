@@ -181,9 +181,9 @@ func (p *Plan) outcomeOf(a *Acknowledgement) map[string]any {
 
 // own is the body that a job says itself.
 func (p *Plan) own(n *notice, in *Input, names map[string]any) ([]byte, error) {
-	r := &run{p: p, in: in, beside: names, scratch: map[string]any{}, once: make([]constant, p.once)}
+	r := newRun(p, in, names)
 	r.base.turn(nil, nil)
-	body, err := r.execute(nil, n.body, &r.base, false)
+	body, err := r.execute(nil, n.body, r.base, false)
 	if err != nil {
 		return nil, err
 	}

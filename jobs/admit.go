@@ -58,7 +58,10 @@ func (p *Plan) refuses(size int64, head []byte) (reason string) {
 	if err != nil {
 		return p.words(err)
 	}
-	for _, err := range p.reader.decoder.Decode(b) {
+	for rec, err := range p.reader.decoder.Decode(b) {
+		if err == nil && rec.Part >= p.reader.kinds {
+			continue // a header
+		}
 		return p.words(p.atFirst(err)) // of the first record, or instead of it
 	}
 	return ""

@@ -29,7 +29,8 @@ type Plan struct {
 	files   *Pattern   // nil: the job receives no files
 	table   *timetable // nil: the job has no schedule
 	reader  reader
-	rules   []rule
+	blocks  []rule // check.block
+	claims  []rule // check.file
 	unique  *unique
 	routes  []*route
 	notices []notice // acknowledgements
@@ -42,13 +43,31 @@ type reader struct {
 	none    bool // read: none
 	open    bool // nobody declared fields
 	decoder formats.Decoder
+	parts   []segment // by formats.Record.Part: the kinds of records, then what stands around them
+	kinds   int    // how many of them are kinds of records
+	named   bool   // read.records names them
+	totals  []total
+	header  bool // there is one, of the file or of a block
+	blocks  bool
+}
+
+// segment is one part of a file: its records, or one of several kinds of them, or what stands around them.
+type segment struct {
+	role    formats.Role
+	name    string // of one of several kinds of records
+	kind    string // what tells it from other parts
+	path    string // of its settings
 	wants   []formats.Want
 	fields  []field
 	first   []int // fields that `only` needs, looked at before all others
 	rest    []int
 	only    *source
+	onlySrc string
 	group   *group
 	record  []field // of a record: fields, or what group makes of them
+	totals  []int   // to which its records add
+	rules   []rule
+	routes  []int // what is sent of its records
 }
 
 // rule is one check of a record.
@@ -59,6 +78,7 @@ type rule struct {
 
 // unique is the key that occurs once.
 type unique struct {
+	part        *segment
 	key         []*source
 	same, other string
 }
@@ -83,7 +103,9 @@ func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
 			c.problem("read", "is missing: write a format, or none to hand files on as they are")
 		}
 	}
-	c.record = c.recordScope()
+	if r := &c.plan.reader; len(r.parts) == 0 {
+		r.parts, r.kinds = []segment{{path: "read"}}, 1
+	}
 	c.check(o.Check)
 	c.routes(o.Send)
 	c.notices(o)
@@ -100,7 +122,7 @@ func (c *compiler) whole(path string) bool { return c.env.Whole == nil || c.env.
 
 // unsure reports whether there may be names that nobody can tell for mistakes elsewhere: then none in an expression is unknown.
 func (c *compiler) unsure(o Options) bool {
-	for _, part := range []string{"format", "fields", "header", "trailer", "block", "totals", "kind", "group"} {
+	for _, part := range []string{"format", "fields", "records", "header", "trailer", "block", "totals", "kind", "group"} {
 		if part != "fields" && !c.whole("read."+part) || part == "fields" && (o.Read == nil || len(o.Read.Fields) == 0) && !c.whole("read.fields") {
 			return true
 		}
@@ -134,7 +156,8 @@ type compiler struct {
 	plan     *Plan
 	problems []Problem
 	names    []expression.Field // beside the fields
-	record   *scope
+	record   *scope             // of the kind of records at hand
+	claims   claims
 	once     int
 	open     bool // see unsure
 }
@@ -214,9 +237,9 @@ func (c *compiler) beside(o Options) {
 	}
 }
 
-// runNames are the names whose values are the same for a whole run.
+// runName tells the names whose values are the same for a whole run; that of header until another block begins.
 func runName(name string) bool {
-	return name == "file" || name == "entry" || name == "partner" || name == "window"
+	return name == "file" || name == "entry" || name == "partner" || name == "window" || name == "header"
 }
 
 // scope is where names are looked up while compiling.
@@ -235,9 +258,10 @@ func (c *compiler) scope(fields []field) *scope {
 	return s
 }
 
-func (c *compiler) recordScope() *scope {
+// recordScope is the scope of a kind of records.
+func (c *compiler) recordScope(k *segment) *scope {
 	r := &c.plan.reader
-	s := c.scope(r.record)
+	s := c.scope(k.record)
 	if r.open && !r.none {
 		s.expression = s.expression.Open()
 	}

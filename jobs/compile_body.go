@@ -41,7 +41,7 @@ func (c *compiler) content(path string, o *Send, r *route) {
 // file compiles a route that writes one file; it reports whether its rows are whole records, from a body.
 func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
 	r.empty = o.NoRows == "write"
-	if body == nil && len(o.Columns) == 0 && o.Writing.Format == "" && r.each == "file" {
+	if o.untouched() {
 		return false // the original bytes
 	}
 	as := first(o.Writing.Format, "ndjson")

@@ -15,7 +15,7 @@ type group struct {
 }
 
 func (c *compiler) group(o *Group) {
-	r := &c.plan.reader
+	r := &c.plan.reader.parts[0]
 	find := func(path string, names []string) (list []int) {
 		for _, name := range names {
 			i := slices.IndexFunc(r.fields, func(f field) bool { return f.name == name })

@@ -17,69 +17,115 @@ func (c *compiler) read(o *Read) {
 		r.none = true
 		return
 	}
-	r.fields, r.wants = c.fields("read.fields", o, o.Fields)
-	r.record = r.fields
-	r.open = len(o.Fields) == 0
+	r.open = len(o.Fields) == 0 && len(o.Records.Kinds) == 0
+	c.around(o)
+	c.kinds(o)
 	c.decoder(o)
-	all := c.scope(r.fields)
-	if r.open {
-		all.expression = all.expression.Open()
-		if o.Group != nil {
-			if c.whole("read.fields") {
-				c.problem("read.group", "needs declared fields")
-			}
-			return
+	c.totals(o)
+	for i := range r.kinds {
+		k := &r.parts[i]
+		all := c.scope(k.fields)
+		if r.open {
+			all.expression = all.expression.Open()
 		}
+		if k.onlySrc != "" {
+			k.only = c.condition(all, k.path+".only", k.onlySrc)
+		}
+		k.order(r.totals)
 	}
-	if o.Only != "" {
-		r.only = c.condition(all, "read.only", o.Only)
-	}
-	r.order()
-	if o.Group != nil && c.whole("read.group") {
+	switch {
+	case o.Group == nil || !c.whole("read.group"):
+	case r.open:
+		if c.whole("read.fields") {
+			c.problem("read.group", "needs declared fields")
+		}
+	case !r.named:
 		c.group(o.Group)
 	}
+}
+
+// kinds compiles what records there are.
+func (c *compiler) kinds(o *Read) {
+	r := &c.plan.reader
+	if len(o.Records.Kinds) == 0 {
+		k := segment{path: "read", onlySrc: o.Only}
+		k.fields, k.wants = c.fields("read.fields", o, o.Fields)
+		k.record = k.fields
+		r.parts, r.kinds = append([]segment{k}, r.parts...), 1
+		return
+	}
+	for _, key := range []struct {
+		name string
+		set  bool
+	}{{"fields", len(o.Fields) > 0}, {"only", o.Only != ""}, {"group", o.Group != nil}} {
+		if key.set {
+			c.problem("read."+key.name, "does not go with several kinds of records, each of which has its own: see read.records")
+		}
+	}
+	var parts []segment
+	for i := range o.Records.Kinds {
+		kind := &o.Records.Kinds[i]
+		k := segment{path: "read.records." + kind.Name, name: kind.Name, kind: kind.Kind, onlySrc: kind.Only}
+		if len(kind.Fields) == 0 && c.whole(k.path+".fields") {
+			c.problem(k.path+".fields", "are missing")
+		}
+		k.fields, k.wants = c.fields(k.path+".fields", o, kind.Fields)
+		k.record = k.fields
+		parts = append(parts, k)
+	}
+	r.parts, r.kinds, r.named = append(parts, r.parts...), len(parts), true
 }
 
 func (c *compiler) decoder(o *Read) {
 	if p := c.plan.options; p.Query == nil && (p.Schedule != nil || !c.whole("query")) {
 		return // reported, or to be seen when the query is known
 	}
+	r := &c.plan.reader
 	if c.plan.options.Query != nil {
 		if o.Format != "" {
 			c.problem("read.format", "does not go with query: its rows are no file")
 		}
+		if len(r.parts) > 1 || r.named {
+			c.problem("read", "has parts of a file, a header or kinds of records, which do not go with query: its rows are no file")
+		}
 		return
 	}
-	r := &c.plan.reader
 	options := o.Options
-	options.Raw = r.open
-	d, problems := formats.New(options, r.wants)
+	options.Raw, options.Records = r.open, o.Records.Path
+	parts := make([]formats.Part, len(r.parts))
+	for i, p := range r.parts {
+		parts[i] = formats.Part{Role: p.role, Name: p.name, Kind: p.kind, Wants: p.wants}
+	}
+	d, problems := formats.NewParts(options, parts)
 	r.decoder = d
 	for _, p := range problems {
 		c.problem("read."+p.Path, "%s", p.Text)
 	}
 }
 
-// order puts the fields that `only` needs first, so that a record that does not count is not rejected for the others.
-func (r *reader) order() {
-	wanted := make([]bool, len(r.fields))
+// order puts the fields that `only` and totals need first, so that a record that does not count is not rejected for the others.
+func (p *segment) order(totals []total) {
+	wanted := make([]bool, len(p.fields))
 	var want func(n needs)
 	want = func(n needs) {
 		for _, d := range n {
 			if d.field >= 0 && !wanted[d.field] {
 				wanted[d.field] = true
-				want(r.fields[d.field].needs)
+				want(p.fields[d.field].needs)
 			}
 		}
 	}
-	if r.only != nil {
-		want(r.only.needs)
+	if p.only != nil {
+		want(p.only.needs)
 	}
-	for i := range r.fields {
+	for _, i := range p.totals {
+		want(needs{{field: totals[i].field}})
+	}
+	for i := range p.fields {
 		if wanted[i] {
-			r.first = append(r.first, i)
+			p.first = append(p.first, i)
 		} else {
-			r.rest = append(r.rest, i)
+			p.rest = append(p.rest, i)
 		}
 	}
 }
@@ -117,9 +163,16 @@ func (c *compiler) fields(path string, read *Read, list []Field) (fields []field
 }
 
 func (c *compiler) want(at string, read *Read, o *Field, f *field) formats.Want {
-	w := formats.Want{Name: o.Name, From: o.From, Column: o.Column, Must: f.required, Date: f.bareMoment()}
+	w := formats.Want{Name: o.Name, From: o.From, Column: o.Column, Kind: o.Kind, Must: f.required, Date: f.bareMoment()}
 	w.Number = f.kind >= expression.KindInteger && f.kind <= expression.KindNumber && first(o.Decimal, read.Decimal) == ""
-	if len(w.From) == 0 && w.Column == "" {
+	switch {
+	case o.Kind != "" && f.kind != expression.KindList:
+		c.problem(at+".kind", "goes with type list: the lines of this kind become its elements")
+	case o.Kind != "" && (len(o.From) > 0 || o.Column != ""):
+		c.problem(at+".kind", "does not go with from or column: the list is made of lines of its own")
+	case o.Kind != "" && len(o.Fields) == 0:
+		c.problem(at+".kind", "needs fields: say what is taken out of each line")
+	case len(w.From) == 0 && w.Column == "" && o.Kind == "":
 		w.From = []string{o.Name}
 	}
 	w.List, w.Object = f.kind == expression.KindList, f.kind == expression.KindObject
@@ -159,7 +212,7 @@ func (c *compiler) compute(at string, o *Field, f *field, above []field) {
 
 // field compiles what is said of one field.
 func (c *compiler) field(at string, read *Read, o *Field) field {
-	f := field{name: o.Name, required: o.Required, trim: o.Trim, keep: o.Empty == "text", cell: -1}
+	f := field{name: o.Name, required: o.Required != nil && *o.Required, trim: o.Trim, keep: o.Empty == "text", cell: -1}
 	f.kind, f.tree = kindOf(o.Type)
 	f.number = number{point: '.'}
 	if mark := first(o.Decimal, read.Decimal); mark != "" {
@@ -180,6 +233,7 @@ func (c *compiler) field(at string, read *Read, o *Field) field {
 		}
 		f.number.thousands = append(f.number.thousands, []byte(m))
 	}
+	c.implied(at, o, &f)
 	c.times(at, read, o, &f)
 	c.booleans(at, o, &f)
 	c.bounds(at, o, &f)
@@ -213,6 +267,9 @@ func (c *compiler) times(at string, read *Read, o *Field, f *field) {
 		if o.Format != "" {
 			c.problem(at+".format", "goes with date, time and datetime, not with %s", f.kind)
 		}
+		if o.Century != 0 {
+			c.problem(at+".century", "goes with date and datetime, not with %s", f.kind)
+		}
 		return
 	}
 	zone := c.env.Zone
@@ -236,6 +293,16 @@ func (c *compiler) times(at string, read *Read, o *Field, f *field) {
 		}
 	}
 	f.layout = newLayout(form, zone)
+	switch {
+	case o.Century != 0 && !strings.Contains(form, "%y"):
+		c.problem(at+".century", "goes with a format that has %%y, a year of two digits")
+	case o.Century != 0 && f.layout.steps == "":
+		c.problem(at+".century", "goes with formats of digits alone, as %%d%%m%%y")
+	case o.Century != 0 && (o.Century < 1 || o.Century > 9900):
+		c.problem(at+".century", "%d is no year: write the first of the hundred, as 1970", o.Century)
+	case o.Century != 0:
+		f.layout.century = o.Century
+	}
 }
 
 func (c *compiler) booleans(at string, o *Field, f *field) {
@@ -303,7 +370,7 @@ func (c *compiler) bounds(at string, o *Field, f *field) {
 	}
 	f.limited = f.low != nil || f.high != nil || f.length != nil || f.pattern != nil || f.oneOf != nil
 	if o.Default != "" {
-		if o.Required {
+		if f.required {
 			c.problem(at+".default", "does not go with required: a field with a default is never missing")
 		}
 		f.fallback = &value{set: true, text: literal("default", o.Default)}
@@ -317,7 +384,7 @@ func (c *compiler) bounds(at string, o *Field, f *field) {
 // dates may be written in the file's way or as ISO does.
 func (f *field) literal(text string) (canon []byte, bad string) {
 	g := *f
-	g.number = number{point: '.'}
+	g.number, g.implied = number{point: '.'}, implied{}
 	kind, cell := formats.Text, []byte(text)
 	if f.tree {
 		kind = formats.Tree

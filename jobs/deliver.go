@@ -11,7 +11,8 @@ import (
 type pending struct {
 	records  []draftRecord
 	messages []draft
-	keys     []UniqueKey // by index of records
+	keys     []UniqueKey
+	keyed    []int       // beside keys: the record
 	bytes    []byte      // bodies
 	text     []byte      // keys and headers
 	cells    []cell      // of rows for files
@@ -46,7 +47,7 @@ type cell struct {
 func (p *pending) full() bool { return len(p.records) >= mostPending || len(p.bytes) >= mostRendered }
 
 func (p *pending) reset() {
-	*p = pending{records: p.records[:0], messages: p.messages[:0], keys: p.keys[:0], bytes: p.bytes[:0], text: p.text[:0],
+	*p = pending{records: p.records[:0], messages: p.messages[:0], keys: p.keys[:0], keyed: p.keyed[:0], bytes: p.bytes[:0], text: p.text[:0],
 		cells: p.cells[:0], spots: p.spots[:0]}
 }
 
@@ -59,7 +60,7 @@ func (r *run) work(f *frame) error {
 	p := r.pending
 	before := *p
 	err := r.render(f)
-	if err == nil && r.p.unique != nil {
+	if u := r.p.unique; err == nil && u != nil && u.part == r.part {
 		err = r.uniqueKey(f)
 	}
 	if err != nil {
@@ -70,20 +71,25 @@ func (r *run) work(f *frame) error {
 		return nil
 	}
 	p.records = append(p.records, draftRecord{number: r.number, line: r.line, from: len(before.messages), to: len(p.messages)})
-	if !p.full() {
+	if !p.full() || r.holds() {
 		return nil
 	}
+	return r.hand()
+}
+
+// hand hands over what is pending.
+func (r *run) hand() (err error) {
 	if err := r.ask(); err != nil {
 		return err
 	}
-	r.pending, err = r.out.take(p)
+	r.pending, err = r.out.take(r.pending)
 	return err
 }
 
 // check applies check.record.
 func (r *run) check(f *frame) (bad []fault) {
-	for i := range r.p.rules {
-		rule := &r.p.rules[i]
+	for i := range r.part.rules {
+		rule := &r.part.rules[i]
 		ok, err := r.truth(rule.that, f)
 		switch {
 		case err != nil:
@@ -97,7 +103,8 @@ func (r *run) check(f *frame) (bad []fault) {
 
 func (r *run) render(f *frame) error {
 	p := r.pending
-	for i, route := range r.p.routes {
+	for _, i := range r.part.routes {
+		route := r.p.routes[i]
 		if route.each != "record" && route.encoder == nil {
 			continue // the original bytes
 		}
@@ -162,6 +169,7 @@ func (r *run) uniqueKey(f *frame) error {
 	sum = sha256.Sum256(r.text)
 	k.Digest = [16]byte(sum[:16])
 	r.pending.keys = append(r.pending.keys, k)
+	r.pending.keyed = append(r.pending.keyed, len(r.pending.records))
 	return err
 }
 
@@ -188,7 +196,8 @@ func (r *run) ask() error {
 		}
 	}
 	for i := range p.keys {
-		p.records[i].dropped = !r.isNew(&p.keys[i], &p.records[i])
+		rec := &p.records[p.keyed[i]]
+		rec.dropped = !r.isNew(&p.keys[i], rec)
 	}
 	if r.rejects.over() {
 		p.reset()

@@ -26,6 +26,7 @@ type field struct {
 	fallback *value // of a field that is not there
 
 	number    number
+	implied   implied
 	low, high []byte // canonical, nil: open
 	length    *span
 	pattern   *matcher
@@ -134,6 +135,12 @@ func (m *maker) canonical(f *field, k formats.Kind, cell []byte) (text []byte, r
 	}
 	if k == formats.Tree {
 		return nil, "is a list or an object, not " + f.kind.Noun()
+	}
+	if f.implied != (implied{}) && (k == formats.Text || k == formats.Number) {
+		if cell, reason = m.spell(f, cell); reason != "" {
+			return nil, reason
+		}
+		k = formats.Number // its mark is a point
 	}
 	switch f.kind {
 	case expression.KindString:

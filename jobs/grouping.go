@@ -49,7 +49,7 @@ func (p place) String() string {
 
 // add takes the row at hand, bad or not.
 func (g *grouping) add(r *run) error {
-	spec := r.p.reader.group
+	spec := r.part.group
 	here := place{r.number, r.line, len(r.faults) > 0}
 	g.next = g.next[:0]
 	for _, i := range spec.by {
@@ -95,7 +95,7 @@ func (g *grouping) add(r *run) error {
 
 // begin starts a group with the row at hand.
 func (g *grouping) begin(r *run) error {
-	spec := r.p.reader.group
+	spec := r.part.group
 	g.open, g.bad = true, ""
 	g.key = append(g.key[:0], g.next...)
 	g.rows, g.at, g.keep = g.rows[:0], g.at[:0], g.keep[:0]
@@ -126,9 +126,9 @@ func (g *grouping) begin(r *run) error {
 
 // agree finds fields of the row at hand that differ from the group's.
 func (g *grouping) agree(r *run) {
-	for j, i := range r.p.reader.group.keep {
+	for j, i := range r.part.group.keep {
 		a, b := &g.keep[j], &r.row[i]
-		f := &r.p.reader.fields[i]
+		f := &r.part.fields[i]
 		if len(r.faults) > 0 || same(f, *a, *b) {
 			continue
 		}
@@ -154,7 +154,7 @@ func same(f *field, a, b value) bool {
 // unreadable notes a row whose key is not known. It may belong to the group before it or to the one behind, so neither
 // may go out as if it were whole.
 func (g *grouping) unreadable(r *run, line int64) {
-	if r.p.reader.group == nil {
+	if r.p.reader.parts[0].group == nil {
 		return
 	}
 	if g.open && g.bad == "" {
@@ -180,8 +180,10 @@ func (g *grouping) close(r *run) error {
 	number, line := r.number, r.line
 	r.number, r.line = g.at[0].number, g.at[0].line
 	g.whole = append(append(g.whole[:0], g.keep...), value{set: true, rows: g.rows})
-	g.base.turn(r.p.reader.record, g.whole)
+	g.base.turn(r.p.reader.parts[0].record, g.whole)
+	part := r.part
+	r.part = &r.p.reader.parts[0]
 	err := r.work(&g.base)
-	r.number, r.line = number, line
+	r.part, r.number, r.line = part, number, line
 	return err
 }

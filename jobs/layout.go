@@ -11,12 +11,17 @@ import (
 // allocating; for the rest expression.ParseTime does it.
 type layout struct {
 	format string
-	steps  string // verbs Y m d H M S as they are, literals as they are, each verb behind a 0 byte; "": not simple
+	steps  string // verbs Y y m d H M S as they are, literals as they are, each verb behind a 0 byte; "": not simple
 	zone   *time.Location
+
+	century int // the first of the hundred years that %y stands for
 }
 
+// firstCentury is what %y means where the configuration does not say: as POSIX has it.
+const firstCentury = 1969
+
 func newLayout(format string, zone *time.Location) *layout {
-	l := &layout{format: format, zone: zone}
+	l := &layout{format: format, zone: zone, century: firstCentury}
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {
@@ -24,7 +29,7 @@ func newLayout(format string, zone *time.Location) *layout {
 			continue
 		}
 		i++
-		if i == len(format) || !strings.Contains("YmdHMS", format[i:i+1]) {
+		if i == len(format) || !strings.Contains("YymdHMS", format[i:i+1]) {
 			return l
 		}
 		b.WriteByte(0)
@@ -91,6 +96,12 @@ func (l *layout) moment(text []byte) (m moment, ok bool) {
 		if !ok {
 			return m, false
 		}
+		if l.steps[i] == 'y' {
+			v += l.century - l.century%100
+			if v < l.century {
+				v += 100
+			}
+		}
 		m.set(l.steps[i], v)
 		rest = rest[n:]
 	}
@@ -112,7 +123,7 @@ func digits(text []byte, n int) (v int, ok bool) {
 
 func (m *moment) set(verb byte, v int) {
 	switch verb {
-	case 'Y':
+	case 'Y', 'y':
 		m.year = v
 	case 'm':
 		m.month = v

@@ -20,7 +20,7 @@ func (p *Plan) Line(ctx context.Context, b formats.Blob, record int64) (int64, e
 			continue
 		case err != nil:
 			return 0, err
-		case rec.Number == record:
+		case rec.Number == record && rec.Part < p.reader.kinds:
 			return rec.Line, nil
 		}
 		if rec.Number%1024 == 0 && ctx.Err() != nil {

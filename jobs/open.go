@@ -52,7 +52,7 @@ func anyOf(c formats.Cell) (any, error) {
 
 // opened makes sure that the frame knows the names of a record without declared fields.
 func (r *run) opened(f *frame) error {
-	if f != &r.base || f.open != nil || !r.p.reader.open {
+	if f != r.base || f.open != nil || !r.p.reader.open {
 		return nil
 	}
 	o, err := r.openObject()

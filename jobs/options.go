@@ -50,10 +50,15 @@ type Read struct {
 	Decimal         string   `yaml:"decimal" doc:"decimal mark of numbers written as text, a point by default"`
 	Thousands       []string `yaml:"thousands" one:"true" doc:"marks between thousands, taken out of numbers written as text"`
 	Zone            string   `yaml:"zone" as:"zone" doc:"zone of dates that name none; left out: the configuration's"`
+	Records         Records  `yaml:"records" doc:"which parts of the file are records, or a mapping of the kinds of records it holds"`
 	Fields          []Field  `yaml:"fields" doc:"the fields of a record by name; left out: the record is what the format gives"`
 	Only            string   `yaml:"only" as:"expression" doc:"which records count; the others are skipped, not rejected"`
 	Group           *Group   `yaml:"group" doc:"consecutive rows with the same key become one record"`
-	_               struct{} `later:"header,trailer,block,totals,schema,sheet"`
+	Header          *Section `yaml:"header" doc:"what stands once before the records; header.NAME in every expression and template"`
+	Trailer         *Section `yaml:"trailer" doc:"what stands once behind the records; trailer.NAME in check.file"`
+	Block           *Block   `yaml:"block" doc:"records stand in blocks, each with a header and a trailer of its own"`
+	Totals          []Total  `yaml:"totals" doc:"sums and counts over the records; totals.NAME in check.block and check.file"`
+	_               struct{} `later:"schema"`
 }
 
 // Field is one field of a record.
@@ -64,7 +69,7 @@ type Field struct {
 	Type      string   `yaml:"type" enum:"string,integer,decimal,number,boolean,date,time,datetime,bytes,list,object,raw" doc:"what it holds; left out: string, or what value gives"`
 	Format    string   `yaml:"format" doc:"date, time, datetime: how it is written, in strftime's terms"`
 	Zone      string   `yaml:"zone" as:"zone" doc:"datetime: zone of a text that names none"`
-	Required  bool     `yaml:"required" doc:"a record without it is rejected"`
+	Required  *bool    `yaml:"required" doc:"a record without it is rejected; false by default, true in a header or trailer"`
 	Default   string   `yaml:"default" doc:"value of a field that is not there"`
 	Min       string   `yaml:"min" doc:"least value"`
 	Max       string   `yaml:"max" doc:"greatest value"`
@@ -78,8 +83,11 @@ type Field struct {
 	Decimal   string   `yaml:"decimal" doc:"decimal mark of this field"`
 	Thousands []string `yaml:"thousands" one:"true" doc:"marks between thousands in this field"`
 	Value     string   `yaml:"value" as:"value" doc:"computed from the fields above it instead of read"`
+	Scale     int      `yaml:"scale" doc:"decimal: how many of the digits, which are written without a mark, stand behind it: with 2, 12345 is 123.45"`
+	Sign      string   `yaml:"sign" enum:"overpunch" doc:"integer, decimal: where the sign is: overpunch (the last digit bears it: { A to I are +0 to +9, } J to R are -0 to -9)"`
+	Century   int      `yaml:"century" doc:"date, datetime: the first of the hundred years that %y stands for: with 1970, 69 is 2069; left out: 1969"`
+	Kind      string   `yaml:"kind" doc:"list: the kind of the lines that follow a record at once and become the elements of this list"`
 	Fields    []Field  `yaml:"fields" doc:"list, object: its own fields"`
-	_         struct{} `later:"scale,sign,century"`
 }
 
 // Group makes one record of consecutive rows.
@@ -95,12 +103,15 @@ type Check struct {
 	AllowRejects Allowance `yaml:"allow_rejects" default:"0" doc:"how many bad records a file may have (10, or 1%) and still be accepted without them"`
 	Unique       *Unique   `yaml:"unique" doc:"a key that occurs once"`
 	Record       []Rule    `yaml:"record" doc:"what must be true of each record"`
-	_            struct{}  `later:"block,file,sequence"`
+	Block        []Claim   `yaml:"block" doc:"what must be true of each block; else its records are rejected"`
+	File         []Claim   `yaml:"file" doc:"what must be true of the file as a whole; else it is rejected"`
+	_            struct{}  `later:"sequence"`
 }
 
 // Unique says that a key occurs once for a time.
 type Unique struct {
 	Key   []string      `yaml:"key" one:"true" required:"true" as:"value" doc:"the key"`
+	Of    string        `yaml:"of" doc:"the kind of records it is the key of, where read.records names kinds"`
 	For   time.Duration `yaml:"for" default:"90d" doc:"how long a key is remembered"`
 	Same  string        `yaml:"same" enum:"skip,process,reject" default:"skip" doc:"the key again with the same content"`
 	Other string        `yaml:"other" enum:"reject,process,skip" default:"reject" doc:"the key again with other content"`
@@ -108,6 +119,13 @@ type Unique struct {
 
 // Rule is one check of a record.
 type Rule struct {
+	That string `yaml:"that" required:"true" as:"expression" doc:"what must be true"`
+	Say  string `yaml:"say" required:"true" doc:"what the reject report says when it is not"`
+	For  string `yaml:"for" doc:"the kind of records it is about, where read.records names kinds"`
+}
+
+// Claim is one check of a file or of a block.
+type Claim struct {
 	That string `yaml:"that" required:"true" as:"expression" doc:"what must be true"`
 	Say  string `yaml:"say" required:"true" doc:"what the reject report says when it is not"`
 }

@@ -10,6 +10,7 @@ import (
 type Send struct {
 	To      string            `yaml:"to" ref:"destinations" required:"true" doc:"name of a destination"`
 	Each    string            `yaml:"each" enum:"record,file,window" default:"record" doc:"one message per record, or one for all: file for what a file held, window for what a query returned"`
+	For     string            `yaml:"for" doc:"the kind of records that are sent here, where read.records names kinds"`
 	When    string            `yaml:"when" as:"expression" doc:"which records are sent here"`
 	Key     []string          `yaml:"key" one:"true" as:"value" doc:"what identifies the message for ever; left out: the file and the record's number"`
 	Method  string            `yaml:"method" enum:"POST,PUT,PATCH,DELETE,GET" doc:"HTTP method, POST by default"`
@@ -31,7 +32,7 @@ type Send struct {
 
 	Success string            `yaml:"success" as:"expression" doc:"what must be true of the answer"`
 	Capture map[string]string `yaml:"capture" as:"value" doc:"what to keep of the answer"`
-	_       struct{}          `later:"envelope,multipart,steps,undone,answers,copy,entity,posting,table,upsert,newer,for"`
+	_       struct{}          `later:"envelope,multipart,steps,undone,answers,copy,entity,posting,table,upsert,newer"`
 }
 
 // Column is one column of a written file.

@@ -96,7 +96,7 @@ func fillNumber(t testing.TB, v reflect.Value, text string) {
 
 func fillStruct(t testing.TB, v reflect.Value, n *yaml.Node) {
 	t.Helper()
-	known := map[string]bool{}
+	known, items := map[string]bool{}, false
 	var each func(v reflect.Value)
 	each = func(v reflect.Value) {
 		for i := range v.NumField() {
@@ -107,6 +107,9 @@ func fillStruct(t testing.TB, v reflect.Value, n *yaml.Node) {
 				each(v.Field(i))
 			case option == "scalar" && n.Kind == yaml.ScalarNode:
 				v.Field(i).SetString(n.Value)
+			case option == "items" && n.Kind == yaml.MappingNode:
+				fillIn(t, v.Field(i), n, "")
+				items = true
 			case name == "" || name == "-":
 			default:
 				known[name] = true
@@ -121,7 +124,7 @@ func fillStruct(t testing.TB, v reflect.Value, n *yaml.Node) {
 		}
 	}
 	each(v)
-	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
+	for i := 0; n.Kind == yaml.MappingNode && !items && i < len(n.Content); i += 2 {
 		if !known[n.Content[i].Value] {
 			t.Fatalf("unknown key %s in %s", n.Content[i].Value, v.Type())
 		}

@@ -25,6 +25,8 @@ type collector struct {
 	records   int64 // rejected
 	whole     *ledger.Reject
 	partial   bool // whole says that the file ends where it cannot
+	why       string // the same in words
+	further   int64 // what else is wrong with the file as a whole; it stands in list
 	cut       bool // reading was given up
 }
 
@@ -33,9 +35,30 @@ func (r *run) reject(record, line int64, faults ...fault) {
 	c := &r.rejects
 	c.records++
 	for i := range faults {
-		if len(c.list) < mostRejects {
-			c.list = append(c.list, ledger.Reject{Record: record, Line: line, Field: faults[i].field, Value: clip(faults[i].value), Reason: faults[i].reason})
-		}
+		c.keep(ledger.Reject{Record: record, Line: line, Field: faults[i].field, Value: clip(faults[i].value), Reason: faults[i].reason})
+	}
+}
+
+func (c *collector) keep(r ledger.Reject) {
+	if len(c.list) < mostRejects {
+		c.list = append(c.list, r)
+	}
+}
+
+// wholly rejects the file as a whole, for a reason that may be one of several.
+func (c *collector) wholly(r ledger.Reject) {
+	if c.whole != nil {
+		c.further++
+		c.keep(r)
+		return
+	}
+	c.whole = &r
+	c.why = r.Reason
+	if r.Field != "" {
+		c.why = r.Field + ": " + c.why
+	}
+	if r.Line > 0 {
+		c.why = fmt.Sprintf("line %d: %s", r.Line, c.why)
 	}
 }
 
@@ -49,12 +72,16 @@ func (c *collector) file(e *formats.FileError) {
 	if place := e.Place(); place != "" {
 		c.whole.Reason = place + ": " + reason
 	}
+	c.why = c.whole.Reason
 }
 
 // over reports that the file will be rejected however it goes on. A share is not known before the end.
 func (c *collector) over() bool {
-	return c.whole != nil || c.allowance.Share == 0 && c.records > c.allowance.Count
+	return c.whole != nil || c.beyond()
 }
+
+// beyond reports that more records are bad than the file may have.
+func (c *collector) beyond() bool { return c.allowance.Share == 0 && c.records > c.allowance.Count }
 
 func (c *collector) enough() bool {
 	return c.allowance.Share == 0 && c.records > c.allowance.Count+tooMany
@@ -83,9 +110,9 @@ func (r *run) outcome() ledger.Outcome {
 	case c.partial && !r.in.Entry.Approved():
 		o.State, o.Reason, o.Rejected, o.Rejects = ledger.Held, incomplete+c.whole.Reason, 0, nil
 	case c.whole != nil:
-		o.State, o.Reason = ledger.Rejected, c.whole.Reason
+		o.State, o.Reason = ledger.Rejected, c.why
 		o.Rejects = append([]ledger.Reject{*c.whole}, c.list[:min(len(c.list), mostRejects-1)]...)
-		o.Rejected++
+		o.Rejected += 1 + c.further
 	case c.failed(r.records):
 		o.State = ledger.Rejected
 		o.Reason = fmt.Sprintf("%d of %d records are bad, %s allowed", c.records, r.records, c.allowance)

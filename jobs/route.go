@@ -70,25 +70,44 @@ func (p *Plan) Routes() []Route {
 func (c *compiler) check(o Check) {
 	for i, rule := range o.Record {
 		path := fmt.Sprintf("check.record[%d]", i)
-		if that := c.condition(c.record, path+".that", rule.That); that != nil {
-			c.plan.rules = append(c.plan.rules, ruleOf(that, rule.Say))
+		k := c.partOf(path, "for", rule.For)
+		if k == nil {
+			continue
+		}
+		if that := c.condition(c.recordScope(k), path+".that", rule.That); that != nil {
+			k.rules = append(k.rules, ruleOf(that, rule.Say))
 		}
 	}
 	if o.Unique != nil {
-		u := &unique{same: first(o.Unique.Same, "skip"), other: first(o.Unique.Other, "reject")}
-		path := "check.unique.key"
-		if q := c.plan.options.Query; q != nil && q.Window != nil && q.Window.Key != "" {
-			path = "query.window.key"
-		}
-		u.key = c.keys(path, o.Unique.Key)
-		if len(o.Unique.Key) == 0 {
-			c.problem(path, "is missing")
-		}
-		c.plan.unique = u
+		c.unique(o.Unique)
+	}
+	c.plan.claims = c.claim("check.file", o.File, false)
+	c.plan.blocks = c.claim("check.block", o.Block, true)
+	if len(o.Block) > 0 && !c.plan.reader.blocks && c.whole("read.block") {
+		c.problem("check.block", "needs read.block, which says what a block is")
 	}
 	if c.plan.reader.none && (len(o.Record) > 0 || o.Unique != nil) {
 		c.problem("check", "does not go with read: none, which has no records")
 	}
+}
+
+// unique compiles the key that occurs once.
+func (c *compiler) unique(o *Unique) {
+	k := c.partOf("check.unique", "of", o.Of)
+	if k == nil {
+		return
+	}
+	c.record = c.recordScope(k)
+	u := &unique{part: k, same: first(o.Same, "skip"), other: first(o.Other, "reject")}
+	path := "check.unique.key"
+	if q := c.plan.options.Query; q != nil && q.Window != nil && q.Window.Key != "" {
+		path = "query.window.key"
+	}
+	u.key = c.keys(path, o.Key)
+	if len(o.Key) == 0 {
+		c.problem(path, "is missing")
+	}
+	c.plan.unique = u
 }
 
 func ruleOf(that *source, say string) rule {
@@ -131,6 +150,16 @@ func (c *compiler) routes(list []Send) {
 			r.name = fmt.Sprintf("%s#%d", o.To, seen[o.To])
 		}
 		r.known(first(c.env.Formerly[o.To], o.To))
+		k := &c.plan.reader.parts[0]
+		if c.plan.reader.none || o.untouched() {
+			if o.For != "" {
+				c.problem(path+".for", "does not go with the file's original bytes")
+			}
+		} else if k = c.partOf(path, "for", o.For); k == nil {
+			continue
+		}
+		c.record = c.recordScope(k)
+		k.routes = append(k.routes, len(c.plan.routes))
 		c.route(path, o, r)
 		c.plan.routes = append(c.plan.routes, r)
 	}
@@ -152,7 +181,7 @@ func (c *compiler) route(path string, o *Send, r *route) {
 	c.shape(path, o, r)
 	scope := c.record
 	if r.each != "record" {
-		scope = c.scope(nil) // a message for all records cannot name the fields of one
+		scope = c.fileScope() // a message for all records cannot name the fields of one
 	}
 	if o.When != "" {
 		r.when = c.condition(c.record, path+".when", o.When)
@@ -194,6 +223,11 @@ func (c *compiler) shape(path string, o *Send, r *route) {
 	if o.Key != nil && len(o.Key) == 0 {
 		c.problem(path+".key", "is empty")
 	}
+}
+
+// untouched reports whether the file's original bytes are sent.
+func (o *Send) untouched() bool {
+	return o.Each == "file" && document(&o.Body) == nil && len(o.Columns) == 0 && o.Writing.Format == ""
 }
 
 func known(names []string) string {

@@ -99,10 +99,14 @@ type run struct {
 
 	number, line int64 // of the record at hand
 	source       *formats.Record
-	base         frame
+	part         *segment    // what it is
+	bases        []frame  // by part
+	base         *frame   // of part
+	rows         [][]value // by part
+	row          []value  // of part
 	make         maker
-	row          []value
 	faults       []fault
+	around       around
 	frames       []*frame
 	depth        int
 
@@ -127,11 +131,10 @@ type run struct {
 // found. A fault of the file itself is one reject with record 0. With `group` every row of a rejected group counts. The
 // error is of something else: reading the bytes, emit, Unique, Files or ctx; then there is no outcome.
 func (p *Plan) Run(ctx context.Context, in Input, emit func(*Rendered) error) (ledger.Outcome, error) {
-	r := &run{p: p, in: &in, ctx: ctx, emit: emit, scratch: map[string]any{}, once: make([]constant, p.once),
-		row: make([]value, len(p.reader.fields)), pending: &pending{}, out: newEmitter(ctx, p, &in, emit)}
+	r := newRun(p, &in, p.beside(&in))
+	r.ctx, r.emit, r.pending, r.out = ctx, emit, &pending{}, newEmitter(ctx, p, &in, emit)
 	r.rejects.allowance = p.options.Check.AllowRejects
 	r.make.utf8 = in.Rows != nil
-	r.beside = p.beside(&in)
 	defer r.out.abort()
 	err := r.all()
 	if joined := r.out.join(); err == nil { // else it is that error, or comes of it
@@ -141,6 +144,23 @@ func (p *Plan) Run(ctx context.Context, in Input, emit func(*Rendered) error) (l
 		return ledger.Outcome{}, fmt.Errorf("work %s: %w", describe(&in), err)
 	}
 	return r.outcome(), nil
+}
+
+// newRun makes a run that has read nothing yet.
+func newRun(p *Plan, in *Input, beside map[string]any) *run {
+	n := len(p.reader.parts)
+	r := &run{p: p, in: in, beside: beside, scratch: map[string]any{}, once: make([]constant, p.once), bases: make([]frame, n), rows: make([][]value, n)}
+	for i := range p.reader.parts {
+		r.rows[i] = make([]value, len(p.reader.parts[i].fields))
+	}
+	r.turn(0)
+	return r
+}
+
+// turn makes a part that of the record at hand.
+func (r *run) turn(part int) {
+	r.part, r.base, r.row = &r.p.reader.parts[part], &r.bases[part], r.rows[part]
+	r.base.turn(r.part.fields, r.row)
 }
 
 func describe(in *Input) string {
@@ -160,6 +180,7 @@ func (r *run) all() error {
 		r.rejects.file(bad)
 	case errors.Is(err, errEnough):
 		r.rejects.cut = true
+	case errors.Is(err, errWhole):
 	case err != nil:
 		return err
 	}
@@ -172,6 +193,9 @@ func (r *run) all() error {
 	if r.rejects.failed(r.records) { // keys found at the very end
 		return nil
 	}
+	if r.claims(); r.rejects.whole != nil {
+		return nil
+	}
 	return r.finish()
 }
 
@@ -181,7 +205,7 @@ func (r *run) read() error {
 		return nil
 	}
 	if r.in.Rows != nil {
-		if err := r.readAll(r.in.Rows.records(r.p.reader.wants)); err != nil {
+		if err := r.readAll(r.in.Rows.records(r.p.reader.parts[0].wants)); err != nil {
 			return err
 		}
 		return r.group.close(r)
@@ -189,7 +213,10 @@ func (r *run) read() error {
 	if err := r.readAll(r.p.reader.decoder.Decode(r.in.Blob)); err != nil {
 		return err
 	}
-	return r.group.close(r)
+	if err := r.group.close(r); err != nil {
+		return err
+	}
+	return r.end()
 }
 
 // readAll works the records of one file.
@@ -220,6 +247,7 @@ func (r *run) badRecord(err error) error {
 		return err
 	}
 	r.records++
+	r.unreadable()
 	r.reject(bad.Record, bad.Line, fault{bad.Field, []byte(bad.Value), bad.Reason})
 	r.group.unreadable(r, bad.Line)
 	return nil
@@ -274,17 +302,26 @@ func (rows *Rows) places(wants []formats.Want) (at []int, err error) {
 	return at, nil
 }
 
-// step works one record.
+// step works one record, or what stands around records.
 func (r *run) step(rec *formats.Record) error {
-	r.records++
 	r.source, r.number, r.line = rec, rec.Number, rec.Line
-	reader := &r.p.reader
+	r.turn(rec.Part)
 	r.make.reset()
 	r.faults = r.faults[:0]
-	r.base.turn(reader.fields, r.row)
-	r.fill(reader.first)
-	if reader.only != nil && len(r.faults) == 0 {
-		ok, err := r.truth(reader.only, &r.base)
+	k := r.part
+	if k.role != formats.Body {
+		return r.section()
+	}
+	r.records++
+	if r.p.reader.header || r.p.reader.blocks {
+		if err := r.inside(); err != nil {
+			return err
+		}
+	}
+	r.fill(k.first)
+	r.add(k)
+	if k.only != nil && len(r.faults) == 0 {
+		ok, err := r.truth(k.only, r.base)
 		if err != nil {
 			r.faults = append(r.faults, faultOf(err))
 		} else if !ok {
@@ -292,21 +329,21 @@ func (r *run) step(rec *formats.Record) error {
 			return nil
 		}
 	}
-	r.fill(reader.rest)
-	if reader.group != nil {
+	r.fill(k.rest)
+	if k.group != nil {
 		return r.group.add(r)
 	}
 	if len(r.faults) > 0 {
 		r.reject(r.number, r.line, r.faults...)
 		return nil
 	}
-	return r.work(&r.base)
+	return r.work(r.base)
 }
 
 // fill makes the values of fields. A computed field waits until what it may need is right.
 func (r *run) fill(list []int) {
 	for _, i := range list {
-		f := &r.p.reader.fields[i]
+		f := &r.part.fields[i]
 		var bad *fault
 		switch {
 		case f.cell >= 0:
@@ -331,7 +368,7 @@ func (r *run) fill(list []int) {
 
 // compute makes the value of a computed field.
 func (r *run) compute(f *field, v *value) *fault {
-	env, err := r.env(f.needs, &r.base)
+	env, err := r.env(f.needs, r.base)
 	if err != nil {
 		return &fault{f.name, nil, err.Error()}
 	}

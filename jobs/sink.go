@@ -91,6 +91,9 @@ func (e *emitter) writeRow(p *pending, d *draft) error {
 func (r *run) finish() error {
 	r.number, r.line = 0, 0
 	r.base.turn(nil, nil)
+	if err := r.ofFile(); err != nil {
+		return err
+	}
 	for i, route := range r.p.routes {
 		if route.each == "record" {
 			continue
@@ -149,14 +152,14 @@ func (r *run) unpacked() (object, size int64, err error) {
 func (r *run) whole(w *Rendered, size int64) error {
 	route := r.p.routes[w.Route]
 	if route.when != nil && r.p.reader.none {
-		if ok, err := r.truth(route.when, &r.base); err != nil || !ok {
+		if ok, err := r.truth(route.when, r.base); err != nil || !ok {
 			return err
 		}
 	}
 	p := r.pending
 	p.reset()
 	d := draft{route: w.Route}
-	if err := r.address(route, &r.base, &d); err != nil {
+	if err := r.address(route, r.base, &d); err != nil {
 		return err
 	}
 	w.Message = outbox.Message{Key: string(r.out.key(nil, p, &d, 0)), Size: size, Judge: route.judge}
