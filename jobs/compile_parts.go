@@ -70,7 +70,7 @@ func named(names []expression.Field, name string, fields []expression.Field) []e
 func sectionFields(list []Field) []Field {
 	list = slices.Clone(list)
 	for i := range list {
-		if f := &list[i]; f.Required == nil && f.Default == "" && f.Value == "" {
+		if f := &list[i]; f.Required == nil && f.Default == "" && f.Value == "" && f.Kind == "" {
 			f.Required = new(bool)
 			*f.Required = true
 		}

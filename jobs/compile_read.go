@@ -166,14 +166,10 @@ func (c *compiler) want(at string, read *Read, o *Field, f *field) formats.Want 
 	w := formats.Want{Name: o.Name, From: o.From, Column: o.Column, Kind: o.Kind, Must: f.required, Date: f.bareMoment()}
 	w.Number = f.kind >= expression.KindInteger && f.kind <= expression.KindNumber && first(o.Decimal, read.Decimal) == ""
 	switch {
-	case o.Kind != "" && f.kind != expression.KindList:
-		c.problem(at+".kind", "goes with type list: the lines of this kind become its elements")
-	case o.Kind != "" && (len(o.From) > 0 || o.Column != ""):
-		c.problem(at+".kind", "does not go with from or column: the list is made of lines of its own")
-	case o.Kind != "" && len(o.Fields) == 0:
-		c.problem(at+".kind", "needs fields: say what is taken out of each line")
-	case len(w.From) == 0 && w.Column == "" && o.Kind == "":
+	case o.Kind == "" && len(w.From) == 0 && w.Column == "":
 		w.From = []string{o.Name}
+	case o.Kind != "" && f.kind == expression.KindList && !f.required:
+		f.fallback = &value{set: true} // no line follows: an empty list
 	}
 	w.List, w.Object = f.kind == expression.KindList, f.kind == expression.KindObject
 	if len(o.Fields) == 0 {

@@ -12,11 +12,11 @@ type pending struct {
 	records  []draftRecord
 	messages []draft
 	keys     []UniqueKey
-	keyed    []int       // beside keys: the record
-	bytes    []byte      // bodies
-	text     []byte      // keys and headers
-	cells    []cell      // of rows for files
-	spots    []spot      // of headers that vary, in text
+	keyed    []int  // beside keys: the record
+	bytes    []byte // bodies
+	text     []byte // keys and headers
+	cells    []cell // of rows for files
+	spots    []spot // of headers that vary, in text
 }
 
 type draftRecord struct {

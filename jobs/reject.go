@@ -26,8 +26,8 @@ type collector struct {
 	whole     *ledger.Reject
 	partial   bool // whole says that the file ends where it cannot
 	why       string // the same in words
-	further   int64 // what else is wrong with the file as a whole; it stands in list
-	cut       bool // reading was given up
+	further   int64  // what else is wrong with the file as a whole; it stands in list
+	cut       bool   // reading was given up
 }
 
 // reject sets the record aside, with all that is wrong with it.

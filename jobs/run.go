@@ -99,11 +99,11 @@ type run struct {
 
 	number, line int64 // of the record at hand
 	source       *formats.Record
-	part         *segment    // what it is
-	bases        []frame  // by part
-	base         *frame   // of part
+	part         *segment  // what it is
+	bases        []frame   // by part
+	base         *frame    // of part
 	rows         [][]value // by part
-	row          []value  // of part
+	row          []value   // of part
 	make         maker
 	faults       []fault
 	around       around
