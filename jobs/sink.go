@@ -89,6 +89,9 @@ func (e *emitter) writeRow(p *pending, d *draft) error {
 
 // finish emits the messages that stand for the whole entry.
 func (r *run) finish() error {
+	if r.around.header == nil && r.p.reader.around(formats.Header) != nil {
+		return nil // a file with nothing in it: what it would be called may stand in the header
+	}
 	r.number, r.line = 0, 0
 	r.base.turn(nil, nil)
 	if err := r.ofFile(); err != nil {
