@@ -329,6 +329,8 @@ func (r *reference) rows(name string) (list []row) {
 			continue
 		case option == "scalar":
 			key = "*(a plain text)*"
+		case option == "items":
+			key = "*(a mapping)*"
 		case key == "" || key == "-":
 			continue
 		default:
