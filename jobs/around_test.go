@@ -390,7 +390,7 @@ send: [{to: erp, for: a, path: "/{header.day}"}]
 			"read.fields.f.century: 99999 is no year: write the first of the hundred, as 1970",
 			"read.fields.g.value: *",
 			"read.header.fields.n.value: *",
-			"read.records: does not go with format csv, only with json, xml, xlsx",
+			"read.records: *",
 			"read.totals.one.of: goes with several kinds of records, and read.records names none: leave it out",
 			"send[0].for: goes with several kinds of records, and read.records names none: leave it out",
 		}},
