@@ -266,7 +266,7 @@ func TestPartsThatDoNotStandAsTheyShouldRefuseTheFile(t *testing.T) {
 	}
 	q := *compile(t, strings.Replace(controlJob, "ALLOW", "0", 1))
 	for want, parts := range map[string]fixedDecoder{
-		"the file has no header": {},
+		"the file has no header":                                 {},
 		"line 3: records begin here, and the file has no header": {{Part: 0, Line: 3, Cells: cells("1", "2")}},
 		"the file has no trailer: is it cut off?":                {{Part: 2, Line: 1, Cells: cells("20260331", "")}},
 	} {

@@ -24,7 +24,7 @@ type collector struct {
 	list      []ledger.Reject
 	records   int64 // rejected
 	whole     *ledger.Reject
-	partial   bool // whole says that the file ends where it cannot
+	partial   bool   // whole says that the file ends where it cannot
 	why       string // the same in words
 	further   int64  // what else is wrong with the file as a whole; it stands in list
 	cut       bool   // reading was given up
