@@ -51,7 +51,7 @@ func TestASmallFileCostsAtMostTwelveRowWrites(t *testing.T) {
 	plan, problems := jobs.Compile("orders", jobs.Options{
 		Receive: &jobs.Receive{Source: "drop", Files: []string{"*.csv"}},
 		Read: &jobs.Read{Options: formats.Options{Format: "csv", Delimiter: ";"}, Fields: []jobs.Field{
-			{Name: "no", Required: true}, {Name: "qty", Type: "integer"}, {Name: "site"}}},
+			{Name: "no", Required: new(true)}, {Name: "qty", Type: "integer"}, {Name: "site"}}},
 		Send: []jobs.Send{{To: "api", Key: []string{"=no"}}},
 	}, jobs.Environment{})
 	if len(problems) > 0 {

@@ -71,8 +71,7 @@ func sectionFields(list []Field) []Field {
 	list = slices.Clone(list)
 	for i := range list {
 		if f := &list[i]; f.Required == nil && f.Default == "" && f.Value == "" && f.Kind == "" {
-			f.Required = new(bool)
-			*f.Required = true
+			f.Required = new(true)
 		}
 	}
 	return list
