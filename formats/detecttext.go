@@ -83,11 +83,11 @@ func likeliest(head []byte) (encoding, why string) {
 		}
 	}
 	i := invalidAt(head)
-	return best, fmt.Sprintf("byte %#02x is not valid UTF-8; %s makes the best words of it: %s", head[i], best, around(head, i, best))
+	return best, fmt.Sprintf("byte %#02x is not valid UTF-8; %s makes the best words of it: %s", head[i], best, textAt(head, i, best))
 }
 
-// around shows the text about a byte.
-func around(head []byte, i int, encoding string) string {
+// textAt shows the text about a byte.
+func textAt(head []byte, i int, encoding string) string {
 	from := max(0, i-12)
 	text, err := decoded(head[from:min(len(head), i+12)], encoding)
 	if err != nil {

@@ -1,10 +1,8 @@
 package formats
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -14,7 +12,7 @@ import (
 // whole. What stands around them is only walked over, so that a file may be longer than memory.
 
 func jsonFormat() format {
-	return format{name: "json", keys: []string{"records"}, check: checkJSON, decoder: newJSON, encoder: newJSONEncoder}
+	return format{name: "json", keys: []string{"records"}, check: checkJSON, decoder: newJSON, parts: newJSONParts, encoder: newJSONEncoder}
 }
 
 func checkJSON(o Options) []Problem {
@@ -28,48 +26,207 @@ func checkJSON(o Options) []Problem {
 }
 
 type jsonDecoder struct {
-	o     Options
-	shop  workshop
-	steps []step
-	plan  *plan
-	whole *plan // the record is the document: both kinds of paths start there
-	found int   // leaves of paths that start at the document
+	o      Options
+	shop   workshop
+	parts  []Part
+	plans  []*plan    // by index of parts
+	route  *jsonRoute // to the records
+	paths  []string   // to them, as configured
+	around around     // what is wanted of the document
+	early  int        // how many of its slots the header and the records need
+	whole  *plan      // the record is the document: all parts in one
+	cells  [][2]int   // by index of parts: which cells of that plan
+	header int        // the part, -1: none
+	tail   int        // the trailer
 }
 
 func newJSON(o Options, wants []Want) (Decoder, []Problem) {
-	d := &jsonDecoder{o: o}
-	if o.Records != "" {
-		d.steps, _, _ = parsePath(o.Records) // checked before
-	}
-	var ps []Problem
-	if d.plan, d.whole, ps = plansOf(wants); len(ps) > 0 {
-		return nil, ps
-	}
-	d.found = len(d.plan.roots)
-	for _, w := range wants {
-		for _, f := range w.From {
-			if steps, root, _ := parsePath(f); root && len(d.steps) > 0 && overlap(steps, d.steps) {
-				ps = append(ps, Problem{"fields." + w.Name + ".from", fmt.Sprintf("%q holds the records, or is part of them", f)})
-			}
+	return newJSONParts(o, []Part{{Wants: wants}})
+}
+
+// newJSONParts compiles the parts: header and trailer are made of values of the document, wherever they stand in it, records of the elements of lists.
+func newJSONParts(o Options, parts []Part) (Decoder, []Problem) {
+	d := &jsonDecoder{o: o, parts: parts, plans: make([]*plan, len(parts)), route: &jsonRoute{part: -1}, around: around{root: &node{}}, header: -1, tail: -1}
+	kinds, ps := treeParts(o, parts)
+	for i, p := range parts {
+		switch {
+		case p.Role == Header:
+			d.header = i
+		case p.Role == Trailer:
+			d.tail = i
+			continue // its values may come late
+		case p.Role == Body:
+			ps = append(ps, d.lead(i, kinds[i])...)
 		}
+		ps = append(ps, d.compile(i)...)
+	}
+	d.early = d.around.slots
+	if d.tail >= 0 {
+		ps = append(ps, d.compile(d.tail)...)
 	}
 	if len(ps) > 0 {
 		return nil, ps
 	}
+	if d.route.part >= 0 {
+		d.compileWhole(d.route.part)
+	}
 	return d, nil
 }
 
-// plansOf compiles wants for records inside a document and for a document that is the record.
-func plansOf(wants []Want) (inner, whole *plan, ps []Problem) {
-	if len(wants) == 0 {
-		p := &plan{top: &node{leaves: []leaf{{}}}, root: &node{}, width: 1, slots: 1}
-		return p, p, nil
+// compile makes the plan of a part.
+func (d *jsonDecoder) compile(part int) []Problem {
+	p := d.parts[part]
+	if p.Role == Body && len(p.Wants) == 0 {
+		d.plans[part] = &plan{top: &node{leaves: []leaf{{}}}, width: 1, slots: 1}
+		return nil
 	}
-	if inner, ps = compile(wants, "fields.", false); len(ps) > 0 {
-		return nil, nil, ps
+	c := planner{around: &d.around, outside: p.Role != Body, part: p.path()}
+	plan, ps := c.compile(p.Wants, p.path()+"fields.")
+	d.plans[part] = plan
+	for _, w := range p.Wants {
+		for _, f := range w.From {
+			steps, root, err := parsePath(f)
+			if err == nil && (root || c.outside) && d.overlaps(steps) {
+				ps = append(ps, Problem{p.path() + "fields." + w.Name + ".from", fmt.Sprintf("%q holds the records, or is part of them", f)})
+			}
+		}
 	}
-	whole, _ = compile(asRoot(wants), "fields.", false)
-	return inner, whole, nil
+	return ps
+}
+
+// compileWhole makes the plan for a document that is the record: both kinds of paths start there, and those of header and trailer.
+func (d *jsonDecoder) compileWhole(body int) {
+	var all []Want
+	d.cells = make([][2]int, len(d.parts))
+	for i, p := range d.parts {
+		d.cells[i] = [2]int{len(all), len(all) + len(p.Wants)}
+		all = append(all, p.Wants...)
+	}
+	c := planner{around: &around{root: &node{}}}
+	d.whole, _ = c.compile(asRoot(all), "")
+	if len(d.parts[body].Wants) == 0 {
+		n := d.whole.slots
+		d.whole.slots++
+		d.whole.top.leaves = append(d.whole.top.leaves, leaf{cell: n})
+		d.cells[body] = [2]int{n, n + 1}
+	}
+}
+
+// treeParts sees what parts a document, of JSON or XML, may have, and returns the path of the records of each.
+func treeParts(o Options, parts []Part) (kinds []string, ps []Problem) {
+	kinds = make([]string, len(parts))
+	bodies := 0
+	for i, p := range parts {
+		switch at := p.path(); {
+		case p.Role == BlockHeader || p.Role == BlockTrailer:
+			ps = append(ps, Problem{strings.TrimSuffix(at, "."), fmt.Sprintf("does not go with format %s, only with those of lines: take what belongs to a record with its fields", o.Format)})
+		case p.Role != Body && p.Kind != "":
+			ps = append(ps, Problem{at + "kind", "does not go with format " + o.Format + ": it is made of values around the records"})
+		case p.Role != Body && len(p.Wants) == 0:
+			ps = append(ps, Problem{at + "fields", "missing: name what is to be taken"})
+		case p.Role == Body:
+			bodies++
+			kinds[i] = p.Kind
+			if p.Kind == "" {
+				kinds[i] = o.Records
+			} else if o.Records != "" {
+				ps = append(ps, Problem{"records", "does not go with kinds of records, each of which has its own path"})
+			}
+		}
+	}
+	for i, p := range parts {
+		if bodies > 1 && p.Role == Body && p.Kind == "" {
+			ps = append(ps, Problem{parts[i].path() + "kind", "missing: where there are several kinds of records each says the path that leads to it"})
+		}
+	}
+	if bodies == 0 {
+		ps = append(ps, Problem{"records", "missing: header and trailer stand around records"})
+	}
+	return kinds, ps
+}
+
+// A jsonRoute is a place on the way to the records.
+type jsonRoute struct {
+	steps []step // to what follows
+	to    []*jsonRoute
+	part  int // whose records stand here, -1: none
+}
+
+// member is the place below an object's member, nil when none leads on.
+func (r *jsonRoute) member(name string) *jsonRoute {
+	if r != nil {
+		for i := range r.steps {
+			if s := &r.steps[i]; s.at < 0 && s.name == name {
+				return r.to[i]
+			}
+		}
+	}
+	return nil
+}
+
+func (r *jsonRoute) item(n int) *jsonRoute {
+	if r != nil {
+		for i := range r.steps {
+			if r.steps[i].at == n {
+				return r.to[i]
+			}
+		}
+	}
+	return nil
+}
+
+// lead makes the way to the records of a part.
+func (d *jsonDecoder) lead(part int, path string) []Problem {
+	var steps []step
+	key := "records"
+	if d.parts[part].Kind != "" {
+		key = d.parts[part].path() + "kind"
+	}
+	if path != "" {
+		var err error
+		if steps, _, err = parsePath(path); err != nil {
+			return []Problem{{key, err.Error()}}
+		}
+		d.paths = append(d.paths, path)
+	}
+	r := d.route
+	for i, s := range steps {
+		if r.part >= 0 {
+			break
+		}
+		at := slices.Index(r.steps, s)
+		if at < 0 {
+			at = len(r.steps)
+			r.steps, r.to = append(r.steps, s), append(r.to, &jsonRoute{part: -1})
+		} else if i == len(steps)-1 {
+			r = r.to[at]
+			break
+		}
+		r = r.to[at]
+	}
+	if r.part >= 0 || len(r.steps) > 0 {
+		return []Problem{{key, fmt.Sprintf("%q holds other records, or is part of them", path)}}
+	}
+	r.part = part
+	return nil
+}
+
+// overlaps tells whether a path leads to what holds records, or into them.
+func (d *jsonDecoder) overlaps(steps []step) bool {
+	r := d.route
+	if r.part >= 0 { // the document is the record
+		return false
+	}
+	for _, s := range steps {
+		at := slices.Index(r.steps, s)
+		if at < 0 {
+			return false
+		}
+		if r = r.to[at]; r.part >= 0 {
+			return true
+		}
+	}
+	return true
 }
 
 // asRoot drops the "$." of paths.
@@ -90,12 +247,6 @@ func asRoot(wants []Want) []Want {
 	return out
 }
 
-// overlap tells whether one path leads on from the other.
-func overlap(a, b []step) bool {
-	n := min(len(a), len(b))
-	return slices.Equal(a[:n], b[:n])
-}
-
 // Decode reads the records of a document.
 func (d *jsonDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
@@ -112,106 +263,15 @@ func (d *jsonDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 func (d *jsonDecoder) reading(b Blob, on *bench) *jsonWalk {
 	w := open(b, d.o, on)
 	w.passed = &passage{}
-	return &jsonWalk{d: d, w: w, p: on.json(d.o.Limits), blob: b,
-		cells: make([]Cell, max(d.plan.slots, d.whole.slots)), outer: make([]Cell, d.plan.slots)}
+	slots := d.around.slots
+	for _, p := range d.plans {
+		slots = max(slots, p.slots)
+	}
+	if d.whole != nil {
+		slots = max(slots, d.whole.slots)
+	}
+	return &jsonWalk{d: d, w: w, p: on.json(d.o.Limits), blob: b, cells: make([]Cell, slots), fresh: make([]Cell, d.around.slots), outer: make([]Cell, d.around.slots)}
 }
 
 // errStopped unwinds a walk whose reader wants no more.
 var errStopped = errors.New("stopped")
-
-// jsonWalk is the state of reading one document.
-type jsonWalk struct {
-	d     *jsonDecoder
-	w     *window
-	p     *jsonParser
-	blob  Blob
-	yield func(*Record, error) bool // nil: only the values outside the records are looked for
-	rec   Record
-	cells []Cell // of the record, with the slots for alternatives
-	outer []Cell // values that start at the document
-	got   int    // how many of them have been seen
-	known bool   // all of them that there are have been seen
-	late  bool   // the records have gone out: what comes now comes too late
-	hit   bool   // the records were found
-	held  int    // bytes of member names kept
-}
-
-// document reads the whole text.
-func (k *jsonWalk) document() error {
-	c, err := k.peek()
-	if errors.Is(err, io.EOF) {
-		return nil // nothing in it: no records
-	}
-	if err != nil {
-		return err
-	}
-	if len(k.d.steps) == 0 && c != '[' {
-		err = k.record(k.d.whole, 1)
-	} else {
-		err = k.walk(1, 0, k.d.plan.root)
-	}
-	if err != nil {
-		return err
-	}
-	if !k.hit {
-		return &FileError{Offset: -1, Reason: fmt.Sprintf("records: there is no %s in the document", k.d.o.Records)}
-	}
-	if _, err = k.peek(); errors.Is(err, io.EOF) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return k.refuse(0, "", "text after the end of the document")
-}
-
-// ahead looks for the values outside the records that stand behind them, in a second reading.
-func (k *jsonWalk) ahead() error {
-	if k.known = k.got == k.d.found; k.known || k.blob.ReaderAt == nil || k.yield == nil {
-		return nil
-	}
-	on := k.d.shop.borrow()
-	second := k.d.reading(k.blob.again(), on)
-	defer k.d.shop.back(on, second.w)
-	if err := second.document(); err != nil {
-		return err
-	}
-	k.outer, k.known = second.outer, true
-	return nil
-}
-
-// take keeps a value that starts at the document.
-func (k *jsonWalk) take(n *node, depth int) error {
-	if k.late && k.known {
-		return k.walk(depth, off, nil)
-	}
-	if k.late {
-		return k.refuse(0, "", "a field of the document ($.) stands behind the records; in a file that can only be read once it must stand before them")
-	}
-	if _, err := k.whole(n, k.outer, depth, false); err != nil {
-		return err
-	}
-	k.got = 0
-	for _, slot := range k.d.plan.roots {
-		if k.outer[slot].Kind != Absent {
-			k.outer[slot] = cloneCell(k.outer[slot])
-			k.got++
-		}
-	}
-	return nil
-}
-
-// cloneCell makes a cell that stays valid.
-func cloneCell(c Cell) Cell {
-	c.Bytes = bytes.Clone(c.Bytes)
-	rows := c.Rows
-	c.Rows = nil
-	for _, row := range rows {
-		cells := make([]Cell, len(row))
-		for i := range row {
-			cells[i] = cloneCell(row[i])
-		}
-		c.Rows = append(c.Rows, cells)
-	}
-	return c
-}

@@ -96,15 +96,24 @@ func (l leaf) apart(c byte) bool { return l.rows != nil && (c == '{' || !l.objec
 // A plan says what to take out of one object: the record, or an element of a list.
 type plan struct {
 	top   *node
-	root  *node         // the paths that start at the document
 	width int           // cells shown, one a want
 	slots int           // cells in all: the second and later places of a want have cells of their own
 	other []alternative // those places, in order
-	roots []int         // the slots filled from the document
+	roots []rooted      // the slots filled from the document
 }
 
 // An alternative is a slot to take a want's value from when its cell is absent.
 type alternative struct{ cell, slot int }
+
+// A rooted slot is filled with one of the values around the records.
+type rooted struct{ slot, outer int }
+
+// around is what is wanted of a document around its records.
+type around struct {
+	root  *node
+	slots int
+	names []string // of the fields, by slot, for error texts
+}
 
 const few = 8
 
@@ -174,19 +183,28 @@ func (n *node) growMember(name string) *node {
 	return next
 }
 
-// compile turns wants into a plan. Inside lists and objects (deep) nothing can start at the document.
-func compile(wants []Want, prefix string, deep bool) (*plan, []Problem) {
-	p := &plan{top: &node{}, root: &node{}, width: len(wants), slots: len(wants)}
+// A planner compiles wants.
+type planner struct {
+	around  *around // nil: inside lists and objects, where nothing can start at the document
+	outside bool    // all paths start there
+	part    string  // whose fields they are, for error texts
+}
+
+// compile turns wants into a plan.
+func (c planner) compile(wants []Want, prefix string) (*plan, []Problem) {
+	p := &plan{top: &node{}, width: len(wants), slots: len(wants)}
 	var ps []Problem
 	for i, w := range wants {
 		path := prefix + w.Name
 		var rows *plan
 		if len(w.Fields) > 0 {
 			var inner []Problem
-			rows, inner = compile(w.Fields, path+".fields.", true)
+			rows, inner = planner{}.compile(w.Fields, path+".fields.")
 			ps = append(ps, inner...)
 		}
 		switch {
+		case w.Kind != "":
+			ps = append(ps, Problem{path + ".kind", "goes with formats of lines (fixed, csv): write from with the path of the list"})
 		case w.Column != "":
 			ps = append(ps, Problem{path + ".column", "json has no columns: write from"})
 		case len(w.From) == 0:
@@ -199,7 +217,7 @@ func compile(wants []Want, prefix string, deep bool) (*plan, []Problem) {
 				p.slots++
 				p.other = append(p.other, alternative{i, slot})
 			}
-			if err := p.want(from, leaf{slot, rows, w.Object}, deep); err != nil {
+			if err := c.want(p, w.Name, from, leaf{slot, rows, w.Object}); err != nil {
 				ps = append(ps, Problem{path + ".from", err.Error()})
 			}
 		}
@@ -207,18 +225,21 @@ func compile(wants []Want, prefix string, deep bool) (*plan, []Problem) {
 	return p, ps
 }
 
-func (p *plan) want(from string, l leaf, deep bool) error {
+func (c planner) want(p *plan, name, from string, l leaf) error {
 	steps, root, err := parsePath(from)
 	switch {
 	case err != nil:
 		return err
-	case root && deep:
+	case root && c.around == nil:
 		return fmt.Errorf("%q starts at the document, which is not possible inside a list or object: take it as a field of the record", from)
 	}
 	at := p.top
-	if root {
-		at = p.root
-		p.roots = append(p.roots, l.cell)
+	if root || c.outside {
+		at = c.around.root
+		p.roots = append(p.roots, rooted{l.cell, c.around.slots})
+		l.cell = c.around.slots
+		c.around.slots++
+		c.around.names = append(c.around.names, fmt.Sprintf("field %s%s (%s)", c.part, name, from))
 	}
 	at = at.grow(steps)
 	at.leaves = append(at.leaves, l)

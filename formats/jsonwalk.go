@@ -6,8 +6,6 @@ import (
 	"io"
 )
 
-const off = -1 // the walk is beside the path to the records
-
 // refuse refuses the file at the i-th byte of the window.
 func (k *jsonWalk) refuse(i int, limit, reason string) error {
 	return k.w.refusal(k.w.offset(i), limit, reason)
@@ -71,30 +69,29 @@ func (k *jsonWalk) whole(n *node, cells []Cell, depth int, fresh bool) (value []
 }
 
 func (k *jsonWalk) subject() string {
-	if k.hit {
+	if k.inner {
 		return fmt.Sprintf("record %d", k.rec.Number)
 	}
 	return "a value"
 }
 
 func (k *jsonWalk) where() string {
-	if k.hit && !k.late {
+	if k.inner {
 		return fmt.Sprintf("record %d: ", k.rec.Number)
 	}
 	return ""
 }
 
-// walk reads the value that is next. at counts the steps of the path to the records that lead here, or is off.
-func (k *jsonWalk) walk(depth, at int, n *node) error {
+// walk reads the value that is next. at is where the path to the records has come, nil beside it.
+func (k *jsonWalk) walk(depth int, at *jsonRoute, n *node) error {
 	c, err := k.must()
 	if err != nil {
 		return err
 	}
-	onPath := at != off
 	switch {
-	case onPath && at == len(k.d.steps):
-		return k.records(c, depth)
-	case !onPath && n != nil && (len(n.leaves) > 0 || n.inner()):
+	case at != nil && at.part >= 0:
+		return k.records(c, depth, at.part)
+	case at == nil && n != nil && len(n.leaves) > 0:
 		return k.take(n, depth)
 	case c != '{' && c != '[':
 		_, err := k.whole(nil, nil, depth, false)
@@ -108,7 +105,7 @@ func (k *jsonWalk) walk(depth, at int, n *node) error {
 }
 
 // members walks over an object.
-func (k *jsonWalk) members(depth, at int, n *node) error {
+func (k *jsonWalk) members(depth int, at *jsonRoute, n *node) error {
 	k.w.start++
 	names := map[string]struct{}{}
 	before := k.held
@@ -122,11 +119,7 @@ func (k *jsonWalk) members(depth, at int, n *node) error {
 		if err != nil {
 			return err
 		}
-		next := off
-		if at != off && k.d.steps[at].at < 0 && k.d.steps[at].name == name {
-			next = at + 1
-		}
-		if err := k.walk(depth+1, next, n.member([]byte(name))); err != nil {
+		if err := k.walk(depth+1, at.member(name), n.member([]byte(name))); err != nil {
 			return err
 		}
 	}
@@ -165,18 +158,14 @@ func (k *jsonWalk) name(seen map[string]struct{}) (string, error) {
 }
 
 // elements walks over a list.
-func (k *jsonWalk) elements(depth, at int, n *node) error {
+func (k *jsonWalk) elements(depth int, at *jsonRoute, n *node) error {
 	k.w.start++
 	for i := 0; ; i++ {
 		more, err := k.another(']', i == 0)
 		if err != nil || !more {
 			return err
 		}
-		next := off
-		if at != off && k.d.steps[at].at == i {
-			next = at + 1
-		}
-		if err := k.walk(depth+1, next, n.item(i)); err != nil {
+		if err := k.walk(depth+1, at.item(i), n.item(i)); err != nil {
 			return err
 		}
 	}
@@ -203,20 +192,18 @@ func (k *jsonWalk) another(closing byte, first bool) (bool, error) {
 	return true, err
 }
 
-// records reads what the path leads to.
-func (k *jsonWalk) records(c byte, depth int) error {
+// records reads what the path of a part leads to.
+func (k *jsonWalk) records(c byte, depth, part int) error {
+	k.hit = true
 	if k.yield == nil || c == 'n' { // looking for the values around them only; or null, for no records
-		k.hit = true
-		return k.walk(depth, off, nil)
+		return k.walk(depth, nil, nil)
 	}
-	if err := k.ahead(); err != nil {
+	if err := k.begin(); err != nil {
 		return err
 	}
-	defer func() { k.late = true }()
 	if c != '[' {
-		return k.record(k.d.plan, depth)
+		return k.record(part, depth)
 	}
-	k.hit = true
 	k.w.start++
 	for first := true; ; first = false {
 		more, err := k.another(']', first)
@@ -226,46 +213,50 @@ func (k *jsonWalk) records(c byte, depth int) error {
 		if _, err := k.must(); err != nil {
 			return err
 		}
-		if err := k.record(k.d.plan, depth+1); err != nil {
+		if err := k.record(part, depth+1); err != nil {
 			return err
 		}
 	}
 }
 
 // record reads one record and hands it on.
-func (k *jsonWalk) record(p *plan, depth int) error {
-	k.hit = true
+func (k *jsonWalk) record(part, depth int) error {
+	p := k.d.plans[part]
+	value, err := k.read(p, depth)
+	if err != nil {
+		return err
+	}
+	k.rec.Part = part
+	if bad := k.p.complaint(&k.rec, value, len(k.d.parts[part].Wants) > 0); bad != nil {
+		return k.hand(nil, bad)
+	}
+	k.around(p, k.cells)
+	p.settle(k.cells)
+	k.rec.Cells = k.cells[:p.width]
+	return k.hand(&k.rec, nil)
+}
+
+// read reads a value that is a record.
+func (k *jsonWalk) read(p *plan, depth int) (value []byte, err error) {
+	k.hit, k.inner = true, true
 	k.rec.Number++
 	last := k.rec.Offset
 	k.rec.Offset = k.w.offset(0)
 	k.rec.Line = k.w.lineAt(k.rec.Line, last)
-	cells := k.cells[:p.slots]
-	value, err := k.whole(p.top, cells, depth, true)
-	if err != nil {
-		return err
+	if value, err = k.whole(p.top, k.cells[:p.slots], depth, true); err != nil {
+		return nil, err
 	}
+	k.inner = false
 	k.rec.Raw = nil
 	if k.d.o.Raw {
 		k.rec.Raw = value
 	}
-	if p == k.d.plan {
-		for _, slot := range p.roots {
-			cells[slot] = k.outer[slot]
-		}
-	}
-	if bad := k.p.complaint(&k.rec, value, k.declared()); bad != nil {
-		if !k.yield(nil, bad) {
-			return errStopped
-		}
-		return nil
-	}
-	p.settle(cells)
-	k.rec.Cells = cells[:p.width]
-	if !k.yield(&k.rec, nil) {
+	return value, nil
+}
+
+func (k *jsonWalk) hand(rec *Record, err error) error {
+	if !k.yield(rec, err) {
 		return errStopped
 	}
 	return nil
 }
-
-// declared tells whether fields are wanted, and not the record as it is.
-func (k *jsonWalk) declared() bool { return len(k.d.plan.top.leaves) == 0 }

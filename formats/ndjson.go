@@ -22,9 +22,12 @@ type ndjsonDecoder struct {
 }
 
 func newNDJSON(o Options, wants []Want) (Decoder, []Problem) {
-	_, whole, ps := plansOf(wants)
+	whole, ps := planner{around: &around{root: &node{}}}.compile(asRoot(wants), "fields.")
 	if len(ps) > 0 {
 		return nil, ps
+	}
+	if len(wants) == 0 {
+		whole = &plan{top: &node{leaves: []leaf{{}}}, width: 1, slots: 1}
 	}
 	return &ndjsonDecoder{o: o, plan: whole, declared: len(wants) > 0}, nil
 }

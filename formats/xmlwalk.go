@@ -7,6 +7,8 @@ import (
 	"io"
 )
 
+const off = -1 // the walk is beside the path to the records
+
 // xmlWalk is the state of reading one document.
 type xmlWalk struct {
 	d     *xmlDecoder
