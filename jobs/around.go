@@ -18,6 +18,9 @@ type around struct {
 	header, trailer map[string]any // of the file; nil: not seen
 	totals          []tally        // by reader.totals
 	block           block
+	numbers         []Number       // of check.sequence
+	sequences       map[string]int // where each stands among them
+	disorder        *Finding
 	bare            frame
 }
 
@@ -153,6 +156,9 @@ func (r *run) endBlock(trailer map[string]any) error {
 	r.beside["trailer"], r.beside["totals"] = trailer, totals
 	bad := r.disproved(r.p.blocks)
 	if len(bad) == 0 {
+		if n := r.p.numbers; n != nil && n.block {
+			return r.numbered(b.line)
+		}
 		return nil
 	}
 	drop := r.holding() && !b.out

@@ -32,6 +32,7 @@ type Plan struct {
 	blocks  []rule // check.block
 	claims  []rule // check.file
 	unique  *unique
+	numbers *numbering // check.sequence
 	routes  []*route
 	notices []notice // acknowledgements
 	zone    *time.Location

@@ -105,7 +105,7 @@ type Check struct {
 	Record       []Rule    `yaml:"record" doc:"what must be true of each record"`
 	Block        []Claim   `yaml:"block" doc:"what must be true of each block; else its records are rejected"`
 	File         []Claim   `yaml:"file" doc:"what must be true of the file as a whole; else it is rejected"`
-	_            struct{}  `later:"sequence"`
+	Sequence     *Sequence `yaml:"sequence" doc:"files, or blocks, that come numbered without gaps"`
 }
 
 // Unique says that a key occurs once for a time.

@@ -113,6 +113,8 @@ func (r *run) outcome() ledger.Outcome {
 		o.State, o.Reason = ledger.Rejected, c.why
 		o.Rejects = append([]ledger.Reject{*c.whole}, c.list[:min(len(c.list), mostRejects-1)]...)
 		o.Rejected += 1 + c.further
+	case r.held != "":
+		o.State, o.Reason = ledger.Held, r.held
 	case c.failed(r.records):
 		o.State = ledger.Rejected
 		o.Reason = fmt.Sprintf("%d of %d records are bad, %s allowed", c.records, r.records, c.allowance)

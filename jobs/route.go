@@ -81,12 +81,13 @@ func (c *compiler) check(o Check) {
 	if o.Unique != nil {
 		c.unique(o.Unique)
 	}
+	c.sequence(o.Sequence)
 	c.plan.claims = c.claim("check.file", o.File, false)
 	c.plan.blocks = c.claim("check.block", o.Block, true)
 	if len(o.Block) > 0 && !c.plan.reader.blocks && c.whole("read.block") {
 		c.problem("check.block", "needs read.block, which says what a block is")
 	}
-	if c.plan.reader.none && (len(o.Record) > 0 || o.Unique != nil) {
+	if c.plan.reader.none && (len(o.Record) > 0 || o.Unique != nil || len(o.Block) > 0) {
 		c.problem("check", "does not go with read: none, which has no records")
 	}
 }

@@ -18,14 +18,15 @@ import (
 
 // Input is one entry to be worked.
 type Input struct {
-	Entry   ledger.Entry
-	File    ledger.File // of an entry that has one
-	Partner Partner
-	Blob    formats.Blob // its bytes, unpacked; unless Rows is set
-	Rows    *Rows        // of a query
-	Unique  Uniqueness   // asked when the job has check.unique; nil: every key is new
-	Files   Files        // where `each: file` and `window` write; may be nil when no route does
-	Anew    bool         // the entry is rendered anew (--rerender, corrected): keys carry the run's number
+	Entry    ledger.Entry
+	File     ledger.File // of an entry that has one
+	Partner  Partner
+	Blob     formats.Blob // its bytes, unpacked; unless Rows is set
+	Rows     *Rows        // of a query
+	Unique   Uniqueness   // asked when the job has check.unique; nil: every key is new
+	Sequence Sequencing   // asked when the job has check.sequence; nil: every number is the next
+	Files    Files        // where `each: file` and `window` write; may be nil when no route does
+	Anew     bool         // the entry is rendered anew (--rerender, corrected): keys carry the run's number
 }
 
 // Partner is who sent a file.
@@ -119,7 +120,8 @@ type run struct {
 
 	rejects collector
 	records int64
-	skipped int64 // by only, or as known keys
+	skipped int64  // by only, or as known keys
+	held    string // why the entry is to be held
 }
 
 // Run works one entry: it reads records, checks and maps them, and hands each message to emit in the order of the records
@@ -195,6 +197,12 @@ func (r *run) all() error {
 	}
 	if r.claims(); r.rejects.whole != nil {
 		return nil
+	}
+	if ok, err := r.order(); !ok {
+		if errors.Is(err, errWhole) {
+			err = nil
+		}
+		return err
 	}
 	return r.finish()
 }

@@ -116,5 +116,5 @@ func (p *Plan) policy(a ledger.Arrival) ledger.Policy {
 	return policy
 }
 
-// one reports whether the job's entries are worked one at a time: ticks in their order, and keys that must see those before them.
-func (p *Plan) one() bool { return p.options.Schedule != nil || p.unique != nil }
+// one reports whether the job's entries are worked one at a time: ticks in their order, and keys and numbers that must see those before them.
+func (p *Plan) one() bool { return p.options.Schedule != nil || p.unique != nil || p.numbers != nil }

@@ -52,7 +52,7 @@ const trialText = 64 << 10
 func (p *Plan) Try(ctx context.Context, in Input, most int) (Trial, error) {
 	files := &heads{}
 	in.Files = files
-	in.Unique = nil
+	in.Unique, in.Sequence = nil, nil
 	t := Trial{Job: p.name, Shown: []TrialMessage{}, File: clip([]byte(first(in.File.Path, in.Entry.Name)))}
 	outcome, err := p.Run(ctx, in, func(r *Rendered) error {
 		if len(t.Shown) < most {
@@ -80,6 +80,9 @@ func (p *Plan) findings(t *Trial) (list []string) {
 	say := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if p.unique != nil {
 		say("check.unique was not asked: a trial does not look into the ledger")
+	}
+	if p.numbers != nil {
+		say("check.sequence saw the numbers of this file alone: a trial does not look into the ledger")
 	}
 	if hidden := t.Messages - int64(len(t.Shown)); hidden > 0 {
 		say("messages not shown: %d", hidden)

@@ -23,6 +23,7 @@ type piece struct {
 	keyed   bool         // it may have kept keys of check.unique
 	after   ledger.State // what the sender is told; "": the outcome's state
 	told    string       // with after: why
+	sequenced
 }
 
 // work runs the plan of one entry. A panic of a plan is an error of that entry.
@@ -50,7 +51,7 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 			return done, err
 		}
 	}
-	in := Input{Entry: e, Partner: w.Jobs().Partner(e.Partner), Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Anew: e.Rerender()}
+	in := Input{Entry: e, Partner: w.Jobs().Partner(e.Partner), Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Sequence: w.sequencing(p, e, &done.sequenced), Anew: e.Rerender()}
 	var verify func() error
 	if verify, end, err = w.open(ctx, p, e, near, &in); err != nil {
 		return done, err
@@ -72,10 +73,13 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 		return done, err
 	}
 	failpoint.Hit("jobs/rendered")
-	if err := done.lot.Seal(); err != nil || !e.Trial {
+	if err := done.lot.Seal(); err != nil {
 		return done, err
 	}
-	done.onTrial()
+	if e.Trial {
+		done.onTrial()
+	}
+	done.tellSequence()
 	return done, nil
 }
 
@@ -225,6 +229,9 @@ func (w *Worker) accept(ctx context.Context, done []*piece) {
 			}
 		}
 		if err := outbox.ReleaseAll(tx, ready); err != nil {
+			return err
+		}
+		if err := w.count(tx, done, left); err != nil {
 			return err
 		}
 		return w.owe(tx, done, left)

@@ -109,6 +109,25 @@ CREATE TABLE keys (                    -- of jobs with check.unique
 CREATE INDEX keys_entry ON keys (entry);
 CREATE INDEX keys_until ON keys (until) WHERE until IS NOT NULL; -- for retention
 
+CREATE TABLE sequences (               -- of jobs with check.sequence: the last number of each
+  job   TEXT    NOT NULL,
+  key   BLOB    NOT NULL,              -- SHA-256 of the partner and what is counted, 16 bytes
+  per   TEXT    NOT NULL,              -- what is counted, shown
+  value INTEGER NOT NULL,
+  entry INTEGER NOT NULL,              -- which brought it
+  at    INTEGER NOT NULL,
+  PRIMARY KEY (job, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE awaited (                 -- entries that are held until numbers before theirs have come
+  job   TEXT    NOT NULL,
+  key   BLOB    NOT NULL,
+  need  INTEGER NOT NULL,              -- the number that they follow
+  entry INTEGER NOT NULL,
+  PRIMARY KEY (job, key, need, entry)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX awaited_entry ON awaited (entry);
+
 CREATE TABLE owed (                    -- acknowledgements to be made, of jobs that acknowledge; gone once they are in the outbox
   id     INTEGER PRIMARY KEY AUTOINCREMENT,
   entry  INTEGER NOT NULL,
