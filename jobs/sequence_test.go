@@ -179,7 +179,9 @@ func TestFilesOfOneSequenceThatComeAtOnceAreAcceptedInOrder(t *testing.T) {
 	for _, f := range all {
 		p.land1(fmt.Sprintf("%d-%d", f.account, f.number), statement(fmt.Sprintf("AC%d", f.account), f.number))
 	}
-	p.until(func() bool { return p.count(`SELECT COUNT(*) FROM entries WHERE state = 'delivered'`) == accounts*numbers }, func() string {
+	p.until(func() bool {
+		return p.count(`SELECT COUNT(*) FROM entries WHERE state = 'delivered'`) == accounts*numbers
+	}, func() string {
 		return fmt.Sprintf("%v: %d of %d are delivered, %s", all, p.count(`SELECT COUNT(*) FROM entries WHERE state = 'delivered'`), len(all), p.sequence(t))
 	})
 	for a := range accounts {
