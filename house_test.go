@@ -34,6 +34,7 @@ var mayImport = map[string]struct {
 	"store":           {nil, "the database knows nothing of what is kept in it"},
 	"config":          {nil, "configuration knows no kind by name: cmd gives it a registry"},
 	"formats":         {nil, "a format turns bytes into records, whoever asks"},
+	"formats/infer":   {[]string{"formats"}, "a proposal is made of what a format reads"},
 	"failpoint":       {nil, "it is in everything"},
 	"spool":           {[]string{"store"}, "bytes are kept without knowing what they are"},
 	"ledger":          {[]string{"store", "spool"}, "the ledger is what other stages meet in"},

@@ -50,7 +50,7 @@ func documentTests(t *testing.T, binary string) {
 			"has been at work on", "http.yaml is right",
 		},
 		"docs/testing.md": {
-			"written  orders/good", "total: 2400.00", "2 cases, 0 failed", "FAILED   orders/good", "messages[0].body.total\n      - 2400.00\n      + 1200.00",
+			"price: {from: Price, type: decimal, required: true}", "written  orders/good", "total: 2400.00", "2 cases, 0 failed", "FAILED   orders/good", "messages[0].body.total\n      - 2400.00\n      + 1200.00",
 		},
 		"examples/README.md": {"all is as expected", "orders_1001.csv", "remote_id="},
 	} {

@@ -1,0 +1,179 @@
+package infer_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"waybill/formats"
+	"waybill/formats/infer"
+)
+
+func sample(text string) infer.Sample {
+	return infer.Sample{Name: "sample", Open: func() (formats.Blob, error) {
+		r := strings.NewReader(text)
+		return formats.Blob{Name: "sample", Reader: io.NewSectionReader(r, 0, r.Size()), ReaderAt: r, Size: r.Size()}, nil
+	}}
+}
+
+func none(string) bool { return false }
+
+// look is the proposal for a text, in one line a field.
+func look(t *testing.T, o formats.Options, text string) string {
+	t.Helper()
+	p, err := infer.Look(o, []infer.Sample{sample(text)}, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(p.YAML(0))
+}
+
+// column is the proposal for a CSV of one column called x, a second one keeping empty cells from being empty lines.
+func column(t *testing.T, values ...string) string {
+	t.Helper()
+	out := look(t, formats.Options{Format: "csv", Delimiter: ";"}, "x;y\n"+strings.Join(values, ";1\n")+";1\n")
+	_, line, _ := strings.Cut(out, "    x: ")
+	line, _, _ = strings.Cut(line, "\n")
+	return strings.Join(strings.Fields(line), " ")
+}
+
+func TestTypesAreThoseOfAllValues(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		values string
+		want   string
+	}{
+		{"1 2 -30", "{type: integer, required: true} # 3 of 3"},
+		{"1 2.50", "{type: decimal, required: true} # 2 of 2"},
+		{"1,5 2", `{type: decimal, required: true} # 2 of 2`},
+		{"1 x", "{required: true} # 2 of 2"},
+		{"007 8", "{required: true} # 2 of 2; text: leading zeros"},
+		{"0 8", "{type: integer, required: true} # 2 of 2"},
+		{"0.5 8", "{type: decimal, required: true} # 2 of 2"},
+		{"4006381333931 1", "{required: true} # 2 of 2; text: up to 13 digits"},
+		{"1. 2", "{required: true} # 2 of 2"},
+		{"+33123 +1", "{required: true} # 2 of 2"},
+		{"1e5 2", "{required: true} # 2 of 2"},
+		{"1.234,50 12", `{type: decimal, thousands: ".", required: true} # 2 of 2; numbers with marks between thousands`},
+		{"2026-11-21 2026-02-28", "{type: date, required: true} # 2 of 2"},
+		{"2026-11-21 2026-02-29", "{required: true} # 2 of 2"},
+		{"21/11/2026 01/02/2026", `{type: date, format: "%d/%m/%Y", required: true} # 2 of 2`},
+		{"01/02/2026", `{type: date, format: "%d/%m/%Y", required: true} # 1 of 1; might also be %m/%d/%Y`},
+		{"11/21/2026", `{type: date, format: "%m/%d/%Y", required: true} # 1 of 1`},
+		{"20261121 20261301", "{type: integer, required: true} # 2 of 2"},
+		{"20261121", `{type: date, format: "%Y%m%d", required: true} # 1 of 1`},
+		{"12345678", "{type: integer, required: true} # 1 of 1"},
+		{"2026-11-21T09:00:00Z", "{type: datetime, required: true} # 1 of 1"},
+		{"2026-11-21T09:00:00+01:00", "{type: datetime, required: true} # 1 of 1"},
+		{"09:30 23:59", `{type: time, format: "%H:%M", required: true} # 2 of 2`},
+		{"09:30 24:30", "{required: true} # 2 of 2"},
+		{"true false", "{type: boolean, required: true} # 2 of 2"},
+		{"TRUE", `{type: boolean, true_is: "TRUE", false_is: "FALSE", required: true} # 1 of 1`},
+		{"Oui", `{type: boolean, true_is: Oui, false_is: Non, required: true} # 1 of 1`},
+		{"Y", "{required: true} # 1 of 1"},
+		{"Y N", `{type: boolean, true_is: "Y", false_is: "N", required: true} # 2 of 2`},
+		{"a a a a a b b b b b", "{required: true} # 10 of 10; one of a, b"},
+	} {
+		if got := column(t, strings.Fields(test.values)...); got != test.want {
+			t.Errorf("%s: %s, not %s", test.values, got, test.want)
+		}
+	}
+	if got, want := column(t, "1", "", "3", ""), "{type: integer} # 2 of 4, 2 without"; got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+	if got, want := column(t, "", " "), "{} # 0 of 2, 2 without; nothing in it"; got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+}
+
+func TestDigitsThatNameSomethingStayText(t *testing.T) {
+	t.Parallel()
+	out := look(t, formats.Options{Format: "csv"}, "Customer Id,zip_code,Version,Quantity\n12,75001,2.1,3\n")
+	for name, typed := range map[string]bool{"customer_id": false, "zip_code": false, "version": false, "quantity": true} {
+		_, line, _ := strings.Cut(out, name+": {")
+		line, _, _ = strings.Cut(line, "}")
+		if strings.Contains(line, "type:") != typed {
+			t.Errorf("%s: {%s}", name, line)
+		}
+	}
+}
+
+func TestRecordsOfDocumentsAreFound(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ format, text, want string }{
+		{"json", `{"count": 2, "value": [{"a": 1}, {"a": 2}]}`, "value"},
+		{"json", `{"data": {"rows": [{"a": 1}]}}`, "data.rows"},
+		{"json", `{"orderNo": "A-1", "lines": [{"a": 1}, {"a": 2}]}`, ""},
+		{"json", `[{"a": 1}, {"a": 2}]`, ""},
+		{"json", `{"@odata.context": "x", "odd.name": [{"a": 1}]}`, `"[\"odd.name\"]"`},
+		{"xml", `<Orders><Order><No>1</No></Order><Order><No>2</No></Order></Orders>`, "/Orders/Order"},
+		{"xml", `<Orders><Order><No>1</No></Order></Orders>`, "/Orders/Order"},
+		{"xml", `<x:Doc xmlns:x="urn:x"><Head><A>1</A></Head><Items><Item><No>1</No><B>2</B></Item><Item><No>2</No><B>2</B></Item></Items></x:Doc>`, "/Doc/Items/Item"},
+		{"xml", `<Order><No>1</No><Date>x</Date><Buyer><A>1</A><B>2</B><C>3</C></Buyer><Lines><Line><A>1</A></Line><Line><A>1</A></Line></Lines></Order>`, ""},
+		{"xml", `<Заказы><Заказ><Номер>1</Номер></Заказ><Заказ><Номер>2</Номер></Заказ></Заказы>`, "/Заказы/Заказ"},
+	} {
+		out := look(t, formats.Options{Format: test.format}, test.text)
+		got := ""
+		if _, line, ok := strings.Cut(out, "records: "); ok {
+			got, _, _ = strings.Cut(line, "  #")
+			got, _, _ = strings.Cut(got, "\n")
+		}
+		if strings.TrimSpace(got) != test.want {
+			t.Errorf("%s: records %s, not %s", test.text, got, test.want)
+		}
+	}
+}
+
+// What is taken back makes a field wider until there is nothing left to take back.
+func TestAFieldGetsWider(t *testing.T) {
+	t.Parallel()
+	p := &infer.Proposal{Fields: []*infer.Field{{Name: "lines", Type: "list", Fields: []*infer.Field{{Name: "qty", Type: "integer", Required: true}}}}}
+	qty := p.Fields[0].Fields[0]
+	for _, step := range []struct {
+		reason string
+		want   string
+		more   bool
+	}{
+		{"is missing", "integer false", true}, {"is not an integer", " false", true}, {"is a list", "raw false", true}, {"is a list", "raw false", false},
+	} {
+		if more := p.Relax(map[string]string{"lines[3].qty": step.reason}); more != step.more || fmt.Sprint(qty.Type, " ", qty.Required) != step.want {
+			t.Errorf("%s: %v, %q %v", step.reason, more, qty.Type, qty.Required)
+		}
+	}
+}
+
+// Whatever the samples hold, looking ends, and what is written is YAML.
+func FuzzLook(f *testing.F) {
+	for _, seed := range []string{"a;b\n1;2\n", `{"a": [{"b": 1}, 2, null], "": {"c.d": []}}`, `<a x="1"><b>1</b><b c="2"/>t</a>`, "a\ta\t\n1\t2\t3\n", "12 ab\n34 cd\n", "{\"a\":1}\n{\"a\":[]}\n"} {
+		for i := range 6 {
+			f.Add(byte(i), []byte(seed))
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind byte, text []byte) {
+		o := formats.Options{Format: []string{"csv", "tsv", "json", "ndjson", "xml", "fixed"}[kind%6]}
+		o.Limits.MaxRecord = 1 << 16
+		s := sample(string(text))
+		var p *infer.Proposal
+		var err error
+		if o.Format == "fixed" {
+			p, err = infer.LookFixed(o, []infer.Sample{s}, none)
+		} else {
+			p, err = infer.Look(o, []infer.Sample{s}, none)
+		}
+		if err != nil {
+			return
+		}
+		out := p.YAML(0)
+		var v any
+		if err := yaml.Unmarshal(out, &v); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if bytes.Count(out, []byte("\n")) < 2 {
+			t.Fatalf("%s", out)
+		}
+	})
+}

@@ -1,0 +1,123 @@
+package infer
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// paging is what stands beside a list that is all there is to a document.
+var paging = regexp.MustCompile(`(?i)^(@odata\..*|odata\..*|count|total|total_?count|page|pages|page_?size|size|limit|offset|next|prev|previous|cursor|has_?more|status|ok|success|version|generated_?at|exported_?at|timestamp)$`)
+
+// listIn finds the list of records of a JSON document that is one object: the only thing in it but counts and pages.
+func (m *maker) listIn(v *value) (path, why string) {
+	var at []string
+	for len(at) < 4 && v.kind == object {
+		var only *value
+		name := ""
+		for i := range v.items {
+			item := &v.items[i]
+			if item.kind != object && item.kind != list && paging.MatchString(v.keys[i]) {
+				continue
+			}
+			if only != nil {
+				return "", ""
+			}
+			only, name = item, v.keys[i]
+		}
+		if only == nil {
+			return "", ""
+		}
+		at = append(at, name)
+		if only.kind == list && len(only.items) > 0 && allObjects(only.items) {
+			return m.join(at), fmt.Sprintf("a list of %d objects, and nothing but counts beside it", len(only.items))
+		}
+		v = only
+	}
+	return "", ""
+}
+
+func allObjects(items []value) bool {
+	for i := range items {
+		if items[i].kind != object {
+			return false
+		}
+	}
+	return true
+}
+
+// A place is where elements of one name stand below one that holds nothing else.
+type place struct {
+	path   []string
+	count  int
+	weight int
+}
+
+// elementIn finds the element that is the record: the highest that stands several times in one that holds nothing else, or alone in one
+// that is called as several of it are, and that has most of the document in it.
+func elementIn(root string, v *value) (path, why string) {
+	whole := weight(v)
+	level := []struct {
+		path []string
+		v    *value
+	}{{[]string{root}, v}}
+	for depth := 0; depth < 5 && len(level) > 0; depth++ {
+		var best place
+		below := level[:0:0]
+		for _, at := range level {
+			if p, ok := holder(at.path, at.v); ok && p.weight > best.weight {
+				best = p
+			}
+			for i, item := range at.v.items {
+				if item.kind == object {
+					below = append(below, struct {
+						path []string
+						v    *value
+					}{append(append([]string{}, at.path...), at.v.keys[i]), &at.v.items[i]})
+				}
+			}
+		}
+		if 2*best.weight > whole {
+			return "/" + strings.Join(best.path, "/"), fmt.Sprintf("%d of it stand there, and nothing else", best.count)
+		}
+		level = below
+	}
+	return "", ""
+}
+
+// holder reports whether an element holds elements of one name only.
+func holder(path []string, v *value) (p place, ok bool) {
+	child := -1
+	for i, key := range v.keys {
+		switch {
+		case strings.HasPrefix(key, "@"):
+		case child >= 0:
+			return p, false
+		default:
+			child = i
+		}
+	}
+	if v.kind != object || child < 0 {
+		return p, false
+	}
+	name, inner := v.keys[child], &v.items[child]
+	p = place{path: append(append([]string{}, path...), name), count: 1, weight: weight(inner)}
+	own := path[len(path)-1]
+	switch {
+	case inner.kind == list && allObjects(inner.items):
+		p.count = len(inner.items)
+		return p, true
+	case inner.kind == object:
+		return p, len(own) > len(name) && strings.HasPrefix(strings.ToLower(own), strings.ToLower(name))
+	}
+	return p, false
+}
+
+// weight counts the values in a value.
+func weight(v *value) int {
+	n := 1
+	for i := range v.items {
+		n += weight(&v.items[i])
+	}
+	return n
+}

@@ -1,0 +1,144 @@
+package infer
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// YAML writes the proposal as the block `read` of a job, indented so far, its evidence in comments.
+func (p *Proposal) YAML(indent int) []byte {
+	w := &writer{}
+	w.line(indent, "read:", "")
+	o := p.Options
+	key := func(name, value string) {
+		if value != "" {
+			w.line(indent+2, name+": "+Text(value), p.Why[name])
+		}
+	}
+	key("format", o.Format)
+	key("encoding", o.Encoding)
+	key("delimiter", o.Delimiter)
+	key("quote", o.Quote)
+	if o.Titles != nil {
+		key("titles", strconv.Itoa(*o.Titles))
+	}
+	if o.Length > 0 {
+		key("length", strconv.Itoa(o.Length))
+	}
+	key("ends", o.Ends)
+	key("records", o.Records)
+	key("decimal", p.Decimal)
+	if p.Only != "" {
+		w.line(indent+2, "only: '"+p.Only+"'", p.Why["only"])
+	}
+	if len(p.Fields) > 0 {
+		w.line(indent+2, "fields:", "")
+		w.fields(indent+4, p.Fields)
+	}
+	return w.bytes()
+}
+
+// A writer writes lines with comments beside them, which are brought into line at the end.
+type writer struct {
+	lines [][2]string
+}
+
+func (w *writer) line(indent int, text, comment string) {
+	w.lines = append(w.lines, [2]string{strings.Repeat(" ", indent) + text, comment})
+}
+
+// commentAt is how far right comments stand at most: they do not follow a single long line.
+const commentAt = 90
+
+func (w *writer) bytes() []byte {
+	column := 0
+	for _, l := range w.lines {
+		if n := utf8.RuneCountInString(l[0]); l[1] != "" && n <= commentAt {
+			column = max(column, n)
+		}
+	}
+	var b bytes.Buffer
+	for _, l := range w.lines {
+		b.WriteString(l[0])
+		if l[1] != "" {
+			b.WriteString(strings.Repeat(" ", max(0, column-utf8.RuneCountInString(l[0]))) + "  # " + printable(l[1]))
+		}
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}
+
+// printable keeps a comment in its line, and what YAML cannot hold out of it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+func (w *writer) fields(indent int, list []*Field) {
+	for _, f := range list {
+		var parts []string
+		add := func(name, value string) {
+			if value != "" {
+				parts = append(parts, name+": "+Text(value))
+			}
+		}
+		add("from", f.From)
+		add("column", f.Column)
+		add("type", f.Type)
+		add("format", f.Format)
+		add("decimal", f.Decimal)
+		add("thousands", f.Thousands)
+		add("true_is", f.TrueIs)
+		add("false_is", f.FalseIs)
+		if f.Required {
+			parts = append(parts, "required: true")
+		}
+		if len(f.Fields) == 0 {
+			w.line(indent, f.Name+": {"+strings.Join(parts, ", ")+"}", f.Why)
+			continue
+		}
+		w.line(indent, f.Name+":", f.Why)
+		for _, part := range parts {
+			w.line(indent+2, part, "")
+		}
+		w.line(indent+2, "fields:", "")
+		w.fields(indent+4, f.Fields)
+	}
+}
+
+// plainText needs no quotes, in a flow mapping neither.
+var plainText = regexp.MustCompile(`^[\p{L}_/][\p{L}\p{N}_/.-]*$`)
+
+// Text is a text as YAML has it.
+func Text(s string) string {
+	switch strings.ToLower(s) {
+	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+		return `"` + s + `"`
+	}
+	if plainText.MatchString(s) || wholeNumber.MatchString(s) && len(s) < 5 {
+		return s
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteString(`\` + string(r))
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < ' ' || r >= 0x7f && r <= 0xa0 || r == 0x202f || r == 0x2028 || r == 0x2029 || r == 0xfeff:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return strings.ReplaceAll(b.String(), "${", "$${") + `"`
+}
