@@ -75,12 +75,3 @@ func inside(d *json.Decoder, named bool) (v value, err error) {
 	_, err = d.Token()
 	return v, err
 }
-
-func (v *value) member(key string) *value {
-	for i, k := range v.keys {
-		if k == key {
-			return &v.items[i]
-		}
-	}
-	return nil
-}
