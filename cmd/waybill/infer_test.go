@@ -116,7 +116,9 @@ func TestTheProposalForAWorkbookTakesIt(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	cell := func(kind formats.Kind, text string) formats.Value { return formats.Value{Kind: kind, Bytes: []byte(text)} }
+	cell := func(kind formats.Kind, text string) formats.Value {
+		return formats.Value{Kind: kind, Bytes: []byte(text)}
+	}
 	file := filepath.Join(t.TempDir(), "orders_1.xlsx")
 	var b bytes.Buffer
 	err := e.Encode(&b, func(yield func([]formats.Value, error) bool) {
