@@ -13,7 +13,7 @@ import (
 // walked over, so that a file may be longer than memory.
 
 func xmlFormat() format {
-	return format{name: "xml", keys: []string{"records", "namespaces"}, depth: 200, check: checkXML, decoder: newXML}
+	return format{name: "xml", keys: []string{"records", "namespaces"}, depth: 200, check: checkXML, decoder: newXML, parts: newXMLParts}
 }
 
 func checkXML(o Options) []Problem {
@@ -24,8 +24,10 @@ func checkXML(o Options) []Problem {
 		}
 	}
 	sort.Slice(ps, func(i, j int) bool { return ps[i].Path < ps[j].Path })
-	if _, err := recordsPath(o); err != nil {
-		ps = append(ps, Problem{"records", err.Error()})
+	if o.Records != "" {
+		if _, err := recordsPath(o.Records, o.Namespaces); err != nil {
+			ps = append(ps, Problem{"records", err.Error()})
+		}
 	}
 	return ps
 }
@@ -35,79 +37,173 @@ func wholeName(p *xmlParse) bool {
 	return err == nil && p.rest == ""
 }
 
-// recordsPath reads the path of the records, nil when the root element is the record.
-func recordsPath(o Options) ([]xmlStep, error) {
-	if o.Records == "" {
-		return nil, nil
-	}
-	p, err := parseXMLPath(o.Records, o.Namespaces)
+// recordsPath reads the path of records.
+func recordsPath(path string, namespaces map[string]string) ([]xmlStep, error) {
+	p, err := parseXMLPath(path, namespaces)
 	switch {
 	case err != nil:
 		return nil, err
 	case p.attr != nil || len(p.steps) == 0:
-		return nil, fmt.Errorf("%q leads to no element: write the names from the root element on, as /Orders/Order", o.Records)
+		return nil, fmt.Errorf("%q leads to no element: write the names from the root element on, as /Orders/Order", path)
 	case !plain(p.steps):
-		return nil, fmt.Errorf("%q has a test in brackets: records are all elements of that path, only: chooses among them", o.Records)
+		return nil, fmt.Errorf("%q has a test in brackets: records are all elements of that path, only: chooses among them", path)
 	}
 	return p.steps, nil
 }
 
 type xmlDecoder struct {
-	o     Options
-	shop  workshop
-	steps []xmlStep // of the path to the records; nil: the root element is the record
-	plan  *xmlPlan
+	o      Options
+	shop   workshop
+	parts  []Part
+	bodies []xmlBody
+	plan   *xmlPlan
+	header int // the part, -1: none
+	tail   int // the trailer
+	sides  map[int][]xmlWant
+	simple bool // all that is wanted early of the document is one text each
 }
 
+// An xmlBody is one kind of records.
+type xmlBody struct {
+	part  int
+	steps []xmlStep // to them
+	top   *xmlState
+	wants []xmlWant
+}
+
+const mostXMLKinds = 32 // of records: a bit each
+
 func newXML(o Options, wants []Want) (Decoder, []Problem) {
-	d := &xmlDecoder{o: o}
-	d.steps, _ = recordsPath(o) // checked before
-	m := &xmlMaker{namespaces: o.Namespaces}
-	for i := range d.steps {
-		m.bind(&d.steps[i].xmlName)
-	}
-	d.plan = &xmlPlan{}
-	top, root := m.node(), m.node()
-	d.plan.wants = m.wants(wants, "fields.", top, func(p *xmlPath) (*xmlNode, error) {
-		if len(d.steps) <= 1 && len(p.steps) > 0 && len(p.steps[0].tests) == 0 { // the record is the root element
-			first := p.steps[0].xmlName
-			m.bind(&first)
-			p.root, p.own, p.steps = false, &first, p.steps[1:]
-			return top, nil
+	return newXMLParts(o, []Part{{Wants: wants}})
+}
+
+// newXMLParts compiles the parts: header and trailer are made of what stands around the records, wherever in the document.
+func newXMLParts(o Options, parts []Part) (Decoder, []Problem) {
+	d := &xmlDecoder{o: o, parts: parts, plan: &xmlPlan{}, header: -1, tail: -1, sides: map[int][]xmlWant{}, simple: true}
+	kinds, ps := treeParts(o, parts)
+	m := &xmlMaker{namespaces: o.Namespaces, problems: ps}
+	for i, p := range parts {
+		if p.Role == Body {
+			d.lead(m, i, kinds[i])
 		}
-		return root, d.around(p)
-	})
+	}
+	made, root := map[string]*xmlState{}, m.node()
+	for i := range d.bodies {
+		d.body(m, &d.bodies[i], root, made)
+	}
+	early := 0
+	for i, p := range parts {
+		switch p.Role {
+		case Header:
+			d.header = i
+		case Trailer:
+			d.tail = i
+		default:
+			continue
+		}
+		d.sides[i] = m.wants(p.Wants, p.path()+"fields.", nil, func(path *xmlPath) (*xmlNode, error) { return root, d.around(path, true) })
+	}
 	if len(m.problems) > 0 {
 		return nil, m.problems
 	}
-	made := map[string]*xmlState{}
-	d.plan.top, d.plan.spaces = m.state([]*xmlNode{top}, made), m.spaces
-	for i := range d.plan.wants {
-		for _, p := range d.plan.wants[i].paths {
-			if p.root {
-				p.slot = len(d.plan.outer)
-				d.plan.outer = append(d.plan.outer, xmlOuter{&d.plan.wants[i], p})
-			}
-		}
+	for i := range d.bodies {
+		d.outer(d.bodies[i].wants, "")
 	}
+	if d.header >= 0 {
+		d.outer(d.sides[d.header], "header.")
+	}
+	if early = len(d.plan.outer); d.tail >= 0 {
+		d.outer(d.sides[d.tail], "trailer.")
+	}
+	d.plan.early, d.plan.spaces = early, m.spaces
 	if len(d.plan.outer) > 0 {
 		d.plan.root = m.state([]*xmlNode{root}, made)
 	}
 	return d, nil
 }
 
-// around sees that a path from the document does not lead into the records, or to the text of what holds them.
-func (d *xmlDecoder) around(p *xmlPath) error {
-	n := min(len(p.steps), len(d.steps))
-	for i := range n {
-		if a, b := p.steps[i].local, d.steps[i].local; a != b && a != "*" && b != "*" {
-			return nil
+// lead adds the way to the records of a part; no path is that to the root element, whatever it is called.
+func (d *xmlDecoder) lead(m *xmlMaker, part int, path string) {
+	key := "records"
+	if d.parts[part].Kind != "" {
+		key = d.parts[part].path() + "kind"
+	}
+	steps := []xmlStep{{xmlName: xmlName{local: "*"}}}
+	if path != "" {
+		var err error
+		if steps, err = recordsPath(path, d.o.Namespaces); err != nil {
+			m.problem(key, "%s", err)
+			return
 		}
 	}
-	if len(p.steps) < len(d.steps) && p.attr != nil {
-		return nil
+	for _, b := range d.bodies {
+		if n := min(len(steps), len(b.steps)); meet(steps[:n], b.steps[:n]) {
+			m.problem(key, "%q holds other records, or is part of them", path)
+			return
+		}
 	}
-	return fmt.Errorf("%q holds the records, or is part of them: inside a record paths do not start with /", p)
+	if len(d.bodies) == mostXMLKinds {
+		m.problem(key, "more than %d kinds of records", mostXMLKinds)
+		return
+	}
+	for i := range steps {
+		m.bind(&steps[i].xmlName)
+	}
+	d.bodies = append(d.bodies, xmlBody{part: part, steps: steps})
+}
+
+// body compiles what is wanted of one kind of records.
+func (d *xmlDecoder) body(m *xmlMaker, b *xmlBody, root *xmlNode, made map[string]*xmlState) {
+	p, top := d.parts[b.part], m.node()
+	b.wants = m.wants(p.Wants, p.path()+"fields.", top, func(path *xmlPath) (*xmlNode, error) {
+		if len(b.steps) == 1 && len(path.steps) > 0 && len(path.steps[0].tests) == 0 { // the record is the root element
+			first := path.steps[0].xmlName
+			m.bind(&first)
+			path.root, path.own, path.steps = false, &first, path.steps[1:]
+			return top, nil
+		}
+		return root, d.around(path, false)
+	})
+	b.top = m.state([]*xmlNode{top}, made)
+}
+
+// outer gives the paths of wants that start at the document their slots.
+func (d *xmlDecoder) outer(wants []xmlWant, part string) {
+	for i := range wants {
+		w := &wants[i]
+		for _, p := range w.paths {
+			if p.root {
+				p.slot = len(d.plan.outer)
+				d.plan.outer = append(d.plan.outer, xmlOuter{w, p, part})
+				d.simple = d.simple && (part == "trailer." || !w.list && len(w.fields) == 0)
+			}
+		}
+	}
+}
+
+// meet tells whether one element may be on both ways.
+func meet(a, b []xmlStep) bool {
+	for i := range a {
+		if x, y := a[i].local, b[i].local; x != y && x != "*" && y != "*" {
+			return false
+		}
+	}
+	return true
+}
+
+// around sees that a path from the document does not lead into the records, or to the text of what holds them.
+func (d *xmlDecoder) around(p *xmlPath, outside bool) error {
+	for _, b := range d.bodies {
+		n := min(len(p.steps), len(b.steps))
+		if !meet(p.steps[:n], b.steps[:n]) || len(p.steps) < len(b.steps) && p.attr != nil {
+			continue
+		}
+		if outside {
+			return fmt.Errorf("%q holds the records, or is part of them", p)
+		}
+		return fmt.Errorf("%q holds the records, or is part of them: inside a record paths do not start with /", p)
+	}
+	return nil
 }
 
 // Decode reads the records of a document.

@@ -41,8 +41,8 @@ type xmlOpen struct {
 	uris   int
 	space  int32 // of its name, as the plan numbers them
 	state  *xmlState
-	spot   int32 // where what is wanted of it goes
-	at     int32 // how many steps of the path to the records lead to it, or off
+	spot   int32  // where what is wanted of it goes
+	ways   uint32 // of the kinds of records those whose paths lead to it, a bit each
 
 	text   []byte // what was seen of its text: one piece, or in buf
 	pieces int
@@ -160,7 +160,7 @@ func (p *xmlParser) push(at int, name []byte, colon int) bool {
 	}
 	o := &p.open[n]
 	o.name, o.spaces, o.uris = len(p.names), len(p.spaces), len(p.uris)
-	o.local, o.space, o.state, o.spot, o.at = colon+1, anyName, nil, -1, off
+	o.local, o.space, o.state, o.spot, o.ways = colon+1, anyName, nil, -1, 0
 	o.text, o.pieces = nil, 0
 	p.names = append(p.names, name...)
 	if len(p.names) > int(p.limits.MaxRecord) {

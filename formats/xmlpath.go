@@ -221,6 +221,9 @@ func (p *xmlPath) String() string {
 		}
 		b.WriteString(s.local)
 	}
+	if p.attr != nil {
+		b.WriteString("/@" + p.attr.local)
+	}
 	return b.String()
 }
 

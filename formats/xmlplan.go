@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// An xmlPlan says what to take out of one element, the record, or out of the document around the records. The paths of all
-// wants together make a machine of states: an element for which there is none is read, but nothing of it is kept.
+// An xmlPlan says what to take out of the document around the records; of the records each kind has its own state to begin with. The
+// paths of all wants together make a machine of states: an element for which there is none is read, but nothing of it is kept.
 type xmlPlan struct {
-	top    *xmlState // of the record
-	root   *xmlState // of the document around the records; nil: nothing
-	wants  []xmlWant
+	root   *xmlState  // nil: nothing
 	outer  []xmlOuter // paths that start at the document, by their slots
+	early  int        // the first slots, which header and records need: the others may come late
 	spaces []string   // namespaces that paths ask for, by id
 }
 
@@ -20,6 +19,7 @@ type xmlPlan struct {
 type xmlOuter struct {
 	want *xmlWant
 	path *xmlPath
+	part string // "header.", "trailer." or ""
 }
 
 // An xmlWant is one field, or several in an element of its own.
@@ -206,13 +206,15 @@ func (s *xmlState) add(e xmlEdge) {
 	s.many[e.name] = e
 }
 
-// wants compiles wants below a node. For a path that starts at the document root decides; it is nil inside lists and objects.
+// wants compiles wants below a node. For a path that starts at the document root decides; it is nil inside lists and objects. Without at all paths start there.
 func (m *xmlMaker) wants(list []Want, prefix string, at *xmlNode, root func(*xmlPath) (*xmlNode, error)) []xmlWant {
 	var out []xmlWant
 	for _, w := range list {
 		where := prefix + w.Name
 		x := xmlWant{name: w.Name, list: w.List, object: w.Object}
 		switch {
+		case w.Kind != "":
+			m.problem(where+".kind", "goes with formats of lines (fixed, csv): write from with the path of the list")
 		case w.Column != "":
 			m.problem(where+".column", "xml has no columns: write from")
 		case len(w.From) == 0:
@@ -226,6 +228,8 @@ func (m *xmlMaker) wants(list []Want, prefix string, at *xmlNode, root func(*xml
 				err = fmt.Errorf("%q leads to an attribute, which has no fields", from)
 			case err == nil && p.root && root == nil:
 				err = fmt.Errorf("%q starts at the document, which is not possible inside a list or object: take it as a field of the record", from)
+			case err == nil && !p.root && at == nil:
+				err = fmt.Errorf("%q starts nowhere: write the whole path from the root element on, as /Orders/@version", from)
 			case err == nil && p.root:
 				start, err = root(p)
 			}

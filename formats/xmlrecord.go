@@ -3,24 +3,33 @@ package formats
 import (
 	"fmt"
 	"io"
+	"math/bits"
 	"strings"
 )
 
-// hit tells whether the element that was just opened is a record.
-func (k *xmlWalk) hit() bool {
+// hit tells whether the element that was just opened is a record, and of which kind, -1 when it is none.
+func (k *xmlWalk) hit() int {
 	n := len(k.p.open)
 	if n == 0 || k.w.data()[0] != '<' {
-		return false
+		return -1
 	}
-	c := k.p.buf[1]
-	return c != '/' && c != '!' && c != '?' && int(k.p.open[n-1].at) == max(1, len(k.d.steps))
+	if c := k.p.buf[1]; c == '/' || c == '!' || c == '?' {
+		return -1
+	}
+	for ways := k.p.open[n-1].ways; ways != 0; ways &= ways - 1 {
+		if i := bits.TrailingZeros32(ways); len(k.d.bodies[i].steps) == n {
+			return i
+		}
+	}
+	return -1
 }
 
 // record reads the record whose start tag is next; it has been opened once to see that it is one.
-func (k *xmlWalk) record() error {
-	if err := k.ahead(); err != nil {
+func (k *xmlWalk) record(body int) error {
+	if err := k.begin(false); err != nil {
 		return err
 	}
+	k.body = &k.d.bodies[body]
 	p := k.p
 	base := len(p.open) - 1
 	p.pop()
@@ -65,7 +74,7 @@ func (k *xmlWalk) element(base int) int {
 		return -1
 	}
 	o := &p.open[base]
-	o.state, o.spot = k.d.plan.top, 0
+	o.state, o.spot = k.body.top, 0
 	k.tree.reset()
 	k.tree.spots[0].space = o.space
 	if !p.keep(0, o) {
@@ -93,16 +102,15 @@ func (k *xmlWalk) hand(value []byte) error {
 		k.rec.Raw = value
 	}
 	k.taker.reset()
-	plan := k.d.plan
-	if len(plan.wants) == 0 {
+	if len(k.body.wants) == 0 {
 		k.cells = append(k.cells[:0], Cell{Kind: Tree, Bytes: k.p.treeOf(value)})
 	} else {
-		k.fields(plan)
+		k.fields(k.body.wants)
 	}
 	if k.taker.full {
 		return k.refuse(0, "max_cells", fmt.Sprintf("the lists of record %d give more than %d fields (max_cells)", k.rec.Number, k.taker.most))
 	}
-	k.rec.Cells = k.cells
+	k.rec.Part, k.rec.Cells = k.body.part, k.cells
 	if !k.yield(&k.rec, nil) {
 		return errStopped
 	}
@@ -110,10 +118,10 @@ func (k *xmlWalk) hand(value []byte) error {
 }
 
 // fields makes the cells of the fields.
-func (k *xmlWalk) fields(plan *xmlPlan) {
+func (k *xmlWalk) fields(wants []xmlWant) {
 	k.cells = k.cells[:0]
-	for i := range plan.wants {
-		w := &plan.wants[i]
+	for i := range wants {
+		w := &wants[i]
 		c := Cell{}
 		for _, p := range w.paths {
 			switch {
@@ -134,31 +142,4 @@ func (k *xmlWalk) fields(plan *xmlPlan) {
 func (k *xmlWalk) isRoot(n *xmlName) bool {
 	local := k.root[strings.IndexByte(k.root, ':')+1:]
 	return (n.local == "*" || n.local == local) && (n.space == anyName || n.space == k.tree.spots[0].space)
-}
-
-// ahead finds the values around the records when the first one begins: where not all stand before it, and the file can be read
-// again, in a second reading.
-func (k *xmlWalk) ahead() error {
-	if k.late {
-		return nil
-	}
-	k.late, k.known = true, true
-	for slot := range k.outer {
-		k.outer[slot] = cloneCell(k.around(slot))
-		k.known = k.known && k.outer[slot].Kind != Absent
-	}
-	if k.known || k.blob.ReaderAt == nil {
-		return nil
-	}
-	on := k.d.shop.borrow()
-	second := k.d.reading(k.blob.again(), on)
-	defer k.d.shop.back(on, second.w)
-	if err := second.document(); err != nil {
-		return err
-	}
-	for slot := range k.outer {
-		k.outer[slot] = second.around(slot)
-	}
-	k.known = true
-	return nil
 }

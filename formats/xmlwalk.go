@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
+	"strings"
 )
-
-const off = -1 // the walk is beside the path to the records
 
 // xmlWalk is the state of reading one document.
 type xmlWalk struct {
@@ -22,11 +22,14 @@ type xmlWalk struct {
 	tree   xmlTree // and of the record
 	taker  xmlTaker
 	cells  []Cell
-	outer  []Cell // values that start at the document, by slot
-	late   bool   // the records have begun
-	known  bool   // all values around the records that there are have been seen
-	reach  int    // how many steps of the path to the records have been there at most
-	root   string // name of the root element
+	outer  []Cell   // values that start at the document, by slot
+	late   bool     // the records have begun
+	known  bool     // all values around the records that there are have been seen
+	found  bool     // there were records, or what would hold them
+	seen   int      // size of header when it was last looked at
+	side   Record   // header, trailer
+	body   *xmlBody // whose record is read
+	root   string   // name of the root element
 }
 
 // document reads the whole text.
@@ -58,18 +61,22 @@ func (k *xmlWalk) finish() error {
 		return k.refuse(0, "", fmt.Sprintf("the text ends inside the element <%s>: truncated?", cut(k.p.nameOf(len(k.p.open)-1))))
 	case k.root == "":
 		return k.refuse(0, "", "there is no root element")
-	case k.reach+1 < len(k.d.steps), k.reach == 0 && len(k.d.steps) == 1:
-		return &FileError{Offset: -1, Reason: fmt.Sprintf("records: there is no %s in the document, whose root element is <%s>", pathOf(k.d.steps), cut([]byte(k.root)))}
-	}
-	if k.yield == nil || !k.late || k.known {
+	case !k.found:
+		var paths []string
+		for _, b := range k.d.bodies {
+			paths = append(paths, pathOf(b.steps))
+		}
+		return &FileError{Offset: -1, Reason: fmt.Sprintf("records: there is no %s in the document, whose root element is <%s>", strings.Join(paths, " and no "), cut([]byte(k.root)))}
+	case k.yield == nil:
 		return nil
-	}
-	for slot, o := range k.d.plan.outer {
-		if k.outer[slot].Kind == Absent && k.around(slot).Kind != Absent {
-			return k.refuse(0, "", fmt.Sprintf("field %s: %s stands behind the records; in a file that can only be read once it must stand before them", o.want.name, o.path))
+	case k.late && !k.known:
+		for slot, o := range k.d.plan.outer[:k.d.plan.early] {
+			if k.outer[slot].Kind == Absent && k.around(slot).Kind != Absent {
+				return k.refuse(0, "", fmt.Sprintf("field %s%s: %s stands behind the records; in a file that can only be read once it must stand before them", o.part, o.want.name, o.path))
+			}
 		}
 	}
-	return nil
+	return k.end()
 }
 
 func (k *xmlWalk) around(slot int) Cell {
@@ -173,8 +180,8 @@ func (k *xmlWalk) next() error {
 			}
 			continue
 		}
-		if k.hit() && k.yield != nil {
-			return k.record()
+		if body := k.hit(); body >= 0 && k.yield != nil {
+			return k.record(body)
 		}
 		if k.p.empty {
 			k.p.pop()
@@ -184,6 +191,9 @@ func (k *xmlWalk) next() error {
 			return k.refuse(0, "max_record", "the fields around the records take more than max_record, "+k.d.o.Limits.MaxRecord.String())
 		}
 		k.w.start += i
+		if k.enough() {
+			return errStopped // the rest is for the other reading
+		}
 		return nil
 	}
 }
@@ -208,29 +218,28 @@ func (k *xmlWalk) outside() int {
 	if n == 0 {
 		k.root = string(name)
 	}
-	o.at = k.along(n, o, name[o.local:])
+	o.ways = k.along(n, o, name[o.local:])
 	return i
 }
 
-// along counts the steps of the path to the records that lead to an element.
-func (k *xmlWalk) along(n int, o *xmlOpen, local []byte) int32 {
-	above := int32(0)
+// along finds the kinds of records whose paths lead to an element.
+func (k *xmlWalk) along(n int, o *xmlOpen, local []byte) (ways uint32) {
+	above := uint32(1)<<len(k.d.bodies) - 1
 	if n > 0 {
-		above = k.p.open[n-1].at
+		above = k.p.open[n-1].ways
 	}
-	if above == off {
-		return off
+	for ; above != 0; above &= above - 1 {
+		i := bits.TrailingZeros32(above)
+		steps := k.d.bodies[i].steps
+		if n >= len(steps) {
+			continue
+		}
+		st := &steps[n]
+		if st.id != anyName && st.local != string(local) || st.space != anyName && st.space != o.space {
+			continue
+		}
+		ways |= 1 << i
+		k.found = k.found || n+1 >= max(1, len(steps)-1)
 	}
-	if len(k.d.steps) == 0 && n == 0 {
-		return 1
-	}
-	if int(above) >= len(k.d.steps) {
-		return off
-	}
-	st := &k.d.steps[above]
-	if st.id != anyName && st.local != string(local) || st.space != anyName && st.space != o.space {
-		return off
-	}
-	k.reach = max(k.reach, int(above)+1)
-	return above + 1
+	return ways
 }
