@@ -209,7 +209,7 @@ func TestACSVFileIsWrittenInAnyEncoding(t *testing.T) {
 		"koi8-r":       "row 1, column \"a\": the character '№' has no place in koi8-r; say encoding: utf-8, or unmappable: replace",
 		"cp037":        "row 1, column \"a\": the character 'П' has no place in cp037",
 	} {
-		e, ps := NewEncoder(Writing{Format: "csv", Encoding: name, Lines: lf}, []string{"a"})
+		e, ps := NewEncoder(Writing{Format: "csv", Encoding: name, Lines: lf}, titled("a"))
 		if ps != nil {
 			t.Fatal(ps)
 		}
@@ -226,7 +226,7 @@ func TestACSVFileIsWrittenInAnyEncoding(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	e, _ := NewEncoder(Writing{Format: "csv", Encoding: "koi8-r", Unmappable: "replace", Lines: lf}, []string{"a"})
+	e, _ := NewEncoder(Writing{Format: "csv", Encoding: "koi8-r", Unmappable: "replace", Lines: lf}, titled("a"))
 	var out bytes.Buffer
 	if err := e.Encode(&out, rowsOf([]Value{val(Text, "П№")})); err != nil || out.String() != "a\n\xf0?\n" {
 		t.Errorf("%q, %v", out.String(), err)

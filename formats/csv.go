@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 )
 
 // CSV as RFC 4180 has it, read strictly: a quote opens a cell only at its start and closes it only
@@ -15,7 +16,8 @@ import (
 
 func csvFormat() format {
 	return format{name: "csv", keys: []string{"delimiter", "quote", "titles", "columns"},
-		check: checkCSV, decoder: newCSV, encoder: newCSVEncoder}
+		check: checkCSV, decoder: newCSV, encoder: newCSVEncoder,
+		writes: strings.Fields(csvWriting + " delimiter"), checkWriting: checkCSVWriting}
 }
 
 func checkCSV(o Options) []Problem {

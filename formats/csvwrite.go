@@ -2,11 +2,10 @@ package formats
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"slices"
-	"unicode/utf8"
 )
 
 // csvEncoder writes CSV and TSV.
@@ -19,38 +18,54 @@ type csvEncoder struct {
 	guard   bool   // put an apostrophe before what a spreadsheet would take for a formula
 	charset string // "": UTF-8
 	replace bool
+	comma   bool // the decimal mark
 }
 
-func newCSVEncoder(w Writing, columns []string) (Encoder, []Problem) {
-	if len(columns) == 0 {
-		return nil, []Problem{{"columns", "missing: csv needs columns"}}
+// csvWriting are the keys that CSV and TSV share.
+const csvWriting = "encoding unmappable quote lines titles formulas decimal"
+
+func checkCSVWriting(w Writing) []Problem {
+	var ps []Problem
+	if w.Quote == noQuote {
+		ps = append(ps, Problem{"quote", "none would leave cells that hold the delimiter open"})
 	}
-	e := &csvEncoder{columns: slices.Clone(columns), end: "\r\n", titles: w.Titles != skip, guard: w.Formulas != keep,
-		charset: w.Encoding, replace: w.Unmappable == "replace"}
+	ps = append(ps, checkCSV(Options{Delimiter: w.Delimiter, Quote: w.Quote})...)
+	ps = append(ps, oneOf("lines", w.Lines, crlf, lf)...)
+	ps = append(ps, oneOf("titles", w.Titles, write, skip)...)
+	return append(ps, oneOf("formulas", w.Formulas, guard, keep)...)
+}
+
+func newCSVEncoder(w Writing, columns []Column) (Encoder, []Problem) {
+	if len(columns) == 0 {
+		return nil, []Problem{{"columns", "missing: " + w.Format + " needs columns"}}
+	}
+	titles, ps := plainOnly(w.Format, columns)
+	e := &csvEncoder{columns: titles, end: "\r\n", titles: w.Titles != skip, guard: w.Formulas != keep,
+		charset: w.Encoding, replace: w.Unmappable == replace, comma: w.Decimal == ","}
 	e.delim, e.quote = separators(w.Delimiter, w.Quote)
 	if w.Lines == lf {
 		e.end = "\n"
 	}
-	return e, nil
+	return e, ps
 }
 
 // Encode writes the titles and the rows.
 func (e *csvEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
-	out := rowWriter{w: w}
-	if e.charset != "" {
-		out.recode = newRecoder(e.charset, e.replace)
-	}
+	check := newTextChecker(e.charset, e.replace)
+	out := rowWriter{w: w, recode: check.recode}
+	var number []byte
 	add := func(n int64, row []Value) error {
 		for i, v := range row {
 			if i > 0 {
 				out.buf = append(out.buf, e.delim)
 			}
-			text, err := e.text(out.recode, v.Bytes)
+			text, err := e.text(check, v)
 			if err != nil {
 				return fmt.Errorf("write row %d, column %q: %w", n, e.columns[i], err)
 			}
-			if v.Kind == Null || v.Kind == Absent {
-				text = nil
+			if e.comma && v.Kind == Number {
+				number = withComma(number[:0], text)
+				text = number
 			}
 			out.buf = e.cell(out.buf, text, v.Kind == Text, len(row) == 1)
 		}
@@ -72,22 +87,44 @@ func (e *csvEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
 	return out.flush(true)
 }
 
+// Checks tells beforehand what cannot be written.
+func (e *csvEncoder) Checks() func(column int, v Value) error {
+	check := newTextChecker(e.charset, e.replace)
+	return func(column int, v Value) error {
+		_, err := e.text(check, v)
+		return inColumn(err, e.columns[column])
+	}
+}
+
+// inColumn says which column a value that cannot be written was for.
+func inColumn(err error, title string) error {
+	var bad *ValueError
+	if errors.As(err, &bad) {
+		bad.Field = title
+	}
+	return err
+}
+
+// withComma writes a number with a comma as its decimal mark.
+func withComma(dst, number []byte) []byte {
+	for _, c := range number {
+		if c == '.' {
+			c = ','
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
 // text sees that a value can be written in the encoding of the file.
-func (e *csvEncoder) text(c *recoder, text []byte) ([]byte, error) {
-	if !utf8.Valid(text) {
-		return nil, errNotUTF8
+func (e *csvEncoder) text(check textChecker, v Value) ([]byte, error) {
+	if v.Kind == Null || v.Kind == Absent {
+		return nil, nil
 	}
-	if bytes.IndexByte(text, 0) >= 0 {
-		return nil, errNUL
+	if bytes.IndexByte(v.Bytes, 0) >= 0 {
+		return nil, &ValueError{Value: cut(v.Bytes), Reason: "the text holds a NUL character, which csv cannot"}
 	}
-	if c == nil {
-		return text, nil
-	}
-	out, bad := c.writable(text)
-	if bad != 0 {
-		return nil, fmt.Errorf("the character %q has no place in %s; say encoding: utf-8, or unmappable: replace", bad, c.charset.name)
-	}
-	return out, nil
+	return check.text(v.Bytes)
 }
 
 // cell appends a cell, in quotes where it needs them. An empty cell that is alone in its row is quoted,

@@ -87,7 +87,7 @@ func FuzzCSV(f *testing.F) {
 		if len(rows) == 0 {
 			return
 		}
-		e, ps := NewEncoder(Writing{Format: "csv", Formulas: "keep"}, numbered(len(rows[0])))
+		e, ps := NewEncoder(Writing{Format: "csv", Formulas: "keep"}, titled(numbered(len(rows[0]))...))
 		if ps != nil {
 			t.Fatal(ps)
 		}

@@ -118,3 +118,11 @@ func lines(n int, head, line string) []byte {
 	}
 	return b.Bytes()
 }
+
+// titled are columns of which no more is said than their titles.
+func titled(titles ...string) (columns []Column) {
+	for _, t := range titles {
+		columns = append(columns, Column{Title: t})
+	}
+	return columns
+}

@@ -18,24 +18,27 @@ type jsonEncoder struct {
 	empty string // the file without rows
 }
 
-func newJSONEncoder(_ Writing, columns []string) (Encoder, []Problem) {
-	return newRowsEncoder(columns, jsonEncoder{open: "[\n", next: ",\n", close: "\n]\n", empty: "[]\n"})
+func checkJSONWriting(Writing) []Problem { return nil }
+
+func newJSONEncoder(w Writing, columns []Column) (Encoder, []Problem) {
+	return newRowsEncoder(w, columns, jsonEncoder{open: "[\n", next: ",\n", close: "\n]\n", empty: "[]\n"})
 }
 
-func newNDJSONEncoder(_ Writing, columns []string) (Encoder, []Problem) {
-	return newRowsEncoder(columns, jsonEncoder{next: "\n", close: "\n"})
+func newNDJSONEncoder(w Writing, columns []Column) (Encoder, []Problem) {
+	return newRowsEncoder(w, columns, jsonEncoder{next: "\n", close: "\n"})
 }
 
-func newRowsEncoder(columns []string, e jsonEncoder) (Encoder, []Problem) {
+func newRowsEncoder(w Writing, columns []Column, e jsonEncoder) (Encoder, []Problem) {
 	seen := map[string]bool{}
-	for i, c := range columns {
+	titles, ps := plainOnly(w.Format, columns)
+	for i, c := range titles {
 		if seen[c] || !utf8.ValidString(c) {
 			return nil, []Problem{{fmt.Sprintf("columns[%d].title", i), fmt.Sprintf("%q cannot name a second member, nor one that is not UTF-8", c)}}
 		}
 		seen[c] = true
 		e.names = append(e.names, append(AppendJSONString(nil, []byte(c)), ':'))
 	}
-	return &e, nil
+	return &e, ps
 }
 
 // Encode writes the rows.
@@ -101,22 +104,15 @@ func appendValue(buf []byte, p *jsonParser, v Value) ([]byte, error) {
 		return append(buf, v.Bytes...), nil
 	case Text, Date:
 		if !utf8.Valid(v.Bytes) {
-			return nil, errNotUTF8
+			return nil, &ValueError{Value: cut(v.Bytes), Reason: "the text is not valid UTF-8"}
 		}
 		return AppendJSONString(buf, v.Bytes), nil
 	}
-	p.reset(v.Bytes, true)
-	end := p.value(0, nil, nil, 1)
-	if end >= 0 {
-		if end = p.space(end); end < len(v.Bytes) {
-			end = p.failAt(end, "text after the end of the value")
-		}
-	}
-	if end < 0 {
-		return nil, fmt.Errorf("%q is not JSON: at %d: %s", cut(v.Bytes), p.fail.at, p.fail.reason)
+	if err := p.judged(v.Bytes); err != nil {
+		return nil, err
 	}
 	if !utf8.Valid(v.Bytes) {
-		return nil, errNotUTF8
+		return nil, &ValueError{Value: cut(v.Bytes), Reason: "the text is not valid UTF-8"}
 	}
 	if p.blanks > 0 { // a line feed would end the line of ndjson
 		return append(buf, p.compact(v.Bytes, p.blanks)...), nil

@@ -9,12 +9,15 @@ import (
 // A format is one way to lay out a file.
 type format struct {
 	name    string
-	depth   int                                          // max_depth where that is not set; 0: as Limits says
-	keys    []string                                     // of Options, beside those that all formats have
-	check   func(Options) []Problem                      // of the values of those keys
-	decoder func(Options, []Want) (Decoder, []Problem)   // called with valid options
-	parts   func(Options, []Part) (Decoder, []Problem)   // of files that are more than records of one kind; nil: there are none
-	encoder func(Writing, []string) (Encoder, []Problem) // called with valid settings; nil: cannot be written
+	depth   int                                        // max_depth where that is not set; 0: as Limits says
+	keys    []string                                   // of Options, beside those that all formats have
+	check   func(Options) []Problem                    // of the values of those keys
+	decoder func(Options, []Want) (Decoder, []Problem) // called with valid options
+	parts   func(Options, []Part) (Decoder, []Problem) // of files that are more than records of one kind; nil: there are none
+
+	writes       []string                                     // keys of Writing that have a meaning
+	checkWriting func(Writing) []Problem                      // of the values of those keys
+	encoder      func(Writing, []Column) (Encoder, []Problem) // called with valid settings; nil: cannot be written
 }
 
 // all lists the formats. A new one is one line here.
@@ -64,8 +67,8 @@ func (f *format) limits(o Options) Limits {
 }
 
 // NewEncoder makes the encoder that writes rows with these columns. Without columns each row is one
-// value, a whole JSON record.
-func NewEncoder(w Writing, columns []string) (Encoder, []Problem) {
+// value, a whole JSON record. An encoder may also be a Checker, or a Namer.
+func NewEncoder(w Writing, columns []Column) (Encoder, []Problem) {
 	if ps := w.Validate(); len(ps) > 0 {
 		return nil, ps
 	}

@@ -106,7 +106,7 @@ func TestCSVWrittenIsReadBack(t *testing.T) {
 		delim := rapid.SampledFrom([]string{",", ";", "\t", "|"}).Draw(t, "delimiter")
 		quote := rapid.SampledFrom([]string{`"`, "'"}).Draw(t, "quote")
 		ends := rapid.SampledFrom([]string{"lf", "crlf"}).Draw(t, "lines")
-		e, ps := NewEncoder(Writing{Format: "csv", Delimiter: delim, Quote: quote, Lines: ends, Formulas: "keep"}, numbered(len(rows[0])))
+		e, ps := NewEncoder(Writing{Format: "csv", Delimiter: delim, Quote: quote, Lines: ends, Formulas: "keep"}, titled(numbered(len(rows[0]))...))
 		if ps != nil {
 			t.Fatal(ps)
 		}

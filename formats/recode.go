@@ -251,12 +251,13 @@ func (c *recoded) begin(n int) int {
 
 // A recoder writes UTF-8 in another encoding.
 type recoder struct {
-	charset charset
-	encoder transform.Transformer // of charset.multi
-	replace bool                  // write ? for what the encoding lacks
-	text    []byte
-	out     []byte
-	begun   bool
+	charset  charset
+	encoder  transform.Transformer // of charset.multi
+	replace  bool                  // write ? for what the encoding lacks
+	numbered bool                  // of XML: recode writes what the encoding lacks by its number
+	text     []byte
+	out      []byte
+	begun    bool
 }
 
 func newRecoder(name string, replace bool) *recoder {
@@ -309,7 +310,11 @@ func (c *recoder) recode(text []byte) []byte {
 	c.begun = true
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
-		c.out, _ = c.put(c.out, r)
+		before := len(c.out)
+		var ok bool
+		if c.out, ok = c.put(c.out, r); !ok && c.numbered {
+			c.out = fmt.Appendf(c.out[:before], "&#%d;", r)
+		}
 		i += n
 	}
 	return c.out

@@ -1,5 +1,7 @@
 package formats
 
+import "strings"
+
 // TSV is CSV with a tab between the cells, as spreadsheets write it: a cell that holds a tab or a line
 // end stands in quotes. Where quotes mean nothing, as the registered text/tab-separated-values has it,
 // say quote: none.
@@ -8,7 +10,12 @@ func tsvFormat() format {
 	return format{name: "tsv", keys: []string{"quote", "titles", "columns"},
 		check:   func(o Options) []Problem { return checkCSV(tabbed(o)) },
 		decoder: func(o Options, wants []Want) (Decoder, []Problem) { return newCSV(tabbed(o), wants) },
-		encoder: func(w Writing, columns []string) (Encoder, []Problem) {
+		writes:  strings.Fields(csvWriting),
+		checkWriting: func(w Writing) []Problem {
+			w.Delimiter = "\t"
+			return checkCSVWriting(w)
+		},
+		encoder: func(w Writing, columns []Column) (Encoder, []Problem) {
 			w.Delimiter = "\t"
 			return newCSVEncoder(w, columns)
 		}}

@@ -48,7 +48,7 @@ func TestWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e, ps := NewEncoder(c.w, c.columns)
+			e, ps := NewEncoder(c.w, titled(c.columns...))
 			if ps != nil {
 				t.Fatal(ps)
 			}
@@ -77,7 +77,7 @@ func TestWhatCannotBeWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e, ps := NewEncoder(c.w, []string{"a"})
+			e, ps := NewEncoder(c.w, titled("a"))
 			if ps != nil {
 				t.Fatal(ps)
 			}
@@ -90,7 +90,7 @@ func TestWhatCannotBeWritten(t *testing.T) {
 
 func TestTroubleInWritingIsReported(t *testing.T) {
 	t.Parallel()
-	e, ps := NewEncoder(Writing{Format: "csv"}, []string{"a"})
+	e, ps := NewEncoder(Writing{Format: "csv"}, titled("a"))
 	if ps != nil {
 		t.Fatal(ps)
 	}
@@ -125,7 +125,7 @@ func TestProblemsOfWriting(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, ps := NewEncoder(c.w, c.columns); len(ps) != 1 || !strings.HasPrefix(ps[0].String(), c.want) {
+			if _, ps := NewEncoder(c.w, titled(c.columns...)); len(ps) != 1 || !strings.HasPrefix(ps[0].String(), c.want) {
 				t.Errorf("%v, want %s", ps, c.want)
 			}
 		})

@@ -13,7 +13,8 @@ import (
 
 func xlsxFormat() format {
 	return format{name: "xlsx", keys: []string{"titles", "columns", "records", "hidden", "macros"},
-		check: checkXLSX, decoder: newXLSX, encoder: newXLSXEncoder}
+		check: checkXLSX, decoder: newXLSX, encoder: newXLSXEncoder,
+		writes: []string{"titles", "formulas", "sheet"}, checkWriting: checkXLSXWriting}
 }
 
 func checkXLSX(o Options) []Problem {

@@ -144,7 +144,7 @@ func BenchmarkXLSX(b *testing.B) {
 		}
 	})
 	b.Run("write", func(b *testing.B) {
-		e, _ := NewEncoder(Writing{Format: "xlsx"}, benchTitles())
+		e, _ := NewEncoder(Writing{Format: "xlsx"}, titled(benchTitles()...))
 		row := benchXLSXRow(1)
 		b.ReportAllocs()
 		for b.Loop() {

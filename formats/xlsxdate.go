@@ -48,6 +48,9 @@ func shapeOf(code string) shape {
 	return elapsed | plainShape(strings.ToLower(code))
 }
 
+// ShowsDates tells whether a number format of a spreadsheet shows dates or times.
+func ShowsDates(code string) bool { return shapeOf(code) != 0 }
+
 // bareCode takes off what is shown literally, colours, conditions and locales, and says whether there is [h], [m] or [s].
 func bareCode(code string) (string, shape) {
 	var b strings.Builder

@@ -28,12 +28,15 @@ func (e *xlsxEncoder) parts() []writtenPart {
 		{"xl/_rels/workbook.xml.rels", partHead + `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">` +
 			`<Relationship Id="rId1" Type="` + relNamespace + `/worksheet" Target="worksheets/sheet1.xml"/>` +
 			`<Relationship Id="rId2" Type="` + relNamespace + `/styles" Target="styles.xml"/></Relationships>`},
-		{"xl/styles.xml", writtenStyles()},
+		{"xl/styles.xml", e.writtenStyles()},
 	}
 }
 
-// writtenStyles are the styles in the order of their constants.
-func writtenStyles() string {
+// columnCodes is the number of the first number format of a column.
+const columnCodes = 200
+
+// writtenStyles are the styles in the order of their constants, then those of the columns.
+func (e *xlsxEncoder) writtenStyles() string {
 	var codes, xfs strings.Builder
 	code := func(id int, code string) { fmt.Fprintf(&codes, `<numFmt numFmtId="%d" formatCode="%s"/>`, id, code) }
 	xf := func(format int, more string) {
@@ -52,12 +55,16 @@ func writtenStyles() string {
 		code(166+n, "0."+strings.Repeat("0", n))
 		xf(166+n, "")
 	}
+	for n, c := range e.codes {
+		code(columnCodes+n, string(escapeXML(nil, []byte(c), true)))
+		xf(columnCodes+n, "")
+	}
 	return partHead + `<styleSheet xmlns="` + mainNamespace + `">` +
-		fmt.Sprintf(`<numFmts count="%d">%s</numFmts>`, 3+decimals, codes.String()) +
+		fmt.Sprintf(`<numFmts count="%d">%s</numFmts>`, 3+decimals+len(e.codes), codes.String()) +
 		`<fonts count="2"><font><sz val="11"/><name val="Calibri"/></font><font><b/><sz val="11"/><name val="Calibri"/></font></fonts>` +
 		`<fills count="3"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill><fill><patternFill patternType="solid"><fgColor rgb="FFDDE3EA"/></patternFill></fill></fills>` +
 		`<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>` +
 		`<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>` +
-		fmt.Sprintf(`<cellXfs count="%d">%s</cellXfs>`, styleDecimals+decimals, xfs.String()) +
+		fmt.Sprintf(`<cellXfs count="%d">%s</cellXfs>`, styleDecimals+decimals+len(e.codes), xfs.String()) +
 		`<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>`
 }

@@ -3,12 +3,15 @@ package formats
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/flate"
@@ -34,20 +37,101 @@ const (
 
 // xlsxEncoder writes a workbook of one sheet: numbers, dates and booleans as such, text never as a formula.
 type xlsxEncoder struct {
-	columns []string
+	columns []xlsxColumn
+	codes   []string // number formats of the columns, each once
 	titles  bool
 	guard   bool
 	sheet   string
 }
 
-func newXLSXEncoder(w Writing, columns []string) (Encoder, []Problem) {
+// An xlsxColumn is how a column looks.
+type xlsxColumn struct {
+	title string
+	width int  // characters; 0: as the first rows need
+	style int  // of what its format is for; 0: as the value says
+	dates bool // the format is one of dates and times, not of numbers
+}
+
+func checkXLSXWriting(w Writing) []Problem {
+	ps := oneOf("titles", w.Titles, write, skip)
+	if reason := badSheetName(w.Sheet); w.Sheet != "" && reason != "" {
+		ps = append(ps, Problem{"sheet", fmt.Sprintf("%q cannot be the name of a sheet: %s", w.Sheet, reason)})
+	}
+	return append(ps, oneOf("formulas", w.Formulas, guard, keep)...)
+}
+
+// badSheetName tells why a spreadsheet would not take a name, "" where it does.
+func badSheetName(name string) string {
+	switch {
+	case len(utf16.Encode([]rune(name))) > 31:
+		return "it has more than 31 characters"
+	case strings.ContainsAny(name, `[]:*?/\`):
+		return `it holds one of [ ] : * ? / \`
+	case strings.HasPrefix(name, "'"), strings.HasSuffix(name, "'"):
+		return "it begins or ends with an apostrophe"
+	case strings.EqualFold(name, "history"):
+		return "spreadsheets keep it for themselves"
+	case !utf8.ValidString(name) || badXMLText([]byte(name)) >= 0 || strings.TrimSpace(name) == "":
+		return "it is not made of characters that can be seen"
+	}
+	return ""
+}
+
+func newXLSXEncoder(w Writing, columns []Column) (Encoder, []Problem) {
 	switch {
 	case len(columns) == 0:
 		return nil, []Problem{{"columns", "missing: xlsx needs columns"}}
 	case len(columns) > sheetColumns:
 		return nil, []Problem{{"columns", fmt.Sprintf("a sheet has at most %d columns", sheetColumns)}}
 	}
-	return &xlsxEncoder{columns: slices.Clone(columns), titles: w.Titles != skip, guard: w.Formulas != keep, sheet: "Sheet1"}, nil
+	e := &xlsxEncoder{titles: w.Titles != skip, guard: w.Formulas != keep, sheet: cmp.Or(w.Sheet, "Sheet1")}
+	var ps []Problem
+	for i, c := range columns {
+		path := fmt.Sprintf("columns[%d].", i)
+		if c.Width < 0 || c.Width > 255 {
+			ps = append(ps, Problem{path + "width", fmt.Sprintf("%d is no width: a column has 1 to 255 characters", c.Width)})
+		}
+		if c.Align != "" || c.Fill != "" {
+			ps = append(ps, Problem{path + "align", "and fill do not go with xlsx, but with fixed"})
+		}
+		column := xlsxColumn{title: c.Title, width: c.Width, dates: ShowsDates(c.Format)}
+		if c.Format != "" {
+			if err := checkCode(c.Format); err != nil {
+				ps = append(ps, Problem{path + "format", err.Error()})
+			}
+			column.style = e.styleOf(c.Format)
+		}
+		e.columns = append(e.columns, column)
+	}
+	return e, ps
+}
+
+// styleOf is the style of a number format.
+func (e *xlsxEncoder) styleOf(code string) int {
+	i := slices.Index(e.codes, code)
+	if i < 0 {
+		i = len(e.codes)
+		e.codes = append(e.codes, code)
+	}
+	return styleDecimals + decimals + i
+}
+
+// Checks tells beforehand what a cell cannot hold.
+func (e *xlsxEncoder) Checks() func(column int, v Value) error {
+	return func(column int, v Value) error { return inColumn(checkCell(v), e.columns[column].title) }
+}
+
+func checkCell(v Value) error {
+	switch {
+	case v.Kind == Null, v.Kind == Absent:
+	case !utf8.Valid(v.Bytes):
+		return &ValueError{Value: cut(v.Bytes), Reason: "the text is not valid UTF-8"}
+	case len(v.Bytes) > cellCharacters:
+		if n := utf8.RuneCount(v.Bytes); n > cellCharacters {
+			return &ValueError{Value: cut(v.Bytes), Reason: fmt.Sprintf("a cell of a sheet holds at most %d characters, this text has %d", cellCharacters, n)}
+		}
+	}
+	return nil
 }
 
 // Encode writes the titles and the rows. How wide the columns are is taken from the first of them. The same rows give the same bytes.
@@ -97,7 +181,7 @@ func (s *sheetWriter) rows(rows iter.Seq2[[]Value, error]) error {
 	if s.e.titles {
 		row := make([]Value, len(s.e.columns))
 		for i, t := range s.e.columns {
-			row[i] = Value{Kind: Text, Bytes: []byte(t)}
+			row[i] = Value{Kind: Text, Bytes: []byte(t.title)}
 		}
 		if err := s.add(row, true); err != nil {
 			return err
@@ -144,7 +228,8 @@ func (s *sheetWriter) begin() {
 	}
 	head.WriteString(`<cols>`)
 	for i, n := range s.widths {
-		fmt.Fprintf(&head, `<col min="%d" max="%d" width="%d" customWidth="1"/>`, i+1, i+1, min(widest, max(8, n+2)))
+		n = cmp.Or(s.e.columns[i].width, min(widest, max(8, n+2)))
+		fmt.Fprintf(&head, `<col min="%d" max="%d" width="%d" customWidth="1"/>`, i+1, i+1, n)
 	}
 	head.WriteString(`</cols><sheetData>`)
 	s.out.buf = append(head.Bytes(), s.out.buf...)
@@ -152,7 +237,7 @@ func (s *sheetWriter) begin() {
 
 func (s *sheetWriter) add(row []Value, title bool) error {
 	if s.row++; s.row > sheetRows {
-		return fmt.Errorf("a sheet has at most %d rows: write csv, or several files", sheetRows)
+		return &ValueError{Reason: fmt.Sprintf("a sheet has at most %d rows: write csv, or several files", sheetRows)}
 	}
 	b := append(s.out.buf, `<row r="`...)
 	b = append(strconv.AppendInt(b, s.row, 10), `">`...)
@@ -160,7 +245,7 @@ func (s *sheetWriter) add(row []Value, title bool) error {
 		var err error
 		from := len(b)
 		if b, err = s.cell(b, i, v, title); err != nil {
-			return fmt.Errorf("column %q: %w", s.e.columns[i], err)
+			return fmt.Errorf("column %q: %w", s.e.columns[i].title, err)
 		}
 		if !s.begun && len(b) > from {
 			s.widths[i] = max(s.widths[i], min(widest, utf8.RuneCount(v.Bytes)))
@@ -184,6 +269,9 @@ func (s *sheetWriter) cell(b []byte, i int, v Value, title bool) ([]byte, error)
 		return b, nil
 	case Number:
 		if style, ok := numberStyle(v.Bytes); ok {
+			if c := &s.e.columns[i]; c.style > 0 && !c.dates {
+				style = c.style
+			}
 			open(style, "")
 			return append(append(append(b, "<v>"...), v.Bytes...), "</v></c>"...), nil
 		}
@@ -195,16 +283,16 @@ func (s *sheetWriter) cell(b []byte, i int, v Value, title bool) ([]byte, error)
 		return append(b, "<v>0</v></c>"...), nil
 	case Date:
 		if serial, style, ok := serialOf(v.Bytes); ok {
+			if c := &s.e.columns[i]; c.style > 0 && c.dates {
+				style = c.style
+			}
 			open(style, "")
 			b = strconv.AppendFloat(append(b, "<v>"...), serial, 'f', -1, 64)
 			return append(b, "</v></c>"...), nil
 		}
 	}
-	switch {
-	case !utf8.Valid(v.Bytes):
-		return b, errNotUTF8
-	case utf8.RuneCount(v.Bytes) > cellCharacters:
-		return b, fmt.Errorf("a cell of a sheet holds at most %d characters, this text has %d", cellCharacters, utf8.RuneCount(v.Bytes))
+	if err := checkCell(v); err != nil {
+		return b, err
 	}
 	style := stylePlain
 	switch {

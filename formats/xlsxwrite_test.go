@@ -21,7 +21,7 @@ import (
 func xlsxWritten(t testing.TB, w Writing, columns []string, rows ...[]Value) []byte {
 	t.Helper()
 	w.Format = "xlsx"
-	e, ps := NewEncoder(w, columns)
+	e, ps := NewEncoder(w, titled(columns...))
 	if ps != nil {
 		t.Fatal(ps)
 	}
@@ -108,7 +108,7 @@ func TestXLSXTextIsNeverAFormula(t *testing.T) {
 
 func TestXLSXWhatASheetCannotHoldIsAnError(t *testing.T) {
 	t.Parallel()
-	e, ps := NewEncoder(Writing{Format: "xlsx"}, []string{"a"})
+	e, ps := NewEncoder(Writing{Format: "xlsx"}, titled("a"))
 	if ps != nil {
 		t.Fatal(ps)
 	}
@@ -125,7 +125,7 @@ func TestXLSXWhatASheetCannotHoldIsAnError(t *testing.T) {
 	}
 	for _, w := range []Writing{{Encoding: "windows-1252"}, {Delimiter: ";"}, {Titles: "x"}, {Formulas: "x"}} {
 		w.Format = "xlsx"
-		if _, ps := NewEncoder(w, []string{"a"}); len(ps) != 1 {
+		if _, ps := NewEncoder(w, titled("a")); len(ps) != 1 {
 			t.Errorf("%+v: %v", w, ps)
 		}
 	}
@@ -138,7 +138,7 @@ func TestXLSXAnyTextComesBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.ReplaceAll(rapid.String().Draw(t, "text"), "\x00", "")
-		e, _ := NewEncoder(Writing{Format: "xlsx"}, []string{"a"})
+		e, _ := NewEncoder(Writing{Format: "xlsx"}, titled("a"))
 		var out bytes.Buffer
 		if err := e.Encode(&out, rowsOf([]Value{val(Text, text)}, []Value{val(Text, "end")})); err != nil {
 			t.Fatal(err)
@@ -159,7 +159,7 @@ func TestXLSXAnyTextComesBack(t *testing.T) {
 
 // TestXLSXIsWrittenInFlatMemory writes 100,000 rows and sees that the memory is that of a few.
 func TestXLSXIsWrittenInFlatMemory(t *testing.T) {
-	e, ps := NewEncoder(Writing{Format: "xlsx"}, benchTitles())
+	e, ps := NewEncoder(Writing{Format: "xlsx"}, titled(benchTitles()...))
 	if ps != nil {
 		t.Fatal(ps)
 	}

@@ -13,7 +13,8 @@ import (
 // walked over, so that a file may be longer than memory.
 
 func xmlFormat() format {
-	return format{name: "xml", keys: []string{"records", "namespaces"}, depth: 200, check: checkXML, decoder: newXML, parts: newXMLParts}
+	return format{name: "xml", keys: []string{"records", "namespaces"}, depth: 200, check: checkXML, decoder: newXML, parts: newXMLParts,
+		writes: []string{"encoding", "root", "element", "namespaces"}, checkWriting: checkXMLFile, encoder: newXMLEncoder}
 }
 
 func checkXML(o Options) []Problem {

@@ -33,6 +33,7 @@ there lftp              || missing="$missing lftp"
 there psftp             || missing="$missing putty-tools"
 python_there paramiko   || missing="$missing python3-paramiko"
 python_there asyncssh   || missing="$missing python3-asyncssh"
+python_there openpyxl   || missing="$missing python3-openpyxl"  # a second reader and writer of XLSX
 there ssh-audit         || missing="$missing ssh-audit"
 [ -n "$missing" ] || exit 0
 
