@@ -142,11 +142,11 @@ func (p *Plan) acknowledgements(a *Acknowledgement, in *Input, owed int64) (list
 		if !slices.Contains(n.after, a.State) {
 			continue
 		}
-		body := plain
-		if n.body != nil {
-			own, bad := p.own(n, in, names)
+		body, media := plain, jsonMedia
+		if n.body != nil || n.shaper != nil {
+			own, bad := p.own(n, in, names, plain)
 			if bad == nil {
-				body = own
+				body, media = own, n.media
 			}
 			err = errors.Join(err, bad)
 		}
@@ -157,7 +157,7 @@ func (p *Plan) acknowledgements(a *Acknowledgement, in *Input, owed int64) (list
 		}
 		list = append(list, outbox.Message{Key: string(h.appendUUID(nil)), Body: body, Size: int64(len(body)), Headers: []outbox.Header{
 			{Name: ":name", Value: a.Partner + "/" + n.folder + "/" + p.fileName(n, a, names)},
-			{Name: ":exists", Value: "number"}, {Name: ":content-type", Value: "application/json"},
+			{Name: ":exists", Value: "number"}, {Name: ":content-type", Value: media},
 		}})
 	}
 	return list, err
@@ -179,16 +179,20 @@ func (p *Plan) outcomeOf(a *Acknowledgement) map[string]any {
 	return o
 }
 
-// own is the body that a job says itself.
-func (p *Plan) own(n *notice, in *Input, names map[string]any) ([]byte, error) {
+// own is the body that a job says itself, or the plain one laid out as it says.
+func (p *Plan) own(n *notice, in *Input, names map[string]any, plain []byte) (body []byte, err error) {
 	r := newRun(p, in, names)
 	r.base.turn(nil, nil)
-	body, err := r.execute(nil, n.body, r.base, false)
-	if err != nil {
-		return nil, err
+	if body = plain; n.body != nil {
+		if body, err = r.one(nil, n.body, r.base, false); err != nil {
+			return nil, err
+		}
+	}
+	if n.shaper != nil {
+		return n.shaper.Append(nil, orNull(body))
 	}
 	var b bytes.Buffer
-	if err := json.Indent(&b, bytes.TrimSuffix(body, []byte(",")), "", "  "); err != nil {
+	if err := json.Indent(&b, body, "", "  "); err != nil {
 		return nil, err
 	}
 	b.WriteByte('\n')
@@ -205,7 +209,7 @@ func (p *Plan) fileName(n *notice, a *Acknowledgement, names map[string]any) str
 	}
 	b, err := n.name.template.Append(nil, names)
 	if err != nil || len(b) == 0 || len(b) > nameMost || !utf8.Valid(b) || slices.Contains(b, '/') || temporary(string(b)) {
-		return fmt.Sprintf("%d.ack.json", a.Entry)
+		return fmt.Sprintf("%d%s", a.Entry, n.suffix)
 	}
 	return string(b)
 }
@@ -225,7 +229,13 @@ func (p *Plan) tried(in Input, o *ledger.Outcome) (list []TrialNotice, err error
 	a.Text = a.words()
 	messages, err := p.acknowledgements(&a, &in, 0)
 	for _, m := range messages {
-		list = append(list, TrialNotice{Name: strings.TrimPrefix(m.Header(":name"), a.Partner+"/"), Body: m.Body})
+		t := TrialNotice{Name: strings.TrimPrefix(m.Header(":name"), a.Partner+"/")}
+		if isJSON(&m) {
+			t.Body = m.Body
+		} else {
+			t.Text = strings.ToValidUTF8(string(m.Body), string(utf8.RuneError))
+		}
+		list = append(list, t)
 	}
 	return list, err
 }

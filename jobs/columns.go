@@ -8,8 +8,9 @@ import (
 )
 
 // cells renders the columns of one row.
-func (r *run) cells(route *route, f *frame) (made spot, err error) {
+func (r *run) cells(at int, f *frame) (made spot, err error) {
 	p := r.pending
+	route, check := r.p.routes[at], r.checks[at]
 	made.from = len(p.cells)
 	for i := range route.columns {
 		c := &route.columns[i]
@@ -17,6 +18,11 @@ func (r *run) cells(route *route, f *frame) (made spot, err error) {
 		kind, err := r.cell(c, f)
 		if err != nil {
 			return made, err
+		}
+		if check != nil {
+			if err := check(i, formats.Value{Kind: kind, Bytes: p.bytes[from:]}); err != nil {
+				return made, err
+			}
 		}
 		p.cells = append(p.cells, cell{kind, spot{from, len(p.bytes)}})
 	}
@@ -61,6 +67,17 @@ func (r *run) cell(c *column, f *frame) (kind formats.Kind, err error) {
 	}
 	p.bytes, err = expression.AppendText(p.bytes, v)
 	return kind, err
+}
+
+// checks are functions that tell, by route, what its file cannot hold.
+func (p *Plan) checks() []func(column int, v formats.Value) error {
+	list := make([]func(column int, v formats.Value) error, len(p.routes))
+	for i, route := range p.routes {
+		if checker, ok := route.encoder.(formats.Checker); ok {
+			list[i] = checker.Checks()
+		}
+	}
+	return list
 }
 
 func kindOfCell(k expression.Kind) formats.Kind {

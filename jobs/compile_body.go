@@ -19,23 +19,47 @@ func (c *compiler) content(path string, o *Send, r *route) {
 		}
 		return
 	}
+	var shape formats.Shape
 	if r.each == "record" {
-		if o.Writing.Format != "" && o.Writing.Format != "json" {
-			c.problem(path+".as", "%s goes with each: file or window; a message of one record is json", o.Writing.Format)
-		}
 		if len(o.Columns) > 0 {
 			c.problem(path+".columns", "go with each: file or window")
 		}
+		var media string
+		r.shaper, shape, media = c.message(path, o.Writing)
+		r.headers = append(r.headers, header{name: ":content-type", fixed: media, constant: true})
 	} else if !c.file(path, o, r, body) {
 		return
+	} else if r.shaper != nil {
+		shape = formats.ElementTree
 	}
 	r.plain = body == nil
 	if body != nil {
+		before := len(c.problems)
 		r.body = c.node(c.record, path+".body", body, r.null)
+		if len(c.problems) == before {
+			c.shaped(path+".body", body, r.shaper, shape)
+		}
+		return
 	}
-	if r.each == "record" {
-		r.headers = append(r.headers, header{name: ":content-type", fixed: "application/json", constant: true})
+	c.recordShaped(path, r.shaper, shape)
+}
+
+const jsonMedia = "application/json"
+
+// message compiles how a message is laid out: nil is JSON.
+func (c *compiler) message(path string, w formats.Writing) (shaper, formats.Shape, string) {
+	if !c.whole(path + ".as") {
+		return nil, formats.AnyTree, jsonMedia
 	}
+	w.Format = first(w.Format, "json")
+	m, shape, problems := formats.NewMessage(w)
+	for _, p := range problems {
+		c.problem(path+"."+p.Path, "%s", p.Text)
+	}
+	if m == nil {
+		return nil, shape, jsonMedia
+	}
+	return m, shape, m.MediaType()
 }
 
 // file compiles a route that writes one file; it reports whether its rows are whole records, from a body.
@@ -50,48 +74,91 @@ func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
 	}
 	writing := o.Writing
 	writing.Format = as
-	var titles []string
+	var columns []formats.Column
 	for i := range o.Columns {
-		titles = append(titles, o.Columns[i].Title)
-		c.column(fmt.Sprintf("%s.columns[%d]", path, i), &o.Columns[i], r)
+		columns = append(columns, o.Columns[i].Column)
+		c.column(fmt.Sprintf("%s.columns[%d]", path, i), as, &o.Columns[i], r)
 	}
 	switch {
-	case as == "csv" && len(o.Columns) == 0:
-		c.problem(path+".columns", "are missing: csv needs them")
+	case tabular(as) && len(o.Columns) == 0:
+		c.problem(path+".columns", "are missing: %s needs them", as)
 		return false
 	case body != nil && len(o.Columns) > 0:
 		c.problem(path+".columns", "do not go with body")
 		return false
 	}
-	encoder, problems := formats.NewEncoder(writing, titles)
+	encoder, problems := formats.NewEncoder(writing, columns)
 	for _, p := range problems {
 		c.problem(path+"."+p.Path, "%s", p.Text)
 	}
 	r.encoder = encoder
-	media := map[string]string{"csv": "text/csv; charset=utf-8", "json": "application/json", "ndjson": "application/x-ndjson",
-		"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
-	r.headers = append(r.headers, header{name: ":content-type", fixed: media[as], constant: true})
+	if l, ok := encoder.(shaper); ok {
+		r.shaper = l
+	}
+	r.headers = append(r.headers, header{name: ":content-type", fixed: fileMedia(as, o.Encoding), constant: true})
 	return len(o.Columns) == 0
 }
 
-func (c *compiler) column(path string, o *Column, r *route) {
+// tabular tells formats that are made of columns.
+func tabular(as string) bool { return as == "csv" || as == "tsv" || as == "xlsx" || as == "fixed" }
+
+// fileMedia is the media type of a file.
+func fileMedia(as, encoding string) string {
+	charset := "; charset=" + strings.ToLower(first(encoding, formats.UTF8))
+	switch as {
+	case "csv":
+		return "text/csv" + charset
+	case "tsv":
+		return "text/tab-separated-values" + charset
+	case "fixed":
+		return "text/plain" + charset
+	case "xml":
+		return "application/xml" + charset
+	case "ndjson":
+		return "application/x-ndjson"
+	case "xlsx":
+		return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+	}
+	return jsonMedia
+}
+
+func (c *compiler) column(path, as string, o *Column, r *route) {
 	v := c.value(c.record, path+".value", o.Value)
 	if v == nil {
 		return
 	}
-	if o.Format != "" {
-		k := expression.KindAny
-		if !v.fixed {
-			k = v.program.Type().Kind
-		}
-		if k != expression.KindAny && k != expression.KindDate && k != expression.KindTime && k != expression.KindDateTime {
-			c.problem(path+".format", "goes with dates and times, not with %s", k)
-		}
-		if err := expression.CheckFormat(o.Format, false); err != nil {
+	k := expression.KindAny
+	if !v.fixed {
+		k = v.program.Type().Kind
+	}
+	format := o.Format
+	switch moment := k == expression.KindDate || k == expression.KindTime || k == expression.KindDateTime; {
+	case format == "":
+	case as == "xlsx":
+		c.shown(path+".format", k, moment, format)
+		format = "" // the cell keeps its value
+	case !moment && k != expression.KindAny:
+		c.problem(path+".format", "goes with dates and times, not with %s", k)
+	default:
+		if err := expression.CheckFormat(format, false); err != nil {
 			c.fail(path+".format", err)
 		}
 	}
-	r.columns = append(r.columns, column{v, o.Format})
+	r.columns = append(r.columns, column{v, format})
+}
+
+// shown checks how the cells of a spreadsheet are to be shown against what they hold.
+func (c *compiler) shown(path string, k expression.Kind, moment bool, format string) {
+	number := k == expression.KindInteger || k == expression.KindDecimal || k == expression.KindNumber
+	switch dates := formats.ShowsDates(format); {
+	case k == expression.KindAny:
+	case moment && !dates:
+		c.problem(path, "%q shows no date: write it in a spreadsheet's terms, as dd.mm.yyyy hh:mm", format)
+	case number && dates:
+		c.problem(path, "%q shows dates, and not %s: write it in a spreadsheet's terms, as #,##0.00", format, k.Noun())
+	case !moment && !number:
+		c.problem(path, "goes with dates, times and numbers, not with %s", k)
+	}
 }
 
 // document is the tree of a raw node, nil when there is none.

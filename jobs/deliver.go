@@ -118,7 +118,7 @@ func (r *run) render(f *frame) error {
 		d := draft{route: i}
 		var err error
 		if len(route.columns) > 0 {
-			d.cells, err = r.cells(route, f)
+			d.cells, err = r.cells(i, f)
 		} else {
 			d.body, err = r.body(route, f)
 		}
@@ -137,18 +137,39 @@ func (r *run) body(route *route, f *frame) (spot, error) {
 	p := r.pending
 	from := len(p.bytes)
 	var err error
-	switch {
-	case !route.plain:
-		p.bytes, err = r.execute(p.bytes, route.body, f, route.null)
-		if err == nil && len(p.bytes) > from {
-			p.bytes = p.bytes[:len(p.bytes)-1] // the comma
-		}
-	case route.open:
-		p.bytes, err = r.openJSON(p.bytes)
-	default:
-		p.bytes = appendRow(p.bytes, f.fields, f.row, route.null)
+	if route.shaper == nil {
+		p.bytes, err = r.tree(p.bytes, route, f)
+		return spot{from, len(p.bytes)}, err
+	}
+	if r.json, err = r.tree(r.json[:0], route, f); err == nil {
+		p.bytes, err = route.shaper.Append(p.bytes, orNull(r.json))
 	}
 	return spot{from, len(p.bytes)}, err
+}
+
+// tree appends the body as JSON.
+func (r *run) tree(dst []byte, route *route, f *frame) (_ []byte, err error) {
+	switch {
+	case !route.plain:
+		return r.one(dst, route.body, f, route.null)
+	case route.open:
+		return r.openJSON(dst)
+	}
+	return appendRow(dst, f.fields, f.row, route.null), nil
+}
+
+// one appends the one value that a program makes, nothing when it is absent.
+func (r *run) one(dst []byte, program []instruction, f *frame, null bool) ([]byte, error) {
+	from := len(dst)
+	dst, err := r.execute(dst, program, f, null)
+	return dst[:max(from, len(dst)-1)], err // without the comma
+}
+
+func orNull(json []byte) []byte {
+	if len(json) == 0 {
+		return append(json, "null"...)
+	}
+	return json
 }
 
 func (r *run) uniqueKey(f *frame) error {

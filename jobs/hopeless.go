@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"waybill/formats"
 	"waybill/ledger"
 	"waybill/spool"
 	"waybill/store"
@@ -26,7 +27,10 @@ func (e *panicError) Error() string { return fmt.Sprintf("the job panicked: %v\n
 func hopeless(e ledger.Entry, err error) string {
 	var damaged *spool.CorruptError
 	var panicked *panicError
+	var unwritable *formats.ValueError
 	switch {
+	case errors.As(err, &unwritable):
+		return unwritable.Error()
 	case errors.As(err, &damaged):
 		return damaged.Error()
 	case errors.Is(err, store.ErrNotFound):

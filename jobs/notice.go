@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"waybill/formats"
 	"waybill/jobs/expression"
 	"waybill/ledger"
 )
@@ -18,10 +19,24 @@ type notice struct {
 	folder string
 	name   header
 	body   []instruction // nil: an Acknowledgement
+	shaper shaper        // nil: JSON
+	media  string
+	suffix string // of the names that are not the job's own
 }
 
-// ackName is what an acknowledgement is called unless the job says otherwise.
-const ackName = "{file.stem}.{entry.number}.ack.json"
+// ackName is what an acknowledgement is called unless the job says otherwise, without its suffix.
+const ackName = "{file.stem}.{entry.number}"
+
+// ackSuffix is the suffix of a layout.
+func ackSuffix(as string) string {
+	switch as {
+	case "xml":
+		return ".ack.xml"
+	case "form", "text":
+		return ".ack.txt"
+	}
+	return ".ack.json"
+}
 
 // notices compiles the acknowledgements of a job.
 func (c *compiler) notices(o Options) {
@@ -60,7 +75,8 @@ func (c *compiler) notice(path string, o *Acknowledge) {
 			break
 		}
 	}
-	name := first(o.Name, ackName)
+	n.suffix = ackSuffix(o.As)
+	name := first(o.Name, ackName+n.suffix)
 	if strings.Contains(name, "/") {
 		c.problem(path+".name", "has a /: the acknowledgement lies in folder, and there alone")
 	} else if strings.HasPrefix(name, ".") || temporary(name) {
@@ -68,8 +84,21 @@ func (c *compiler) notice(path string, o *Acknowledge) {
 	}
 	scope := c.noticeScope()
 	n.name, _ = c.template(scope, path+".name", ":name", name, expression.ModeFileName)
-	if body := document(&o.Body); body != nil {
-		n.body = c.node(scope, path+".body", body, false)
+	w := formats.Writing{Format: o.As, Root: o.Root, Namespaces: o.Namespaces, Encoding: o.Encoding, Unmappable: o.Unmappable}
+	if w.Format == "xml" && w.Root == "" {
+		w.Root = "acknowledgement"
+	}
+	var shape formats.Shape
+	n.shaper, shape, n.media = c.message(path, w)
+	body := document(&o.Body)
+	switch {
+	case body != nil:
+		before := len(c.problems)
+		if n.body = c.node(scope, path+".body", body, false); len(c.problems) == before {
+			c.shaped(path+".body", body, n.shaper, shape)
+		}
+	case shape == formats.FlatTree || shape == formats.OneValue:
+		c.problem(path+".body", "is missing: only json and xml hold the whole acknowledgement")
 	}
 	c.plan.notices = append(c.plan.notices, n)
 }

@@ -135,10 +135,17 @@ type Acknowledge struct {
 	After  []string  `yaml:"after" one:"true" enum:"accepted,rejected,held,duplicate" required:"true" doc:"what the sender is told: accepted (read, checked and mapped whole), rejected, held (a person decides), duplicate (skipped)"`
 	To     string    `yaml:"to" enum:"sender" required:"true" doc:"sender: a file in the mailbox of the partner who sent the file"`
 	Folder string    `yaml:"folder" default:"out" doc:"folder of the mailbox"`
-	Name   string    `yaml:"name" as:"template" default:"{file.stem}.{entry.number}.ack.json" doc:"name of the acknowledgement; of a name that is taken it gets a number"`
+	Name   string    `yaml:"name" as:"template" doc:"name of the acknowledgement, {file.stem}.{entry.number}.ack.json by default (.xml, .txt as it is laid out); of a name that is taken it gets a number"`
 	Exists string    `yaml:"exists" enum:"number" default:"number" doc:"what to do when the name is taken"`
 	Body   yaml.Node `yaml:"body" as:"node" doc:"a tree in the shape of the output; left out: the shape that docs/partners.md describes"`
-	_      struct{}  `later:"each,as,columns,open_for,revise,delimiter,encoding,unmappable"`
+
+	As         string            `yaml:"as" enum:"json,xml,form,text" default:"json" doc:"how it is laid out"`
+	Root       string            `yaml:"root" doc:"xml: name of the element around all, acknowledgement by default"`
+	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes of names, and the namespaces they stand for; \"\" is for names without a prefix"`
+	Encoding   string            `yaml:"encoding" doc:"xml, text: utf-8 (default) or any that is read"`
+	Unmappable string            `yaml:"unmappable" doc:"text: a character that the encoding lacks: reject (default) or replace, by a question mark"`
+
+	_ struct{} `later:"each,columns,open_for,revise,delimiter"`
 }
 
 // Schedule says when a job starts by itself.

@@ -17,7 +17,7 @@ type Send struct {
 	Path    string            `yaml:"path" as:"template" doc:"appended to the destination's URL"`
 	Query   map[string]string `yaml:"query" as:"value" doc:"parameters of the URL"`
 	Headers map[string]string `yaml:"headers" as:"value" doc:"HTTP or AMQP headers"`
-	Body    yaml.Node         `yaml:"body" as:"node" doc:"a tree in the shape of the output; left out: the record itself, or the file's bytes"`
+	Body    yaml.Node         `yaml:"body" as:"node" doc:"a tree in the shape of the output, whatever as says; left out: the record itself, or the file's bytes"`
 	Missing string            `yaml:"missing" enum:"omit,null" default:"omit" doc:"what a field that is not there becomes in the body"`
 
 	RoutingKey string `yaml:"routing_key" as:"template" doc:"amqp: routing key"`
@@ -26,7 +26,7 @@ type Send struct {
 	Name            string   `yaml:"name" as:"template" doc:"file: name below the destination's folder"`
 	Exists          string   `yaml:"exists" enum:"number,same-or-fail,replace" doc:"file: what to do when the name is taken"`
 	Marker          string   `yaml:"marker" as:"template" doc:"file: name of an empty file made when the file is complete; {name} is the file's"`
-	Columns         []Column `yaml:"columns" doc:"csv, xlsx: columns of the file"`
+	Columns         []Column `yaml:"columns" doc:"csv, tsv, xlsx, fixed: columns of the file; json, ndjson: members of its records"`
 	formats.Writing `yaml:",inline"`
 	NoRows          string `yaml:"no_rows" enum:"skip,write" default:"skip" doc:"what to do when there is no record"`
 
@@ -37,8 +37,6 @@ type Send struct {
 
 // Column is one column of a written file.
 type Column struct {
-	Title  string   `yaml:"title" required:"true" doc:"its title"`
-	Value  string   `yaml:"value" required:"true" as:"value" doc:"what stands in it"`
-	Format string   `yaml:"format" doc:"date, time, datetime: how it is written, in strftime's terms"`
-	_      struct{} `later:"width"`
+	formats.Column `yaml:",inline"`
+	Value          string `yaml:"value" required:"true" as:"value" doc:"what stands in it"`
 }

@@ -130,12 +130,3 @@ func fillStruct(t testing.TB, v reflect.Value, n *yaml.Node) {
 		}
 	}
 }
-
-func child(n *yaml.Node, name string) *yaml.Node {
-	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == name {
-			return n.Content[i+1]
-		}
-	}
-	return nil
-}

@@ -98,6 +98,10 @@ func faultOf(err error) fault {
 	if errors.As(err, &f) {
 		return *f
 	}
+	var unwritable *formats.ValueError
+	if errors.As(err, &unwritable) {
+		return fault{field: unwritable.Field, value: []byte(unwritable.Value), reason: unwritable.Reason}
+	}
 	return fault{reason: err.Error()}
 }
 

@@ -24,7 +24,8 @@ type route struct {
 	headers     []header
 	query       []header // of the URL
 	body        []instruction
-	plain       bool // no body: the record itself
+	plain       bool   // no body: the record itself
+	shaper      shaper // what a body becomes that is not to be JSON; nil: it is
 	null        bool
 	encoder     formats.Encoder // each file or window; nil: the original bytes
 	columns     []column
@@ -32,6 +33,11 @@ type route struct {
 	judge       outbox.Judge
 	marked      bool // has a marker
 	open        bool // records without declared fields
+}
+
+// A shaper lays out a body that is rendered as JSON.
+type shaper interface {
+	Append(dst, json []byte) ([]byte, error)
 }
 
 // header is a header or a parameter of a message.

@@ -116,7 +116,9 @@ type run struct {
 	out     *emitter
 	hash    hasher
 	text    []byte
-	file    string // name of the file at hand, for its marker
+	json    []byte                                    // a body that is to be laid out otherwise
+	checks  []func(column int, v formats.Value) error // by route: what its file cannot hold; nil: nothing is known
+	file    string                                    // name of the file at hand, for its marker
 
 	rejects collector
 	records int64
@@ -137,6 +139,7 @@ func (p *Plan) Run(ctx context.Context, in Input, emit func(*Rendered) error) (l
 	r.ctx, r.emit, r.pending, r.out = ctx, emit, &pending{}, newEmitter(ctx, p, &in, emit)
 	r.rejects.allowance = p.options.Check.AllowRejects
 	r.make.utf8 = in.Rows != nil
+	r.checks = p.checks()
 	defer r.out.abort()
 	err := r.all()
 	if joined := r.out.join(); err == nil { // else it is that error, or comes of it

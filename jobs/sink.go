@@ -76,7 +76,7 @@ func (e *emitter) writeRow(p *pending, d *draft) error {
 	row := s.row[:0]
 	if len(e.p.routes[d.route].columns) == 0 {
 		kind := formats.Verbatim
-		if e.in.Rows != nil {
+		if e.in.Rows != nil && e.p.routes[d.route].shaper == nil {
 			kind = formats.Tree // a database's JSON may have line ends, and its texts are what they are
 		}
 		row = append(row, formats.Value{Kind: kind, Bytes: p.bytes[d.body.from:d.body.to]})
@@ -126,7 +126,7 @@ func (r *run) finish() error {
 		default:
 			whole.Original = true
 		}
-		if err := r.whole(&whole, size); err != nil {
+		if err := r.ofAll(&whole, size); err != nil {
 			return err
 		}
 	}
@@ -151,8 +151,8 @@ func (r *run) unpacked() (object, size int64, err error) {
 	return out.Finish(r.ctx)
 }
 
-// whole emits the message of a route for the whole entry.
-func (r *run) whole(w *Rendered, size int64) error {
+// ofAll emits the message of a route for the whole entry.
+func (r *run) ofAll(w *Rendered, size int64) error {
 	route := r.p.routes[w.Route]
 	if route.when != nil && r.p.reader.none {
 		if ok, err := r.truth(route.when, r.base); err != nil || !ok {

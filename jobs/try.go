@@ -28,8 +28,9 @@ type Trial struct {
 
 // A TrialNotice is a file that the sender would get.
 type TrialNotice struct {
-	Name string          `json:"name"` // below his mailbox
-	Body json.RawMessage `json:"body"`
+	Name string          `json:"name"`           // below his mailbox
+	Body json.RawMessage `json:"body,omitempty"` // when it is JSON
+	Text string          `json:"text,omitempty"` // when it is not
 }
 
 // A TrialMessage is a message that would be sent.

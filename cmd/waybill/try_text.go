@@ -41,6 +41,9 @@ func (p *program) trial(t jobs.Trial) error {
 	}
 	for _, n := range t.Told {
 		fmt.Fprintf(p.out, "\nacknowledged in the sender's mailbox as %s\n", shown(n.Name, 300))
+		if n.Body == nil {
+			n.Body = []byte(n.Text)
+		}
 		fmt.Fprint(p.out, indent(pretty(n.Body), "  "))
 	}
 	return nil

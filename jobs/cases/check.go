@@ -216,10 +216,13 @@ func (e *Expect) told(ds *differences, got []jobs.TrialNotice) {
 			if want[i].Name != "" {
 				ds.text(path+".name", want[i].Name, got[i].Name)
 			}
-			if written(&want[i].Body) {
+			switch g, isJSON := parse(got[i].Body); {
+			case !written(&want[i].Body):
+			case isJSON:
 				w := treeOf(&want[i].Body)
-				g, _ := parse(got[i].Body) // it is JSON
 				ds.trees(path+".body", &w, &g, true)
+			default:
+				body(ds, path+".body", &want[i].Body, &jobs.TrialMessage{Text: got[i].Text})
 			}
 		}
 	}

@@ -52,13 +52,17 @@ func Compare(before, now *jobs.Trial) []Change {
 	})
 	pairUp(before.Told, now.Told, func(n *jobs.TrialNotice) string { return "acknowledgement " + n.Name }, add, func(ds *differences, b, n *jobs.TrialNotice) {
 		if b == nil || n == nil {
-			whole, _ := parse(cmp.Or(b, n).Body)
-			ds.only1("body", &whole, b != nil)
+			one := cmp.Or(b, n)
+			ds.only(&jobs.TrialMessage{Body: one.Body, Text: one.Text}, b != nil)
 			return
 		}
-		was, _ := parse(b.Body)
-		is, _ := parse(n.Body)
-		ds.trees("body", &was, &is, false)
+		was, wasJSON := parse(b.Body)
+		is, isJSON := parse(n.Body)
+		if wasJSON && isJSON {
+			ds.trees("body", &was, &is, false)
+		} else {
+			ds.lines("body", cmp.Or(string(b.Body), b.Text), cmp.Or(string(n.Body), n.Text))
+		}
 	})
 	return list
 }

@@ -205,7 +205,11 @@ func (w *writer) told(list []jobs.TrialNotice) {
 	for _, n := range list {
 		w.item(4)
 		w.entry(6, "name", n.Name)
-		t, _ := parse(n.Body) // it is JSON
+		t, isJSON := parse(n.Body)
+		if !isJSON {
+			w.entry(6, "body", strings.ReplaceAll(n.Text, "\r\n", "\n"))
+			continue
+		}
 		if t.get("acknowledgement") == nil {
 			w.tree(6, "body", &t)
 			continue
