@@ -118,6 +118,9 @@ func trials() *rapid.Generator[jobs.Trial] {
 		}
 		if rapid.Bool().Draw(t, "told") {
 			trial.Told = []jobs.TrialNotice{{Name: "out/" + word.Draw(t, "name"), Body: json.RawMessage(`{"acknowledgement": 1, "state": "accepted", "time": "now", "counts": {"records": 2}}`)}}
+			if rapid.Bool().Draw(t, "told in text") {
+				trial.Told[0].Body, trial.Told[0].Text = nil, text.Draw(t, "told text")
+			}
 		}
 		return trial
 	})
