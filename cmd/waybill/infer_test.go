@@ -112,7 +112,7 @@ func TestProposalsAreAsEver(t *testing.T) {
 // A workbook tells types by itself.
 func TestTheProposalForAWorkbookTakesIt(t *testing.T) {
 	t.Parallel()
-	e, problems := formats.NewEncoder(formats.Writing{Format: "xlsx"}, []string{"Order No", "Ordered on", "Qty", "Price", "Paid"})
+	e, problems := formats.NewEncoder(formats.Writing{Format: "xlsx"}, []formats.Column{{Title: "Order No"}, {Title: "Ordered on"}, {Title: "Qty"}, {Title: "Price"}, {Title: "Paid"}})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
