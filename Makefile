@@ -28,13 +28,10 @@ bench: build ## figures beside their floors, see docs/performance.md
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./bench
 
+FUZZ     ?= ./...
 FUZZTIME ?= 20s
-fuzz: ## each fuzz target for FUZZTIME
-	@for p in $$($(GO) list ./...); do \
-		for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
-			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
-		done; \
-	done
+fuzz: ## each fuzz target for FUZZTIME; FUZZ=./formats/... for those of some packages
+	@sh scripts/fuzz.sh $(FUZZTIME) $(FUZZ)
 
 clean:
 	rm -rf waybill waybill-data
