@@ -73,3 +73,23 @@ func (l *Ledger) Use(ctx context.Context, m Mailbox, folder string) (u Use, err 
 	}
 	return u, nil
 }
+
+// Mailboxes returns how much waits in the drop folders of each source, those for trying among it.
+func (l *Ledger) Mailboxes(ctx context.Context) (map[string]Use, error) {
+	type part struct {
+		source string
+		use    Use
+	}
+	list, err := collect(l.db.Reader(ctx), func(scan func(...any) error) (p part, err error) {
+		err = scan(&p.source, &p.use.Files, &p.use.Bytes)
+		return p, err
+	}, `SELECT f.source, COUNT(*), SUM(f.size) FROM files f WHERE f.partner <> '' AND f.state IN ('landed', 'closable') AND f.object IS NOT NULL GROUP BY f.source`)
+	if err != nil {
+		return nil, fmt.Errorf("measure what waits in mailboxes: %w", err)
+	}
+	uses := map[string]Use{}
+	for _, p := range list {
+		uses[p.source] = p.use
+	}
+	return uses, nil
+}

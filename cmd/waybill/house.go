@@ -197,6 +197,9 @@ func (d *daemon) statuses(ctx context.Context) (line string, err error) {
 		sources[name] = w.watcher.Status()
 	}
 	d.mu.Unlock()
+	if err := d.mailboxStatuses(ctx, sources); err != nil {
+		return "", err
+	}
 	for name, s := range sources {
 		if s.Error != "" {
 			bad = append(bad, name+": "+s.Error)

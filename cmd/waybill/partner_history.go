@@ -118,7 +118,11 @@ func (d deed) text(key string) string {
 func (d deed) more() string {
 	if n := d.text("count"); n != "" { // the rest of a minute with many
 		reasons, _ := d.Detail["reasons"].(map[string]any)
-		return fmt.Sprintf("%s more, from %s addresses: %s", n, d.text("addresses"), ledger.Shown(strings.Join(slices.Sorted(maps.Keys(reasons)), ", ")))
+		list := ledger.Shown(strings.Join(slices.Sorted(maps.Keys(reasons)), ", "))
+		if addresses := d.text("addresses"); addresses != "" {
+			return fmt.Sprintf("%s more, from %s addresses: %s", n, addresses, list)
+		}
+		return fmt.Sprintf("and %s more: %s", n, list)
 	}
 	list := []string{cmp.Or(d.text("why"), d.text("reason"))}
 	for _, part := range [][2]string{{"method", "by "}, {"to", "to /"}, {"size", ""}, {"client", ""}} {

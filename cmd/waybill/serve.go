@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -65,8 +66,9 @@ type daemon struct {
 	land   *swap
 	worker *jobs.Worker
 
-	servers *sftp.Servers // that sources poll; what is known of them outlives a reload
-	sftp    *sftpServer   // nil: none
+	servers   *sftp.Servers                   // that sources poll; what is known of them outlives a reload
+	sftp      *sftpServer                     // nil: none
+	pausedNow atomic.Pointer[map[string]bool] // sources, by name
 
 	reloading sync.Mutex // one reload at a time, whoever asks for it
 
@@ -205,6 +207,7 @@ func (d *daemon) watch(ctx context.Context) {
 		}
 		return
 	}
+	d.pausedNow.Store(&paused)
 	l := d.land.now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -309,6 +312,7 @@ func (d *daemon) reload(intake context.Context) (string, error) {
 	if d.sftp != nil {
 		d.sftp.SetRoster(l.roster)
 	}
+	changes += d.restarts(l)
 	d.log.Info("the configuration was loaded anew", "changes", changes)
 	// Deliveries under way finish with the old targets, so these are closed a little later.
 	time.AfterFunc(2*grace, func() { _ = was.close() })

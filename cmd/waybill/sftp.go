@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/store"
+	"waybill/watcher"
 	"waybill/watcher/sftpd"
 )
 
@@ -51,7 +53,7 @@ func (d *daemon) openSFTP(ctx context.Context) (*sftpServer, error) {
 	}
 	j := journal{d.db, d.ledger}
 	files, err := sftpd.NewFiles(ctx, sftpd.FilesOptions{Folder: l.mailboxFolder(), Ledger: d.ledger, Spool: d.spool,
-		Admit: d.land, Journal: j, Now: d.p.now, Log: d.log})
+		Admit: d.land, Paused: d.isPaused, Journal: j, Now: d.p.now, Log: d.log})
 	if err != nil {
 		return nil, fmt.Errorf("sftp_server: %w", err)
 	}
@@ -83,6 +85,51 @@ func (d *daemon) openSFTP(ctx context.Context) (*sftpServer, error) {
 		d.log.Warn("SFTP with algorithms for old clients", "legacy_listen", a.Addr().String())
 	}
 	return o, nil
+}
+
+// isPaused reports whether an operator has paused a source.
+func (d *daemon) isPaused(source string) bool {
+	names := d.pausedNow.Load()
+	return names != nil && (*names)[source]
+}
+
+// restarts says what of a configuration is in force only after a restart: the SFTP server goes on as it was begun. "" is nothing.
+func (d *daemon) restarts(l *landscape) string {
+	const how = "; sftp_server: that needs a restart (systemctl restart waybill), "
+	switch {
+	case d.sftp == nil && l.sftp != nil:
+		return how + "no server runs until then"
+	case d.sftp != nil && l.sftp == nil:
+		return how + "the server goes on until then"
+	case d.sftp != nil && !reflect.DeepEqual(d.sftp.Options, *l.sftp):
+		return how + "the server goes on with the settings of its start until then"
+	}
+	return ""
+}
+
+// mailboxStatuses tells of the sources that partners drop into: what their folders show, and what has landed.
+func (d *daemon) mailboxStatuses(ctx context.Context, sources map[string]watcher.Status) error {
+	var landed map[string]int64
+	if d.sftp != nil {
+		landed = d.sftp.files.Landed()
+	}
+	var waiting map[string]ledger.Use
+	for _, item := range d.land.now().config.Sources {
+		if _, ok := item.Options.(*sftpd.Mailboxes); !ok {
+			continue
+		}
+		if waiting == nil {
+			var err error
+			if waiting, err = d.ledger.Mailboxes(ctx); err != nil {
+				return err
+			}
+		}
+		s := sources[item.Name] // a paused one has no watcher
+		s.Source = item.Name
+		s.Seen, s.Waiting, s.Landed = int(waiting[item.Name].Files), int(waiting[item.Name].Files), landed[item.Name]
+		sources[item.Name] = s
+	}
+	return nil
 }
 
 // close closes the sockets of a server that does not run.

@@ -51,6 +51,7 @@ type statusView struct {
 	Sources      []watcher.Status   `json:"sources"`
 	SFTP         *sftpd.Status      `json:"sftp,omitempty"`               // left out: it serves no SFTP now
 	Unfinished   []sftpd.Unfinished `json:"unfinished_uploads,omitempty"` // of partners
+	Left         []sftpd.Left       `json:"left_mailboxes,omitempty"`     // of those who are no partners any more
 	Jobs         []jobView          `json:"jobs"`
 	Paused       []ledger.Paused    `json:"paused"`
 	Failed       []entryView        `json:"failed_today"`
@@ -249,6 +250,7 @@ func (p *program) statusText(s *statusView) error {
 	if err := p.statusUnfinished(s.Unfinished); err != nil {
 		return err
 	}
+	p.statusLeft(s.Left)
 	states := []ledger.State{ledger.Held, ledger.Received, ledger.Working, ledger.Accepted, ledger.Failed, ledger.Rejected, ledger.Duplicate, ledger.Cancelled, ledger.Delivered}
 	rows := [][]string{{"\nJOB", "HELD", "RECEIVED", "WORKING", "ACCEPTED", "FAILED", "REJECTED*", "DUPLICATE*", "CANCELLED*", "DELIVERED*", "OLDEST OPEN"}}
 	for _, j := range s.Jobs {

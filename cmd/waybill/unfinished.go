@@ -29,16 +29,29 @@ func (p *program) accounts(c *config.Config) []*sftpd.Account {
 // mailboxesIn is where the mailboxes of partners lie in a data folder.
 func mailboxesIn(data string) string { return filepath.Join(data, "mailboxes") }
 
-// unfinished adds what partners have begun to upload and not finished. It looks for itself: there is nothing to ask the daemon for.
+// unfinished adds what partners have begun to upload and not finished, and what lies in mailboxes of those who are gone. It looks for itself: there is nothing to ask the daemon for.
 func (i *instance) unfinished(ctx context.Context, s *statusView, c *config.Config) {
 	if c == nil {
 		return
 	}
-	list, err := sftpd.SumUp(ctx, mailboxesIn(s.Data), i.p.accounts(c))
-	if err != nil {
+	accounts := i.p.accounts(c)
+	var err error
+	if s.Unfinished, err = sftpd.SumUp(ctx, mailboxesIn(s.Data), accounts); err != nil {
 		s.Troubles = append(s.Troubles, "not all unfinished uploads are shown: "+err.Error())
 	}
-	s.Unfinished = list
+	left, err := sftpd.LeftOver(ctx, mailboxesIn(s.Data), accounts)
+	if err != nil {
+		s.Troubles = append(s.Troubles, "not all mailboxes that are left are shown: "+err.Error())
+	}
+	s.Left = slices.DeleteFunc(left, func(l sftpd.Left) bool { return l.Files == 0 })
+}
+
+// statusLeft prints the mailboxes of those who are no partners any more.
+func (p *program) statusLeft(list []sftpd.Left) {
+	for _, l := range list {
+		fmt.Fprintf(p.out, "\n%s is no partner any more, but %s (%s) lie in the mailbox: not picked up, or not finished; configure the partner again, or remove %s\n",
+			safe(l.Partner), count(l.Files, "file"), count(l.Bytes, "byte"), safe(l.Folder))
+	}
 }
 
 // statusUnfinished prints what partners have not finished.

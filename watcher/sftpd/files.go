@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,7 +28,8 @@ type FilesOptions struct {
 	Ledger  *ledger.Ledger
 	Spool   *spool.Spool
 	Journal Journal
-	Admit   watcher.Admitter // nil: nothing is judged by its first bytes
+	Admit   watcher.Admitter         // nil: nothing is judged by its first bytes
+	Paused  func(source string) bool // whether nothing is to be taken for it now; nil: never
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -38,9 +40,13 @@ type Files struct {
 	buffers sync.Pool    // *[]byte of digestBlock
 	memory  atomic.Int64 // bytes of uploads that lie there
 
+	refusals *refusals
+
 	mu    sync.Mutex
 	boxes map[string]*mailbox // of partners that are connected
 	busy  map[string]int      // uploads in progress, by session
+
+	landed map[string]int64 // since the start, by source
 }
 
 // Folders that are no mailboxes. No partner has such a name.
@@ -55,7 +61,7 @@ func NewFiles(ctx context.Context, o FilesOptions) (*Files, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	f := &Files{FilesOptions: o, boxes: map[string]*mailbox{}, busy: map[string]int{}}
+	f := &Files{FilesOptions: o, boxes: map[string]*mailbox{}, busy: map[string]int{}, landed: map[string]int64{}, refusals: newRefusals(o.Now)}
 	f.buffers.New = func() any {
 		b := make([]byte, digestBlock)
 		return &b
@@ -87,6 +93,19 @@ func (f *Files) Serve(ctx context.Context, s Session, ch io.ReadWriteCloser) err
 	h := newHandler(f, box, s, ch)
 	err = h.serve(ctx)
 	return errors.Join(err, f.leave(box))
+}
+
+// Landed is how many files have landed since the start, by source.
+func (f *Files) Landed() map[string]int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.landed)
+}
+
+func (f *Files) count(source string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.landed[source]++
 }
 
 // Uploading reports whether a session has an upload in progress.

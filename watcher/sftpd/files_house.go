@@ -22,18 +22,27 @@ const (
 	sweepEvery = 10 * time.Minute
 )
 
-// Run takes away uploads that were never finished, every ten minutes until ctx ends. accounts are those of now.
+// Run takes away uploads that were never finished, every ten minutes, and notes how many refusals were not noted by themselves, until ctx ends. accounts are those of now.
 func (f *Files) Run(ctx context.Context, accounts func() []*Account) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	for {
+	minute := time.NewTicker(refusedSum)
+	defer minute.Stop()
+	defer func() { f.sumUp(context.WithoutCancel(ctx)) }()
+	sweep := func() {
 		if _, err := f.Sweep(ctx, accounts()); err != nil && ctx.Err() == nil {
 			f.Log.Error("take away unfinished uploads", "error", err)
 		}
+	}
+	sweep()
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			sweep()
+		case <-minute.C:
+			f.sumUp(ctx)
 		}
 	}
 }
@@ -80,7 +89,7 @@ func (a *Account) isFolder(path string) bool {
 	return slices.ContainsFunc(a.Folders, func(f Folder) bool { return f.Path == path })
 }
 
-// Sweep takes away uploads that nobody went on with for a day, and returns how many.
+// Sweep takes away uploads that nobody went on with for a day, and returns how many, and the empty folders of those who are no partners any more.
 func (f *Files) Sweep(ctx context.Context, accounts []*Account) (n int, err error) {
 	var errs []error
 	for _, a := range accounts {
@@ -101,6 +110,7 @@ func (f *Files) Sweep(ctx context.Context, accounts []*Account) (n int, err erro
 		})
 		errs = append(errs, err, f.leave(box))
 	}
+	errs = append(errs, f.sweepLeft(ctx, accounts))
 	return n, errors.Join(errs...)
 }
 

@@ -20,18 +20,19 @@ const (
 
 // A refused says no to a client, in words that it may show.
 type refused struct {
-	code wire.Code
-	text string
+	code    wire.Code
+	text    string
+	passing bool // it is for what is the case here, not for what the file is, and will be over
 }
 
 func (e *refused) Error() string { return e.text }
 
 func refusal(code wire.Code, format string, args ...any) error {
-	return &refused{code, fmt.Sprintf(format, args...)}
+	return &refused{code: code, text: fmt.Sprintf(format, args...)}
 }
 
 // missing says that nothing has this name.
-func missing() error { return &refused{wireMissing, "no such file"} }
+func missing() error { return &refused{code: wireMissing, text: "no such file"} }
 
 // answer says what a client is told of err. What is nobody's business but the operator's is told as internal.
 func answer(err error) (code wire.Code, text string, internal bool) {
@@ -44,7 +45,7 @@ func answer(err error) (code wire.Code, text string, internal bool) {
 	case errors.Is(err, io.EOF):
 		return wire.EOF, "end of file", false
 	case errors.Is(err, ledger.ErrFull), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return wire.Failure, "the server has no room at the moment: send it again later", false
+		return wire.Failure, noRoom, false
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
 		return wire.NoSuchFile, "no such file", false
 	case errors.Is(err, unix.ENOTEMPTY):

@@ -30,6 +30,8 @@ func (h *handler) open(ctx context.Context, p *wire.Packet) error {
 	h.settled(at.path)
 	u, err := h.box.open(ctx, h.session, at, p.Flags)
 	if err != nil {
+		h.turnedAway(ctx, at.path, err)
+		h.tell(at.path, err)
 		return h.status(ctx, p.ID, err)
 	}
 	if p.Attrs.Has&wire.HasTimes != 0 {
@@ -84,6 +86,9 @@ func (h *handler) closed(ctx context.Context, u *upload, id uint32) {
 	case err == nil && !u.temporary():
 		h.recent.add(u.at.path, u.size.Load(), h.files.Now())
 	case err != nil:
+		if r := new(refused); !errors.As(err, &r) { // what was refused for what it is stands in the ledger already
+			h.turnedAway(ctx, u.at.path, err)
+		}
 		h.tell(u.at.path, err)
 	}
 	h.mu.Lock()

@@ -128,14 +128,20 @@ func (h *handler) rename(ctx context.Context, from, to string, posix bool) error
 	case !m.isWhole():
 		return refusal(wireFailure, "%s was not uploaded to its end: resume it or upload it again, and rename it then", shownPath("/"+source.path))
 	default:
-		err = h.box.landPart(ctx, h.session, source, target)
-		if err == nil {
-			h.recent.add(target.path, m.size, h.files.Now())
-		} else {
-			h.tell(target.path, err)
+		if err = h.box.takes(target.folder); err == nil {
+			err = h.box.landPart(ctx, h.session, source, target)
 		}
+		if err != nil {
+			h.turnedAway(ctx, source.path, err)
+			h.tell(target.path, err)
+			return err
+		}
+		h.recent.add(target.path, m.size, h.files.Now())
 	}
-	return errors.Join(err, h.note(ctx, "renamed", "path", "/"+source.path, "to", "/"+target.path, "done", err == nil))
+	if err != nil {
+		return err
+	}
+	return h.note(ctx, "renamed", "path", "/"+source.path, "to", "/"+target.path)
 }
 
 // noPart says why what is not an unfinished upload cannot be renamed.

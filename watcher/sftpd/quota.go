@@ -3,6 +3,7 @@ package sftpd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -37,6 +38,16 @@ func (b *mailbox) take(ctx context.Context, a *Account, files, bytes int64) erro
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.lacks(ctx, a, files, bytes); err != nil {
+		return err
+	}
+	b.quota.Files += files
+	b.quota.Bytes += bytes
+	return nil
+}
+
+// lacks reports why so much more cannot be taken, after another count where that may say otherwise. b.mu is held.
+func (b *mailbox) lacks(ctx context.Context, a *Account, files, bytes int64) error {
 	fits := b.fits(a, files, bytes)
 	if (fits != nil || !b.quota.known) && b.quota.due(b.files.Now()) {
 		if err := b.count(ctx, a); err != nil {
@@ -44,23 +55,22 @@ func (b *mailbox) take(ctx context.Context, a *Account, files, bytes int64) erro
 		}
 		fits = b.fits(a, files, bytes)
 	}
-	if fits != nil {
-		return fits
-	}
-	b.quota.Files += files
-	b.quota.Bytes += bytes
-	return nil
+	return fits
 }
 
 func (b *mailbox) fits(a *Account, files, bytes int64) error {
 	q := a.Quota
 	if q.Files > 0 && files > 0 && b.quota.Files+files > q.Files {
-		return refusal(wireFailure, "the mailbox is full: it may hold %d files; take some away, or wait until what was dropped is processed", q.Files)
+		return full("the mailbox is full: it may hold %d files; take some away, or wait until what was dropped is processed", q.Files)
 	}
 	if q.Bytes > 0 && bytes > 0 && b.quota.Bytes+bytes > q.Bytes {
-		return refusal(wireFailure, "the mailbox is full: it may hold %d bytes; take something away, or wait until what was dropped is processed", q.Bytes)
+		return full("the mailbox is full: it may hold %d bytes; take something away, or wait until what was dropped is processed", q.Bytes)
 	}
 	return nil
+}
+
+func full(format string, most int64) error {
+	return &refused{code: wireFailure, passing: true, text: fmt.Sprintf(format, most)}
 }
 
 // lighter says that there is less in the mailbox than is known: the next count need not wait.

@@ -182,7 +182,8 @@ func (u *upload) land(ctx context.Context) error {
 		if e != nil {
 			u.box.files.Log.Error("remove an upload that has landed", "partner", u.box.partner, "path", shownPath("/"+u.at.path), "error", e)
 		}
-		return turnedAway(entries)
+		u.box.files.count(a.Source)
+		return rejected(entries)
 	case u.renamed: // it is still there under the name that it had
 		if e := in.Withdraw(ctx); e != nil {
 			return errors.Join(err, e) // the next start finds out whether it has landed
@@ -216,15 +217,15 @@ func (u *upload) refuse(ctx context.Context, why error) error {
 		why = errors.Join(why, u.discard())
 	}
 	var r *refused
-	if !errors.As(why, &r) {
+	if !errors.As(why, &r) || !u.box.files.refusals.admit(u.box.partner, r.text) {
 		return why
 	}
 	_, err := u.box.files.Ledger.Refuse(ctx, a, r.text, u.event("refused", "reason", r.text))
 	return errors.Join(why, err)
 }
 
-// turnedAway returns the reason why no job takes a file that jobs were meant to take: it is a duplicate, and their policy is to reject those.
-func turnedAway(entries []ledger.Entry) error {
+// rejected returns the reason why no job takes a file that jobs were meant to take: it is a duplicate, and their policy is to reject those.
+func rejected(entries []ledger.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -250,7 +251,7 @@ func (u *upload) incoming(ctx context.Context) (*spool.Incoming, bool, error) {
 	}
 	if admit := u.box.files.Admit; admit != nil {
 		if err := admit.Admit(ctx, u.arrival(), head); err != nil {
-			return nil, false, &refused{wireFailure, err.Error()}
+			return nil, false, &refused{code: wireFailure, text: err.Error()}
 		}
 	}
 	if u.file == nil || u.renamed && u.size.Load() <= spool.Inline { // of the latter the file stays until the row is committed

@@ -32,7 +32,7 @@ func (b *mailbox) open(ctx context.Context, s *Session, at place, flags uint32) 
 	if bad := badName(at.rest); bad != "" {
 		return nil, refusal(wireFailure, "%s: rename it", bad)
 	}
-	if err := b.files.Ledger.Room(); err != nil {
+	if err := b.takes(at.folder); err != nil {
 		return nil, err
 	}
 	waits := false
@@ -65,6 +65,10 @@ func (b *mailbox) open(ctx context.Context, s *Session, at place, flags uint32) 
 		u.behind = other
 	case flags&wire.FlagTrunc == 0 && there:
 		err = b.resume(u)
+	case !there && other == nil: // one more
+		if err = b.lacks(ctx, s.Account, 1, 1); err == nil {
+			err = b.begin(u, m, there)
+		}
 	default:
 		err = b.begin(u, m, there)
 	}
@@ -73,6 +77,14 @@ func (b *mailbox) open(ctx context.Context, s *Session, at place, flags uint32) 
 	}
 	b.all[u] = true
 	return u, nil
+}
+
+// takes reports why nothing more is taken into a folder now.
+func (b *mailbox) takes(f *Folder) error {
+	if b.files.Paused != nil && b.files.Paused(f.Source) {
+		return paused()
+	}
+	return b.files.Ledger.Room()
 }
 
 // begin gives u its name, and takes it from who has it. b.mu is held.
