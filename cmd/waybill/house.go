@@ -16,7 +16,6 @@ import (
 	"waybill/ledger"
 	"waybill/outbox"
 	"waybill/store"
-	"waybill/watcher"
 )
 
 // notify tells systemd, if it started this process (sd_notify(3)).
@@ -191,13 +190,8 @@ func (d *daemon) statuses(ctx context.Context) (line string, err error) {
 			return "", err
 		}
 	}
-	d.mu.Lock()
-	sources := map[string]watcher.Status{}
-	for name, w := range d.watchers {
-		sources[name] = w.watcher.Status()
-	}
-	d.mu.Unlock()
-	if err := d.mailboxStatuses(ctx, sources); err != nil {
+	sources, err := d.sourceStatuses(ctx)
+	if err != nil {
 		return "", err
 	}
 	for name, s := range sources {

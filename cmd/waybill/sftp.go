@@ -107,6 +107,17 @@ func (d *daemon) restarts(l *landscape) string {
 	return ""
 }
 
+// sourceStatuses tells of all sources.
+func (d *daemon) sourceStatuses(ctx context.Context) (map[string]watcher.Status, error) {
+	d.mu.Lock()
+	sources := map[string]watcher.Status{}
+	for name, w := range d.watchers {
+		sources[name] = w.watcher.Status()
+	}
+	d.mu.Unlock()
+	return sources, d.mailboxStatuses(ctx, sources)
+}
+
 // mailboxStatuses tells of the sources that partners drop into: what their folders show, and what has landed.
 func (d *daemon) mailboxStatuses(ctx context.Context, sources map[string]watcher.Status) error {
 	var landed map[string]int64
