@@ -156,7 +156,7 @@ func startOf(head []byte) (bom int, said string, err error) {
 		{"\x1F\x8B", "", "the bytes are compressed with gzip: add gzip to unpack"},
 		{"\x28\xB5\x2F\xFD", "", "the bytes are compressed with zstd: add zstd to unpack"},
 		{"BZh91AY&SY", "", "the bytes are compressed with bzip2: add bzip2 to unpack"},
-		{"PK\x03\x04", "", "the file is a zip archive (or xlsx), which is not read yet"},
+		{"PK\x03\x04", "", "the file is a zip archive, or a workbook: add zip to unpack, or say format: xlsx"},
 		{"%PDF-", "", "the file is a PDF document, which is not read"},
 		{"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "", "the file is an old Excel, Word or other Office document, which is not read: ask for text or xlsx"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,6 +71,9 @@ func outcome(d Decoder, blob Blob, unpack []string) string {
 		if err != nil {
 			fmt.Fprintf(&out, "refused: %s\n", err)
 			break
+		}
+		if slices.ContainsFunc(unpack, func(kind string) bool { return kind == "zip" || kind == "tar" }) {
+			fmt.Fprintf(&out, "member %s\n", inner.Name)
 		}
 		lines, err := read(d, inner)
 		for _, l := range lines {

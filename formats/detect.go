@@ -75,12 +75,24 @@ func headOf(b Blob) (head []byte, all bool, err error) {
 
 // unpackFirst is the beginning of the first file in a packing.
 func unpackFirst(b Blob, kind string) (Blob, error) {
-	for file, err := range Unpack(b, []string{kind}, Limits{}) {
+	u, problems := NewUnpacker([]string{kind}, Limits{})
+	if len(problems) > 0 {
+		return Blob{}, errors.New(problems[0].String())
+	}
+	first := func(file Blob, err error) (Blob, error) { // which is valid for now only
 		if err != nil {
 			return Blob{}, err
 		}
-		head, _, err := headOf(file) // the file is valid until the next step only
+		head, _, err := headOf(file)
 		return Blob{Name: file.Name, Reader: bytes.NewReader(head), Size: -1, Unpacked: true}, err
+	}
+	if !u.Archive() {
+		file, end, err := u.Open(b, Staging{})
+		defer end()
+		return first(file, err)
+	}
+	for file, err := range u.Members(b, Staging{}) {
+		return first(file, err)
 	}
 	return Blob{}, nil
 }

@@ -3,7 +3,7 @@
 // A file passes these stages, each of which reads from the one before it and holds its limits:
 //
 //	Blob ─► Unpack ─► charset ─► window ─► csv, json, xml, … ─► Record
-//	        gzip, …   to UTF-8   BOM, UTF-8, NUL; slides
+//	        gzip, zip to UTF-8   BOM, UTF-8, NUL; slides
 //	  └───────────► container ─► parts ──► xlsx ──────────────► Record
 //	                zip, guarded XML, unpacked as a stream
 //
@@ -19,6 +19,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"time"
 )
 
 // A Blob is the bytes of one file. Size is -1 when not known. ReaderAt is nil when the bytes only stream.
@@ -27,7 +28,8 @@ type Blob struct {
 	Reader   io.Reader
 	ReaderAt io.ReaderAt
 	Size     int64
-	Unpacked bool // the bytes come out of Unpack, which has counted them: max_file does not apply
+	ModTime  time.Time // of a member of an archive
+	Unpacked bool      // the bytes come out of Unpack, which has counted them: max_file does not apply
 }
 
 // again is the same file read from its beginning; it needs the ReaderAt.

@@ -106,10 +106,11 @@ func TestCheckUnpack(t *testing.T) {
 		"gzip":           "[]",
 		"gzip gzip":      "[]",
 		"gzip gzip gzip": "[unpack: at most 2 packings in each other (archive_depth)]",
-		"zip":            "[unpack[0]: zip is not unpacked yet: today there are gzip, zstd, bzip2]",
-		"gzp":            `[unpack[0]: unknown packing "gzp", did you mean "gzip"?: there are gzip, zstd, bzip2]`,
+		"zip tar":        "[]",
+		"pgp":            "[unpack[0]: pgp is not unpacked yet: today there are gzip, zstd, bzip2, zip, tar]",
+		"gzp":            `[unpack[0]: unknown packing "gzp", did you mean "gzip"?: there are gzip, zstd, bzip2, zip, tar]`,
 	} {
-		if got := fmt.Sprint(CheckUnpack(strings.Fields(kinds))); got != want {
+		if got := fmt.Sprint(checkUnpack(kinds)); got != want {
 			t.Errorf("%s: %s, want %s", kinds, got, want)
 		}
 	}
@@ -136,4 +137,9 @@ func TestDetectEncoding(t *testing.T) {
 			t.Errorf("%q %q: %s", c.encoding, c.head, got)
 		}
 	}
+}
+
+func checkUnpack(kinds string) []Problem {
+	_, ps := NewUnpacker(strings.Fields(kinds), Limits{})
+	return ps
 }

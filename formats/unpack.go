@@ -4,33 +4,39 @@ import (
 	"bufio"
 	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
 	maxArchiveDepth = 2       // packings in each other
+	maxEntries      = 1000    // entries of an archive, those of archives in it counted
 	ratioFrom       = 1 << 20 // unpacked bytes from which on the ratio counts: a small file may well be all blanks
 )
 
 // A packing is one way to pack bytes. It gives one file, or, for archives, one per member; a file is
 // valid until the next step. It has to hold the limits itself, since it alone sees both sides.
 type packing struct {
-	name   string
-	suffix string // of the file name, dropped with the packing
-	unpack func(f packed, l Limits) iter.Seq2[packed, error]
+	name    string
+	suffix  string // of the file name, dropped with the packing
+	archive bool
+	unpack  func(u *unpacking, f packed) iter.Seq2[packed, error]
 }
 
 // packings lists what can be unpacked. A new one is one line here.
 func packings() []packing {
 	return []packing{
-		{"gzip", ".gz", one(gunzip)},
-		{"zstd", ".zst", one(unzstd)},
-		{"bzip2", ".bz2", one(bunzip2)},
+		{"gzip", ".gz", false, one(gunzip)},
+		{"zstd", ".zst", false, one(unzstd)},
+		{"bzip2", ".bz2", false, one(bunzip2)},
+		{"zip", "", true, unzip},
+		{"tar", "", true, untar},
 	}
 }
 
-var laterPackings = []string{"zip", "tar", "pgp", "age"}
+var laterPackings = []string{"pgp", "age"}
 
 func packingNames() []string {
 	var names []string
@@ -40,14 +46,37 @@ func packingNames() []string {
 	return names
 }
 
-// CheckUnpack tells what is wrong with the value of `unpack`.
-func CheckUnpack(kinds []string) []Problem {
+// A Staging is what unpacking may use beside the file.
+type Staging struct {
+	At   time.Time                // when the file landed: what keys are judged by
+	Temp func() (*os.File, error) // makes a file that is gone once it is closed; nil: in the system's folder for temporary files
+}
+
+// Create makes such a file.
+func (s Staging) Create() (*os.File, error) {
+	if s.Temp == nil {
+		return unnamed()
+	}
+	return s.Temp()
+}
+
+// An Unpacker undoes the packings of files, the outermost first. It is safe for concurrent use.
+type Unpacker struct {
+	packings []packing
+	limits   Limits
+}
+
+// NewUnpacker makes an unpacker, or tells what is wrong with the value of `unpack`.
+func NewUnpacker(kinds []string, l Limits) (*Unpacker, []Problem) {
 	var ps []Problem
-	there := packingNames()
+	u := &Unpacker{limits: l.WithDefaults()}
+	all, there := packings(), packingNames()
 	for i, kind := range kinds {
 		path := fmt.Sprintf("unpack[%d]", i)
+		at := slices.Index(there, kind)
 		switch {
-		case slices.Contains(there, kind):
+		case at >= 0:
+			u.packings = append(u.packings, all[at])
 		case slices.Contains(laterPackings, kind):
 			ps = append(ps, Problem{path, fmt.Sprintf("%s is not unpacked yet: today there are %s", kind, strings.Join(there, ", "))})
 		default:
@@ -57,48 +86,87 @@ func CheckUnpack(kinds []string) []Problem {
 	if len(kinds) > maxArchiveDepth {
 		ps = append(ps, Problem{"unpack", fmt.Sprintf("at most %d packings in each other (archive_depth)", maxArchiveDepth)})
 	}
-	return ps
+	if len(ps) > 0 {
+		return nil, ps
+	}
+	return u, nil
 }
 
-// packed is a file in the middle of being unpacked. Used tells how many bytes of the outermost file, the one that somebody sent, it took to come so far:
-// the ratio is that of the whole chain, so that a bomb gains nothing from being packed twice. It is nil of the outermost file.
-type packed struct {
-	Blob
-	used func() int64
+// Archive reports whether there are files of their own inside: Members takes them out. Of anything else Open does.
+func (u *Unpacker) Archive() bool {
+	return slices.ContainsFunc(u.packings, func(p packing) bool { return p.archive })
 }
 
-// Unpack undoes the packings, the outermost first. It yields each file inside: one for a stream. What is
-// wrong with the packed bytes is an error here when it shows at once, else an error of the blob's reader.
-func Unpack(b Blob, kinds []string, l Limits) iter.Seq2[Blob, error] {
-	l = l.WithDefaults()
+// Packed reports whether there is anything to be undone.
+func (u *Unpacker) Packed() bool { return len(u.packings) > 0 }
+
+// Open returns the one file that is packed in b. What is wrong with the packed bytes is an error here when it shows at once, else
+// an error of the file's reader. end is to be called once the file is not read any more, whatever came of it.
+func (u *Unpacker) Open(b Blob, s Staging) (inner Blob, end func(), err error) {
+	if len(u.packings) == 0 {
+		return b, func() {}, nil
+	}
+	next, stop := iter.Pull2(u.all(&unpacking{limits: u.limits, staging: s}, packed{Blob: b}, u.packings))
+	f, err, ok := next()
+	if !ok {
+		err = refused("nothing is inside")
+	}
+	return f.Blob, stop, err
+}
+
+// Members yields the files of an archive, each valid until the next step, with its path in the archive as its name. Archives in archives are
+// taken apart, too. A file need not be read. After an error there is no other file, and none that was yielded before is to be used: the
+// archive as a whole is bad. The error may be that of a file's reader.
+func (u *Unpacker) Members(b Blob, s Staging) iter.Seq2[Blob, error] {
 	return func(yield func(Blob, error) bool) {
-		if ps := CheckUnpack(kinds); len(ps) > 0 {
-			yield(Blob{}, &FileError{Offset: -1, Limit: "archive_depth", Reason: ps[0].String()})
-			return
-		}
-		for f, err := range unpackAll(packed{Blob: b}, kinds, l) {
-			if !yield(f.Blob, err) {
+		state := &unpacking{limits: u.limits, staging: s}
+		names := map[string]bool{}
+		for f, err := range u.all(state, packed{Blob: b}, u.packings) {
+			if err == nil && names[folded(f.Name)] {
+				err = refused(fmt.Sprintf("two files of the archive bear the name %q", cut([]byte(f.Name))))
+			}
+			if err != nil {
+				yield(Blob{}, err)
+				return
+			}
+			names[folded(f.Name)] = true
+			f.Reader = &memberReader{r: f.Reader, u: state, name: f.Name}
+			if !yield(f.Blob, nil) {
 				return
 			}
 		}
 	}
 }
 
-func unpackAll(f packed, kinds []string, l Limits) iter.Seq2[packed, error] {
+// An unpacking is one file on its way.
+type unpacking struct {
+	limits  Limits
+	staging Staging
+	entries int   // of all archives
+	out     int64 // bytes of all files that came out
+}
+
+// packed is a file in the middle of being unpacked. Used tells how many bytes of the outermost file, the one that somebody sent, it took to come so far:
+// the ratio is that of the whole chain, so that a bomb gains nothing from being packed twice. It is nil of the outermost file.
+type packed struct {
+	Blob
+	used   func() int64
+	member bool // of an archive
+}
+
+func (u *Unpacker) all(state *unpacking, f packed, list []packing) iter.Seq2[packed, error] {
 	return func(yield func(packed, error) bool) {
-		if len(kinds) == 0 {
+		if len(list) == 0 {
 			yield(f, nil)
 			return
 		}
-		ps := packings()
-		p := ps[slices.IndexFunc(ps, func(p packing) bool { return p.name == kinds[0] })]
-		for inner, err := range p.unpack(f, l) {
+		for inner, err := range list[0].unpack(state, f) {
 			if err != nil {
 				yield(packed{}, err)
 				return
 			}
-			inner.Name = strings.TrimSuffix(inner.Name, p.suffix)
-			for file, err := range unpackAll(inner, kinds[1:], l) {
+			inner.Name = strings.TrimSuffix(inner.Name, list[0].suffix)
+			for file, err := range u.all(state, inner, list[1:]) {
 				if !yield(file, err) || err != nil {
 					return
 				}
@@ -108,11 +176,11 @@ func unpackAll(f packed, kinds []string, l Limits) iter.Seq2[packed, error] {
 }
 
 // one is the packing of a single file: a stream.
-func one(open func(f packed, l Limits) *stream) func(packed, Limits) iter.Seq2[packed, error] {
-	return func(f packed, l Limits) iter.Seq2[packed, error] {
+func one(open func(f packed, l Limits) *stream) func(*unpacking, packed) iter.Seq2[packed, error] {
+	return func(u *unpacking, f packed) iter.Seq2[packed, error] {
 		return func(yield func(packed, error) bool) {
-			s := open(f, l)
-			yield(packed{Blob{Name: f.Name, Reader: s, Size: -1, Unpacked: true}, s.used}, nil)
+			s := open(f, u.limits)
+			yield(packed{Blob{Name: f.Name, Reader: s, Size: -1, Unpacked: true, ModTime: f.ModTime}, s.used, f.member}, nil)
 		}
 	}
 }

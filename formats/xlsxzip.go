@@ -51,7 +51,7 @@ func (m *meteredAt) ReadAt(p []byte, off int64) (int, error) {
 
 // openContainer looks at the directory of a zip file and refuses what is hostile about it.
 func openContainer(b Blob, l Limits) (*container, error) {
-	r, size, drop, err := randomAccess(b, l)
+	r, size, drop, err := randomAccess(b, l, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func openContainer(b Blob, l Limits) (*container, error) {
 }
 
 // randomAccess makes a file that only streams one that can be read at any place.
-func randomAccess(b Blob, l Limits) (io.ReaderAt, int64, func(), error) {
+func randomAccess(b Blob, l Limits, temp func() (*os.File, error)) (io.ReaderAt, int64, func(), error) {
 	none := func() {}
 	if b.ReaderAt != nil && b.Size >= 0 {
 		if !b.Unpacked && b.Size > int64(l.MaxFile) {
@@ -89,19 +89,31 @@ func randomAccess(b Blob, l Limits) (io.ReaderAt, int64, func(), error) {
 	case err != nil:
 		return nil, 0, none, streamError(err, n)
 	}
-	f, err := os.CreateTemp("", "waybill-*.xlsx")
+	if temp == nil {
+		temp = unnamed
+	}
+	f, err := temp()
 	if err != nil {
-		return nil, 0, none, fmt.Errorf("read a workbook that only streams: %w: a temporary file is needed for it", err)
+		return nil, 0, none, fmt.Errorf("read a zip file that only streams: %w: a temporary file is needed for it", err)
 	}
 	drop := func() { _ = f.Close() } // what was written there is of no use any more
-	if err = os.Remove(f.Name()); err == nil {
-		n, err = io.Copy(f, io.MultiReader(&head, from))
-	}
-	if err != nil {
+	if n, err = io.Copy(f, io.MultiReader(&head, from)); err != nil {
 		drop()
 		return nil, 0, none, streamError(err, n)
 	}
 	return f, n, drop, nil
+}
+
+// unnamed is a temporary file that goes when it is closed, or the process ends.
+func unnamed() (*os.File, error) {
+	f, err := os.CreateTemp("", "waybill-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func streamError(err error, n int64) error {
@@ -149,17 +161,20 @@ func (c *container) directory(size int64) error {
 		folded[fold] = true
 		c.parts[name] = f
 	}
-	return c.overlaps(z.File, size)
+	if err := overlapping(z.File, size); err != nil {
+		return c.broken("the file", err)
+	}
+	return nil
 }
 
-// overlaps refuses entries whose bytes are those of another one too, as bombs have them.
-func (c *container) overlaps(files []*zip.File, size int64) error {
+// overlapping refuses entries whose bytes are those of another one too, as bombs have them.
+func overlapping(files []*zip.File, size int64) error {
 	type span struct{ from, to int64 }
 	var spans []span
 	for _, f := range files {
 		from, err := f.DataOffset()
 		if err != nil {
-			return c.broken("the file", err)
+			return err
 		}
 		length := f.CompressedSize64
 		if from < 0 || length > uint64(size) || from > size-int64(length) {

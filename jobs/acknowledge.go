@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"waybill/failpoint"
@@ -205,6 +206,21 @@ func (w *Worker) tidings(ctx context.Context, o ledger.Owed) (a Acknowledgement,
 	if a.State != ledger.Held && in.Entry.Rejects > 0 {
 		a.Rejects, err = w.Ledger.Rejects(ctx, o.Entry)
 	}
+	if a.State == ledger.Accepted && err == nil {
+		var members []ledger.Entry
+		if members, err = w.Ledger.Members(ctx, in.Entry); len(members) > 0 {
+			a.Members = parts(members, in.File)
+		}
+	}
 	a.Text = a.words()
 	return a, in, err
+}
+
+// parts are the files of an archive as its sender is told of them.
+func parts(members []ledger.Entry, of ledger.File) []Part {
+	list := make([]Part, len(members))
+	for i, m := range members {
+		list[i] = Part{Entry: m.ID, File: strings.TrimPrefix(m.Name, ledger.Shown(of.Path)+"/")}
+	}
+	return list
 }

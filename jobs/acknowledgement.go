@@ -33,6 +33,7 @@ type Acknowledgement struct {
 	File     Subject         `json:"file"`
 	Twin     *Twin           `json:"twin,omitempty"` // the earlier file it was found to be like
 	Counts   Counts          `json:"counts"`
+	Members  []Part          `json:"members,omitempty"` // of an archive: the files in it, each with an acknowledgement of its own
 	Reason   string          `json:"reason,omitempty"`
 	Rejects  []ledger.Reject `json:"rejects,omitempty"` // the first 1,000 faults
 }
@@ -44,6 +45,13 @@ type Subject struct {
 	Size     int64     `json:"size"`             // bytes
 	SHA256   string    `json:"sha256,omitempty"` // not of what was refused at the door
 	Received time.Time `json:"received"`
+	Archive  string    `json:"archive,omitempty"` // the file that it came in, which has an acknowledgement of its own
+}
+
+// A Part is a file of an archive.
+type Part struct {
+	Entry int64  `json:"entry"`
+	File  string `json:"file"` // its path in the archive
 }
 
 // A Twin is an earlier file of the same partner.
@@ -66,16 +74,14 @@ const ackVersion = 1
 // tidingsOf is the acknowledgement of an entry, without twin, rejects and text.
 func tidingsOf(in *Input, after ledger.State, reason string, at time.Time) Acknowledgement {
 	e, f := &in.Entry, &in.File
+	name, folder, archive := fileNames(f)
 	a := Acknowledgement{
 		Version: ackVersion, State: after, Test: e.Trial, Time: at.UTC(), Partner: e.Partner, Job: e.Job, Entry: e.ID, Run: e.Run, ReplayOf: e.Origin,
 		Verdict: e.Verdict, Reason: reason,
-		File: Subject{Name: path.Base(f.Within()), Size: f.Size, SHA256: hex.EncodeToString(f.Digest), Received: f.Landed.UTC()},
+		File: Subject{Name: name, Folder: folder, Archive: archive, Size: f.Size, SHA256: hex.EncodeToString(f.Digest), Received: f.Landed.UTC()},
 	}
 	if f.Landed.IsZero() { // refused at the door
 		a.File.Received = e.Received.UTC()
-	}
-	if folder := path.Dir(f.Within()); folder != "." {
-		a.File.Folder = folder
 	}
 	switch after {
 	case ledger.Accepted:
@@ -90,8 +96,15 @@ func tidingsOf(in *Input, after ledger.State, reason string, at time.Time) Ackno
 func (a *Acknowledgement) words() string {
 	var b strings.Builder
 	name := ledger.Shown(path.Join(a.File.Folder, a.File.Name))
+	if a.File.Archive != "" {
+		name += " (in " + ledger.Shown(a.File.Archive) + ")"
+	}
 	switch a.State {
 	case ledger.Accepted:
+		if n := int64(len(a.Members)); n > 0 {
+			fmt.Fprintf(&b, "%s was unpacked: %s, each of which is acknowledged by itself.", name, several(n, "file"))
+			break
+		}
 		fmt.Fprintf(&b, "%s was accepted: %s.", name, several(a.Counts.Records, "record"))
 		if a.Counts.Rejects > 0 {
 			fmt.Fprintf(&b, " %s of them could not be taken, see rejects.", several(a.Counts.Rejects, "record"))

@@ -46,7 +46,7 @@ func (s *Set) Admit(_ context.Context, a ledger.Arrival, head []byte) error {
 func (p *Plan) refuses(size int64, head []byte) (reason string) {
 	var blank ledger.Blankness
 	blank.Look(head)
-	if p.reader.decoder == nil || blank.Blank() { // of files with nothing in them identity.empty says what becomes
+	if blank.Blank() || p.reader.decoder == nil && !p.unpacker.Archive() { // of files with nothing in them identity.empty says what becomes
 		return ""
 	}
 	defer func() {
@@ -54,6 +54,12 @@ func (p *Plan) refuses(size int64, head []byte) (reason string) {
 			reason = ""
 		}
 	}()
+	if p.unpacker.Archive() {
+		for _, err := range p.unpacker.Members(beginning(head, size, false), formats.Staging{}) {
+			return p.words(err) // of all that can be seen before the first file is read
+		}
+		return ""
+	}
 	b, err := p.head(head[:min(len(head), headMost)], size)
 	if err != nil {
 		return p.words(err)
@@ -82,7 +88,7 @@ func (p *Plan) atFirst(err error) error {
 
 // head makes the blob that is judged of the beginning of a file of so many bytes, once the text of it is known to be good.
 func (p *Plan) head(text []byte, size int64) (formats.Blob, error) {
-	packed := len(p.options.Unpack) > 0
+	packed := p.unpacker.Packed()
 	if packed {
 		var err error
 		if text, size, err = p.unpackHead(text, size); err != nil {
@@ -110,10 +116,8 @@ const workbookHead = 512
 
 // unpackHead unpacks as much as is judged, and returns how much there is in all, -1 when that is not known.
 func (p *Plan) unpackHead(head []byte, size int64) ([]byte, int64, error) {
-	inner, err := p.Unpack(beginning(head, size, false))
-	if err != nil {
-		return nil, 0, err
-	}
+	inner, end := p.Unpack(beginning(head, size, false), formats.Staging{})
+	defer end()
 	text := make([]byte, headMost)
 	n, err := io.ReadFull(inner.Reader, text)
 	var bad *formats.FileError
@@ -137,7 +141,22 @@ func (p *Plan) words(err error) string {
 	for _, hint := range []string{": add ", ": say ", "; say ", ": leave ", ": set ", "; if the file ", "; is the file "} {
 		reason, _, _ = strings.Cut(reason, hint) // it is meant for whoever configures the job
 	}
-	o := p.options.Read
+	return fmt.Sprintf("%s; expected is %s", reason, p.expected())
+}
+
+// expected says what the job reads.
+func (p *Plan) expected() string {
+	o, packed := p.options.Read, ""
+	for i, kind := range p.options.Unpack {
+		switch kind {
+		case "zip", "tar":
+			return fmt.Sprintf("a %s archive%s", kind, packed)
+		case "pgp", "age":
+			packed = ", encrypted with " + p.options.Unpack[i] + packed
+		default:
+			packed = ", compressed with " + kind + packed
+		}
+	}
 	expected := strings.ToUpper(o.Format)
 	if o.Format == "fixed" {
 		expected = "text of fixed width"
@@ -146,10 +165,7 @@ func (p *Plan) words(err error) string {
 	if o.Format != "xlsx" && (!declares || o.Encoding != "") {
 		expected += " in " + cmp.Or(o.Encoding, formats.UTF8)
 	}
-	for _, kind := range p.options.Unpack {
-		expected += ", compressed with " + kind
-	}
-	return fmt.Sprintf("%s; expected is %s", reason, expected)
+	return expected + packed
 }
 
 // errCut ends what is known of a file: it goes on, and how is not to be seen.

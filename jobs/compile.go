@@ -22,21 +22,23 @@ type Environment struct {
 
 // A Plan is a compiled job: records in, messages out. It is safe for concurrent use.
 type Plan struct {
-	name    string
-	origin  string // the oldest name of the job, for keys
-	options Options
-	config  string
-	files   *Pattern   // nil: the job receives no files
-	table   *timetable // nil: the job has no schedule
-	reader  reader
-	blocks  []rule // check.block
-	claims  []rule // check.file
-	unique  *unique
-	numbers *numbering // check.sequence
-	routes  []*route
-	notices []notice // acknowledgements
-	zone    *time.Location
-	once    int // number of constants
+	name     string
+	origin   string // the oldest name of the job, for keys
+	options  Options
+	config   string
+	files    *Pattern   // nil: the job receives no files
+	members  *Pattern   // of an archive; nil: all
+	table    *timetable // nil: the job has no schedule
+	reader   reader
+	unpacker *formats.Unpacker
+	blocks   []rule // check.block
+	claims   []rule // check.file
+	unique   *unique
+	numbers  *numbering // check.sequence
+	routes   []*route
+	notices  []notice // acknowledgements
+	zone     *time.Location
+	once     int // number of constants
 }
 
 // reader makes records of what a decoder gives.
@@ -179,9 +181,7 @@ func (c *compiler) start(o Options) {
 	case o.Receive != nil && o.Query != nil:
 		c.problem("query", "goes with schedule, not with receive")
 	}
-	for _, p := range formats.CheckUnpack(o.Unpack) {
-		c.problem(p.Path, "%s", p.Text)
-	}
+	c.unpack(o)
 	if o.Schedule != nil && o.Query != nil {
 		table, path, err := newTimetable(*o.Schedule, o.Query.Window, c.env.Zone)
 		if err != nil {
@@ -223,12 +223,13 @@ func (c *compiler) beside(o Options) {
 		if len(parts) == 0 && c.whole("receive.files") {
 			part.Fields = []expression.Field{}
 		}
-		c.names = append(c.names,
-			expression.Field{Name: "file", Type: object(
-				expression.Field{Name: "name", Type: text}, expression.Field{Name: "stem", Type: text},
-				expression.Field{Name: "folder", Type: text}, expression.Field{Name: "part", Type: part},
-				expression.Field{Name: "source", Type: text}, expression.Field{Name: "size", Type: number},
-				expression.Field{Name: "digest", Type: text}, expression.Field{Name: "received", Type: instant})},
+		file := []expression.Field{
+			{Name: "name", Type: text}, {Name: "stem", Type: text}, {Name: "folder", Type: text}, {Name: "part", Type: part},
+			{Name: "source", Type: text}, {Name: "size", Type: number}, {Name: "digest", Type: text}, {Name: "received", Type: instant}}
+		if c.plan.unpacker != nil && c.plan.unpacker.Archive() {
+			file = append(file, expression.Field{Name: "parent", Type: text})
+		}
+		c.names = append(c.names, expression.Field{Name: "file", Type: object(file...)},
 			expression.Field{Name: "partner", Type: object(expression.Field{Name: "name", Type: text},
 				expression.Field{Name: "vars", Type: expression.Of(expression.KindAny)})})
 	}

@@ -370,15 +370,12 @@ func (p *Plan) beside(in *Input) map[string]any {
 	if p.files == nil {
 		return b
 	}
-	name := path.Base(f.Within())
-	folder := path.Dir(f.Within())
-	if folder == "." {
-		folder = ""
-	}
-	parts, _ := p.files.parts(f.Within(), p.zone)
+	name, folder, parent := fileNames(f)
+	parts, _ := p.files.parts(ledger.Arrival{Path: f.Archive(), Partner: f.Partner}.Within(), p.zone)
 	b["file"] = map[string]any{
 		"name": name, "stem": strings.TrimSuffix(name, path.Ext(name)), "folder": folder, "part": parts, "source": f.Source,
 		"size": f.Size, "digest": hex.EncodeToString(f.Digest), "received": p.zoned(f.Landed),
+		"parent": parent,
 	}
 	vars := make(map[string]any, len(in.Partner.Vars))
 	for k, v := range in.Partner.Vars {

@@ -118,7 +118,7 @@ func (r *run) finish() error {
 			if whole.Object, size, err = s.close(r); err != nil {
 				return err
 			}
-		case len(r.p.options.Unpack) > 0:
+		case r.in.File.Parent == 0 && r.p.unpacker.Packed():
 			var err error
 			if whole.Object, size, err = r.unpacked(); err != nil {
 				return err

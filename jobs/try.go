@@ -51,6 +51,9 @@ const trialText = 64 << 10
 
 // Try runs the plan without keeping or sending anything and shows at most that many messages.
 func (p *Plan) Try(ctx context.Context, in Input, most int) (Trial, error) {
+	if p.archive(in.File) {
+		return p.tryArchive(ctx, in, most)
+	}
 	files := &heads{}
 	in.Files = files
 	in.Unique, in.Sequence = nil, nil

@@ -24,6 +24,9 @@ type piece struct {
 	after   ledger.State // what the sender is told; "": the outcome's state
 	told    string       // with after: why
 	sequenced
+
+	unpacked *ledger.Unpacked // of an archive
+	file     ledger.File      // with unpacked
 }
 
 // work runs the plan of one entry. A panic of a plan is an error of that entry.
@@ -55,6 +58,9 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 	var verify func() error
 	if verify, end, err = w.open(ctx, p, e, near, &in); err != nil {
 		return done, err
+	}
+	if p.archive(in.File) {
+		return done, errors.Join(w.workArchive(ctx, done, &in, verify), end())
 	}
 	routes := make([]string, len(p.routes))
 	for i, r := range p.routes {
@@ -170,29 +176,25 @@ func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, near nearby,
 			return nil, nil, err
 		}
 	}
-	if in.Blob, err = p.Unpack(formats.Blob{Name: in.File.Within(), Reader: r, ReaderAt: r, Size: r.Size()}); err != nil {
-		return nil, nil, errors.Join(err, r.Close())
+	in.Blob = formats.Blob{Name: in.File.Within(), Reader: r, ReaderAt: r, Size: r.Size(), Unpacked: in.File.Parent != 0}
+	if p.archive(in.File) {
+		return r.Verify, r.Close, nil
 	}
-	return r.Verify, r.Close, nil
+	let := func() {}
+	if in.File.Parent == 0 {
+		in.Blob, let = p.Unpack(in.Blob, w.staging(in.File))
+	}
+	return r.Verify, func() error { let(); return r.Close() }, nil
 }
 
-// Unpack undoes the job's packings. What is wrong with the packed bytes shows when they are read, as what is wrong with the file.
-func (p *Plan) Unpack(b formats.Blob) (formats.Blob, error) {
-	o := p.options
-	if len(o.Unpack) == 0 {
-		return b, nil
+// Unpack undoes the job's packings. What is wrong with the packed bytes shows when they are read, as what is wrong with the file. end is to be called
+// when that is over.
+func (p *Plan) Unpack(b formats.Blob, s formats.Staging) (inner formats.Blob, end func()) {
+	inner, end, err := p.unpacker.Open(b, s)
+	if err != nil {
+		inner = formats.Blob{Name: b.Name, Reader: failing{err}, Size: -1}
 	}
-	var limits formats.Limits
-	if o.Read != nil {
-		limits = o.Read.Limits
-	}
-	for inner, err := range formats.Unpack(b, o.Unpack, limits) {
-		if err != nil {
-			return formats.Blob{Name: b.Name, Reader: failing{err}, Size: -1}, nil
-		}
-		return inner, nil
-	}
-	return b, errors.New("unpack: nothing is inside")
+	return inner, end
 }
 
 // failing is a reader that only says why there is nothing to read.
@@ -222,9 +224,12 @@ func (w *Worker) accept(ctx context.Context, done []*piece) {
 		for _, e := range gone {
 			left[e.ID] = true
 		}
+		if err := w.landMembers(tx, done, left); err != nil {
+			return err
+		}
 		var ready []*outbox.Lot
 		for _, d := range done {
-			if d.outcome.State == ledger.Accepted && !left[d.entry.ID] {
+			if d.outcome.State == ledger.Accepted && !left[d.entry.ID] && d.unpacked == nil {
 				ready = append(ready, d.lot)
 			}
 		}

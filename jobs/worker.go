@@ -208,7 +208,7 @@ func (w *Worker) works(ctx context.Context, p *Plan, entries []ledger.Entry) {
 			w.failed(ctx, e, err)
 			continue
 		}
-		if done.lot.Staged() {
+		if done.lot.Staged() || done.unpacked != nil {
 			w.accept(ctx, []*piece{done})
 			continue
 		}

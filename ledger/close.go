@@ -195,6 +195,7 @@ type Report struct {
 // A ReportEntry is the part of a report on one entry.
 type ReportEntry struct {
 	Entry   int64    `json:"entry"`
+	Member  string   `json:"member,omitempty"` // path in the archive, where the file is one
 	Job     string   `json:"job"`
 	State   State    `json:"state"`
 	Reason  string   `json:"reason,omitempty"`
@@ -206,7 +207,8 @@ type ReportEntry struct {
 
 // report tells of the entries of a file that did not go smoothly; nil when all did.
 func report(r store.Reader, f File) ([]byte, error) {
-	list, err := entries(r, `SELECT `+entryColumns+` FROM entries e WHERE e.file = ? ORDER BY e.id`, f.ID)
+	list, err := entries(r, `SELECT `+entryColumns+` FROM entries e WHERE e.file = ?
+		OR e.file IN (SELECT m.id FROM files m WHERE m.parent IN (SELECT a.id FROM entries a WHERE a.file = ?)) ORDER BY e.id`, f.ID, f.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -216,6 +218,9 @@ func report(r store.Reader, f File) ([]byte, error) {
 			continue
 		}
 		re := ReportEntry{Entry: e.ID, Job: e.Job, State: e.State, Reason: e.Reason, Records: e.Records, Count: e.Rejects, Dead: e.Dead}
+		if e.File != f.ID {
+			re.Member = strings.TrimPrefix(e.Name, Shown(f.Path)+"/")
+		}
 		if re.Rejects, err = rejectsOf(r, e.ID); err != nil {
 			return nil, err
 		}

@@ -31,6 +31,9 @@
 //
 //	seen ──Land──► landed ──when all its entries are terminal──► closable ──Closed──► closed
 //
+// A member of an archive is never closable: nobody has it to close, so it is closed at once. The archive's own entry is accepted when its members have landed,
+// in that transaction, and comes to its end in that of the last of them, see [Ledger.LandMembers].
+//
 // A file that no job takes stays landed; when a job takes it later, it lands once more.
 //
 // # Killed after step N: what a restart does

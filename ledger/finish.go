@@ -100,19 +100,30 @@ func (l *Ledger) settle(tx *store.Tx, now time.Time, files []int64) error {
 		if n > 0 {
 			tx.Notify(TopicClosable)
 		}
+		archives, err := collect(tx, scanID, `SELECT DISTINCT parent FROM files WHERE id IN `+places+` AND parent IS NOT NULL`, args...)
+		if err != nil {
+			return err
+		}
+		for _, first := range archives {
+			if err := l.settleArchive(tx, now, first); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
 // settleQuery sets state and fate of files. Only the last run of a job counts for the fate: a replay makes good what the
-// runs before it did.
+// runs before it did. An archive failed when one of its members did. Members lie nowhere but here, so that nobody closes them.
 func settleQuery(places string) string {
 	return `UPDATE files SET
 		reason = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.state IN ('rejected', 'failed', 'cancelled')
 			AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.file = e.file AND r.job = e.job AND r.run > e.run))
+			OR EXISTS (SELECT 1 FROM entries a JOIN files m ON m.parent = a.id JOIN entries e ON e.file = m.id WHERE a.file = files.id
+			AND e.state IN ('rejected', 'failed', 'cancelled') AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.file = e.file AND r.job = e.job AND r.run > e.run))
 			THEN '` + fateFailed + `' ELSE '` + fateDone + `' END,
-		state = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN 'closable' ELSE 'closed' END,
-		closed = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN NULL ELSE ? END
+		state = CASE WHEN files.parent IS NULL AND EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN 'closable' ELSE 'closed' END,
+		closed = CASE WHEN files.parent IS NULL AND EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN NULL ELSE ? END
 		WHERE id IN ` + places + ` AND state IN ('landed', 'closable') AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id
 			AND e.state NOT IN ('delivered', 'rejected', 'failed', 'duplicate', 'cancelled'))`
 }

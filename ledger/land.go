@@ -154,6 +154,8 @@ type landing struct {
 	incoming *spool.Incoming
 	blank    bool
 	note     *Event
+	archive  *archive // of a member
+	member   string   // and its path in it
 	now      time.Time
 
 	decisions []decision // of one that is unprecedented
@@ -161,12 +163,20 @@ type landing struct {
 	entries   []Entry
 }
 
+// policies are what the jobs that it belongs to say of it.
+func (g *landing) policies() []Policy {
+	if g.archive != nil {
+		return []Policy{g.archive.policy}
+	}
+	return g.ledger.route(g.arrival)
+}
+
 func (g *landing) run(tx *store.Tx) error {
 	prior, known, err := g.prior(tx)
 	if err != nil {
 		return err
 	}
-	policies := g.ledger.route(g.arrival)
+	policies := g.policies()
 	if prior != 0 {
 		done, err := g.repeated(tx, prior, len(policies) > 0)
 		if done || err != nil {
@@ -262,24 +272,25 @@ func (g *landing) keepFile(tx *store.Tx, prior int64, object spool.Object, decis
 		f.Reason, f.Closed = NoJob, g.now // closed so far as retention goes
 	case finished(decisions):
 		f.State, f.Reason = FileClosable, fateOf(decisions)
-		if a.Kind != OfFile {
+		if a.Kind != OfFile || g.archive != nil { // nobody closes it
 			f.State, f.Closed = FileClosed, g.now
 		}
 	}
+	parent, member := g.parentage(&f)
 	args := []any{f.Size, modTime(f.ModTime), f.Digest, f.Object, f.State, f.Reason, store.Millis(f.Seen), store.Millis(f.Landed), store.NullMillis(f.Closed),
-		f.Partner, f.Trial}
+		f.Partner, f.Trial, parent, member}
 	if f.State == FileClosable {
 		tx.Notify(TopicClosable)
 	}
 	g.file = f
 	if prior != 0 {
 		_, err := tx.Exec(`UPDATE files SET size = ?, mtime = ?, digest = ?, object = ?, state = ?, reason = ?, until = NULL, seen = ?, landed = ?, closed = ?,
-			partner = ?, trial = ? WHERE id = ?`, append(args, prior)...)
+			partner = ?, trial = ?, parent = ?, member = ? WHERE id = ?`, append(args, prior)...)
 		return err
 	}
 	args = append(args, a.Source, []byte(a.Path), a.Version)
-	id, err := tx.Insert(`INSERT INTO files (size, mtime, digest, object, state, reason, seen, landed, closed, partner, trial, source, path, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, args...)
+	id, err := tx.Insert(`INSERT INTO files (size, mtime, digest, object, state, reason, seen, landed, closed, partner, trial, parent, member, source, path, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, args...)
 	g.file.ID = id
 	return err
 }

@@ -59,7 +59,7 @@ func (l *Ledger) unprecedented(tx *store.Tx, set []*landing) ([]bool, error) {
 
 // rule decides as for an arrival that resembles none, and reports whether all jobs, at least one, take it then.
 func (g *landing) rule() bool {
-	policies := g.ledger.route(g.arrival)
+	policies := g.policies()
 	g.decisions = make([]decision, len(policies))
 	for i, p := range policies {
 		g.decisions[i] = ruling(p, g.ledger.identityOf(p.Identity, g.arrival, g.incoming.Digest), false, nil)
@@ -141,16 +141,17 @@ func (l *Ledger) landPlain(tx *store.Tx, list []*landing) error {
 	if err != nil {
 		return err
 	}
-	args := make([]any, 0, 10*len(list))
+	args := make([]any, 0, 12*len(list))
 	for i, g := range list {
 		a := g.arrival
 		g.file = File{Source: a.Source, Path: a.Path, Version: a.Version, Size: a.Size, ModTime: a.ModTime, Digest: g.incoming.Digest,
 			Object: objects[i], State: FileLanded, Seen: g.now, Landed: g.now, Partner: a.Partner}
+		parent, member := g.parentage(&g.file)
 		now := store.Millis(g.now)
-		args = append(args, a.Source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), g.incoming.Digest, objects[i], now, now, a.Partner)
+		args = append(args, a.Source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), g.incoming.Digest, objects[i], now, now, a.Partner, parent, member)
 	}
-	files, err := tx.InsertAll(`INSERT INTO files (source, path, version, size, mtime, digest, object, seen, landed, partner, state)`,
-		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'landed')`, args)
+	files, err := tx.InsertAll(`INSERT INTO files (source, path, version, size, mtime, digest, object, seen, landed, partner, parent, member, state)`,
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'landed')`, args)
 	if err != nil {
 		return err
 	}

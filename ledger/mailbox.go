@@ -18,12 +18,12 @@ func (m Mailbox) path(within string) []byte { return []byte(m.Partner + "/" + wi
 
 // What waits is what a partner's drop folder shows: files that have landed and that are not closed yet. A file that no job takes waits until
 // retention removes its bytes.
-const waits = `f.partner <> '' AND f.trial = ? AND f.state IN ('landed', 'closable') AND f.object IS NOT NULL`
+const waits = `f.partner <> '' AND f.parent IS NULL AND f.trial = ? AND f.state IN ('landed', 'closable') AND f.object IS NOT NULL`
 
 // Names are bytes; "/" is 0x2f and what follows it in order is "0".
 const droppedQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = ? AND f.path >= ? AND f.path < ? AND ` + waits + `
 	AND instr(substr(f.path, ?), x'2f') = 0 AND NOT EXISTS (SELECT 1 FROM files g WHERE g.source = f.source AND g.path = f.path AND g.id > f.id
-		AND g.partner <> '' AND g.trial = f.trial AND g.state IN ('landed', 'closable') AND g.object IS NOT NULL) ORDER BY f.path LIMIT ?`
+		AND g.partner <> '' AND g.parent IS NULL AND g.trial = f.trial AND g.state IN ('landed', 'closable') AND g.object IS NOT NULL) ORDER BY f.path LIMIT ?`
 
 // Dropped returns files that wait in folder ("" is the mailbox itself), without those in folders below it, by name, the first n whose path
 // follows after. Of several versions of a name it returns the newest.

@@ -115,48 +115,67 @@ func (l *Ledger) Cancel(ctx context.Context, id int64, by string) error {
 func (l *Ledger) Replay(ctx context.Context, id int64, by string, rerender bool) (Entry, error) {
 	by = strings.ReplaceAll(Shown(by), ";", ",")
 	var e Entry
-	err := l.db.Tx(ctx, func(tx *store.Tx) error {
-		var err error
-		if e, err = entryByID(tx, id); err != nil {
-			return err
-		}
-		first := id
-		if e.Origin != 0 {
-			first = e.Origin
-		}
-		last, err := lastRun(tx, first)
-		if err != nil {
-			return err
-		}
-		if !e.State.final() && e.State != Failed {
-			return &StateError{Do: "replay", Entry: id, State: e.State, Need: "only what has come to an end can be replayed"}
-		}
-		if !last.State.final() && last.State != Failed {
-			return &StateError{Do: "replay", Entry: last.ID, State: last.State, Need: fmt.Sprintf("run %d is still on its way", last.Run)}
-		}
-		claim, err := l.reclaim(tx, e, first, rerender)
-		if err != nil {
-			return err
-		}
-		how := replayedBy
-		if rerender {
-			how = rerenderedBy
-		}
-		e = Entry{Kind: e.Kind, Job: e.Job, Run: last.Run + 1, Origin: first, File: e.File, Source: e.Source, Name: e.Name, Identity: claim,
-			Verdict: e.Verdict, Twin: e.Twin, State: Received, Reason: how + by, Since: e.Since, Till: e.Till, Received: l.clock(), Partner: e.Partner, Trial: e.Trial}
-		if err := insertEntry(tx, &e); err != nil {
-			return err
-		}
-		if err := l.Record(tx, Event{Kind: "replay", Entry: e.ID, Detail: map[string]any{"by": by, "of": id, "run": e.Run, "rerender": rerender}}); err != nil {
-			return err
-		}
-		e, err = entryByID(tx, e.ID)
+	err := l.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		e, err = l.replay(tx, id, by, rerender)
 		return err
 	})
 	if err != nil {
 		return Entry{}, fmt.Errorf("replay #%d: %w", id, err)
 	}
 	return e, nil
+}
+
+// replay makes the next run of an entry. That of an archive is one of each of its members.
+func (l *Ledger) replay(tx *store.Tx, id int64, by string, rerender bool) (Entry, error) {
+	e, err := entryByID(tx, id)
+	if err != nil {
+		return e, err
+	}
+	first := e.first()
+	last, err := lastRun(tx, first)
+	if err != nil {
+		return e, err
+	}
+	if !e.State.final() && e.State != Failed {
+		return e, &StateError{Do: "replay", Entry: id, State: e.State, Need: "only what has come to an end can be replayed"}
+	}
+	if !last.State.final() && last.State != Failed {
+		return e, &StateError{Do: "replay", Entry: last.ID, State: last.State, Need: fmt.Sprintf("run %d is still on its way", last.Run)}
+	}
+	members, err := replayable(tx, first)
+	if err != nil {
+		return e, err
+	}
+	claim := ""
+	if len(members) == 0 { // else each of them has its own
+		if claim, err = l.reclaim(tx, e, first, rerender); err != nil {
+			return e, err
+		}
+	}
+	how := replayedBy
+	if rerender {
+		how = rerenderedBy
+	}
+	e = Entry{Kind: e.Kind, Job: e.Job, Run: last.Run + 1, Origin: first, File: e.File, Source: e.Source, Name: e.Name, Identity: claim,
+		Verdict: e.Verdict, Twin: e.Twin, State: Received, Reason: how + by, Since: e.Since, Till: e.Till, Received: l.clock(), Partner: e.Partner, Trial: e.Trial}
+	if err := insertEntry(tx, &e); err != nil {
+		return e, err
+	}
+	if err := l.Record(tx, Event{Kind: "replay", Entry: e.ID, Detail: map[string]any{"by": by, "of": id, "run": e.Run, "rerender": rerender}}); err != nil {
+		return e, err
+	}
+	if err := l.replayMembers(tx, e.ID, members, by, rerender); err != nil {
+		return e, err
+	}
+	return entryByID(tx, e.ID)
+}
+
+// first is the first run of an entry.
+func (e Entry) first() int64 {
+	if e.Origin != 0 {
+		return e.Origin
+	}
+	return e.ID
 }
 
 // lastRun returns the newest run of the entry first.
@@ -197,8 +216,9 @@ func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64, rerender bool) (str
 		return "", nil
 	}
 	a := Arrival{Source: f.Source, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: f.Partner, Kind: e.Kind}
-	kind := ByContent
-	for _, p := range l.route(a) {
+	kind, whole := ByContent, a
+	whole.Path = f.Archive() // a member belongs where its archive does
+	for _, p := range l.route(whole) {
 		if p.Job == e.Job {
 			kind = p.Identity
 		}

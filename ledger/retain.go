@@ -124,6 +124,7 @@ func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, n
 	ids, err := collect(tx, scanID, `SELECT e.id FROM entries e WHERE e.id IN `+places+` AND e.finished < ?
 		AND e.state IN ('delivered', 'rejected', 'duplicate', 'cancelled')
 		AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.origin = e.id)
+		AND NOT EXISTS (SELECT 1 FROM files m JOIN entries x ON x.file = m.id WHERE m.parent = e.id)
 		AND NOT EXISTS (SELECT 1 FROM owed o WHERE o.entry = e.id)
 		AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.parent IN (e.id, -e.id) AND b.state <> 'done')
 		AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.parent IN (e.id, -e.id) AND d.state = 'open')`, append(args, store.Millis(before))...)

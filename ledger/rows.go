@@ -33,17 +33,17 @@ func entries(r store.Reader, query string, args ...any) ([]Entry, error) {
 }
 
 const fileColumns = `f.id, f.source, f.path, f.version, f.size, f.mtime, f.digest, COALESCE(f.object, 0), f.state, f.reason,
-	f.until, f.seen, f.landed, f.closed, f.partner, f.trial`
+	f.until, f.seen, f.landed, f.closed, f.partner, f.trial, COALESCE(f.parent, 0), f.member`
 
 // scanFile reads one row of fileColumns.
 func scanFile(scan func(...any) error) (File, error) {
 	var f File
-	var path []byte
+	var path, member []byte
 	var mtime, seen int64
 	var until, landed, closed *int64
 	err := scan(&f.ID, &f.Source, &path, &f.Version, &f.Size, &mtime, &f.Digest, &f.Object, &f.State, &f.Reason,
-		&until, &seen, &landed, &closed, &f.Partner, &f.Trial)
-	f.Path, f.ModTime, f.Seen = string(path), time.Unix(0, mtime).UTC(), store.Time(seen)
+		&until, &seen, &landed, &closed, &f.Partner, &f.Trial, &f.Parent, &member)
+	f.Path, f.Member, f.ModTime, f.Seen = string(path), string(member), time.Unix(0, mtime).UTC(), store.Time(seen)
 	f.Until, f.Landed, f.Closed = instant(until), instant(landed), instant(closed)
 	return f, err
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -109,10 +110,20 @@ type File struct {
 	Closed  time.Time
 	Partner string
 	Trial   bool
+	Parent  int64  // of a member of an archive: the first run of the entry that took it out
+	Member  string // and its path in the archive
 }
 
 // Within returns the path as the partner sees it, below his folder.
 func (f File) Within() string { return within(f.Partner, f.Path) }
+
+// Archive returns the path of the archive that a member came in, as the source names it; of any other file, its own.
+func (f File) Archive() string {
+	if f.Parent == 0 {
+		return f.Path
+	}
+	return strings.TrimSuffix(f.Path, "/"+f.Member)
+}
 
 // An Entry is one row of the ledger.
 type Entry struct {

@@ -58,9 +58,37 @@ func (s *Spool) Receive(ctx context.Context, r io.Reader, max int64) (*Incoming,
 	return s.receiveLarge(ctx, r, head, n, max)
 }
 
-// receiveLarge goes on after the first n bytes in buf, which it uses up.
-func (s *Spool) receiveLarge(ctx context.Context, r io.Reader, buf []byte, n int, max int64) (in *Incoming, err error) {
+// ReceiveApart is Receive for what is not to be held in memory, however small it is: it is kept in a file.
+func (s *Spool) ReceiveApart(ctx context.Context, r io.Reader, max int64) (*Incoming, error) {
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
 	w := s.Create(ctx)
+	if err := w.spill(); err != nil {
+		w.err = err
+		w.Abandon()
+		return nil, err
+	}
+	return s.receiveInto(w, r, *buf, 0, max)
+}
+
+// Temp makes a file in the spool's folder that has no name there: it is gone when it is closed, or the process ends.
+func (s *Spool) Temp() (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Join(s.folder, temporary), "unnamed-")
+	if err != nil {
+		return nil, failed(err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(failed(err), f.Close())
+	}
+	return f, nil
+}
+
+// receiveLarge goes on after the first n bytes in buf, which it uses up.
+func (s *Spool) receiveLarge(ctx context.Context, r io.Reader, buf []byte, n int, max int64) (*Incoming, error) {
+	return s.receiveInto(s.Create(ctx), r, buf, n, max)
+}
+
+func (s *Spool) receiveInto(w *Writer, r io.Reader, buf []byte, n int, max int64) (in *Incoming, err error) {
 	defer func() {
 		if err != nil {
 			w.Abandon()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,6 +62,9 @@ func (p *program) run(ctx context.Context, job string, files []string, o runOpti
 	if len(files) > runMost {
 		return usage("%d files are too many at once: run them %d at a time", len(files), runMost)
 	}
+	if most := runMost / 1000; plan.Archive() && len(files) > most { // an archive has up to 1,000 files
+		return usage("%d archives are too many at once: run them %d at a time", len(files), most)
+	}
 	if (len(files) == 0) != (plan.Options().Schedule != nil) {
 		if len(files) == 0 {
 			return usage("job %s works files: name one, waybill run %s FILE", job, job)
@@ -81,11 +85,12 @@ func (p *program) run(ctx context.Context, job string, files []string, o runOpti
 // A runner is one `waybill run`.
 type runner struct {
 	*instance
-	land    *swap
-	plan    *jobs.Plan
-	worker  *jobs.Worker
-	options runOptions
-	entries []int64
+	land     *swap
+	plan     *jobs.Plan
+	worker   *jobs.Worker
+	options  runOptions
+	archives []int64 // entries of the files that were named, where those are archives
+	entries  []int64 // of the files that were named, then of the members of archives
 }
 
 func (r *runner) do(ctx context.Context, files []string) error {
@@ -104,6 +109,9 @@ func (r *runner) do(ctx context.Context, files []string) error {
 		if err := r.land1(ctx, name); err != nil {
 			return err
 		}
+	}
+	if r.plan.Archive() {
+		r.archives = slices.Clone(r.entries)
 	}
 	err := r.follow(ctx)
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
@@ -248,6 +256,13 @@ func (r *runner) execute(ctx context.Context, bar *bar) error {
 		if _, err := r.worker.Settle(ctx); err != nil {
 			return err
 		}
+		if grown, err := r.members(ctx); grown || err != nil {
+			if err != nil {
+				return err
+			}
+			r.outbox.Only(r.entries...)
+			continue
+		}
 		over, err := r.over(ctx, bar)
 		if over || err != nil {
 			return err
@@ -282,17 +297,46 @@ func (r *runner) pause(ctx context.Context, patience <-chan time.Time, failed <-
 	return nil
 }
 
+// members adds the files that came out of archives by now, and reports whether there were any.
+func (r *runner) members(ctx context.Context) (grown bool, err error) {
+	if !r.plan.Archive() || len(r.entries) > len(r.archives) {
+		return false, nil
+	}
+	for _, id := range r.archives {
+		e, err := r.ledger.Entry(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if e.State == ledger.Received || e.State == ledger.Working {
+			return false, nil // all archives first
+		}
+		list, err := r.ledger.Members(ctx, e)
+		if err != nil {
+			return false, err
+		}
+		for _, m := range list {
+			r.entries, grown = append(r.entries, m.ID), true
+		}
+	}
+	return grown, nil
+}
+
 // over reports whether nothing more will happen to the entries by itself.
 func (r *runner) over(ctx context.Context, _ *bar) (bool, error) {
-	over := true
-	for _, id := range r.entries {
+	if grown, err := r.members(ctx); grown || err != nil {
+		return false, err
+	}
+	over, members := true, len(r.entries) > len(r.archives)
+	for i, id := range r.entries {
 		e, err := r.ledger.Entry(ctx, id)
 		if err != nil {
 			return false, err
 		}
 		switch e.State {
-		case ledger.Received, ledger.Working, ledger.Accepted:
+		case ledger.Received, ledger.Working:
 			over = false
+		case ledger.Accepted: // an archive is as far as its members are, which may be held
+			over = over && members && r.plan.Archive() && i < len(r.archives)
 		}
 	}
 	return over, nil
@@ -302,12 +346,15 @@ func (r *runner) over(ctx context.Context, _ *bar) (bool, error) {
 func (r *runner) report(ctx context.Context) error {
 	code := exitDone
 	var shown []ledger.Entry
-	for _, id := range r.entries {
+	for n, id := range r.entries {
 		e, err := r.ledger.Entry(ctx, id)
 		if err != nil {
 			return err
 		}
 		shown = append(shown, e)
+		if n < len(r.archives) && len(r.entries) > len(r.archives) && e.State == ledger.Accepted {
+			continue // it is as far as its members are
+		}
 		code = max(code, codeOf(e))
 	}
 	if err := r.p.entries(shown); err != nil {

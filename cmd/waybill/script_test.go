@@ -1,6 +1,8 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -51,6 +53,7 @@ func (l leakless) Run() int {
 //	code N COMMAND…        runs the command, which must end with this exit code
 //	until REGEXP COMMAND…  runs the command until its output matches
 //	database FILE STATEMENT…  makes an SQLite database
+//	archive FILE NAME…     makes a zip archive of files
 //	shop …                 see shop.command
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -75,6 +78,7 @@ func TestScripts(t *testing.T) {
 			"code":     code,
 			"until":    until,
 			"database": database,
+			"archive":  archive,
 			"shop": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(shopKey{}).(*shop).command(ts, args)
 			},
@@ -125,6 +129,19 @@ func database(ts *testscript.TestScript, _ bool, args []string) {
 		_, err := db.Exec(statement)
 		ts.Check(err)
 	}
+}
+
+func archive(ts *testscript.TestScript, _ bool, args []string) {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, name := range args[1:] {
+		w, err := z.Create(name)
+		ts.Check(err)
+		_, err = io.WriteString(w, ts.ReadFile(name))
+		ts.Check(err)
+	}
+	ts.Check(z.Close())
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
 }
 
 // A shop receives orders by HTTP.

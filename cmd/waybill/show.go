@@ -63,6 +63,8 @@ const showRejects = 20
 type way struct {
 	entryView
 	File         *fileView       `json:"file,omitempty"`
+	Parent       *entryView      `json:"parent,omitempty"`  // of a member of an archive: the archive's entry
+	Members      []entryView     `json:"members,omitempty"` // of an archive: its files, the newest run of each
 	Replays      []entryView     `json:"replays,omitempty"`
 	Rejected     []ledger.Reject `json:"rejected"` // the first of them
 	Destinations []*traffic      `json:"destinations"`
@@ -90,6 +92,9 @@ func (i *instance) way(ctx context.Context, id int64, o showOptions) (*way, erro
 	switch {
 	case err == nil:
 		w.File = viewOfFile(f, folderOf(i.p.configured(ctx, i.db.Folder()), f.Source))
+		if err := i.family(ctx, w, f); err != nil {
+			return nil, err
+		}
 	case !errors.Is(err, ledger.ErrNotFound):
 		return nil, err
 	}
@@ -156,6 +161,9 @@ func (p *program) way(w *way, o showOptions) error {
 	if e.Origin != 0 {
 		line("run", "%d of #%d", e.Run, e.Origin)
 	}
+	if w.Parent != nil {
+		line("member", "of #%d, %s", w.Parent.Entry, shown2(w.Parent.Name))
+	}
 	if f := w.File; f != nil {
 		line("file", "%s of %s, %s, sha256 %s", f.Path, f.Source, count(f.Size, "byte"), f.SHA256)
 		line("is now", "%s", f.Where)
@@ -183,6 +191,14 @@ func (p *program) way(w *way, o showOptions) error {
 	line("counts", "%s, %s, %d rejected, %s", count(e.Records, "record"), count(e.Messages, "message"), e.Rejects, count(e.Dead, "dead letter"))
 	for _, r := range w.Replays {
 		line("see also", "#%d, run %d: %s", r.Entry, r.Run, r.State)
+	}
+	return p.wayLists(w, o)
+}
+
+// wayLists prints what there are several of.
+func (p *program) wayLists(w *way, o showOptions) error {
+	if err := p.wayMembers(w); err != nil {
+		return err
 	}
 	if err := p.wayRejects(w); err != nil {
 		return err

@@ -161,9 +161,11 @@ func (t *tracer) line(ctx context.Context, e ledger.Entry, record int64) int64 {
 		return 0
 	}
 	defer func() { _ = r.Close() }() // only read
-	blob, err := plan.Unpack(formats.Blob{Name: f.Path, Reader: r, ReaderAt: r, Size: r.Size()})
-	if err != nil {
-		return 0
+	blob := formats.Blob{Name: f.Path, Reader: r, ReaderAt: r, Size: r.Size(), Unpacked: f.Parent != 0}
+	if f.Parent == 0 {
+		var end func()
+		blob, end = plan.Unpack(blob, formats.Staging{At: f.Landed, Temp: t.spool.Temp})
+		defer end()
 	}
 	line, err := plan.Line(ctx, blob, record)
 	if err != nil {

@@ -105,15 +105,20 @@ func (t *trial) sample(s sample, in *jobs.Input) error {
 	if s.partner != "" {
 		in.Partner, in.Entry.Partner = t.land.jobs.Partner(s.partner), s.partner
 	}
-	open := func() (formats.Blob, error) {
-		return t.plan.Unpack(formats.Blob{Name: s.name, Reader: io.NewSectionReader(s.bytes, 0, s.size), ReaderAt: s.bytes, Size: s.size})
+	packed := func() formats.Blob {
+		return formats.Blob{Name: s.name, Reader: io.NewSectionReader(s.bytes, 0, s.size), ReaderAt: s.bytes, Size: s.size}
 	}
-	if err := t.detect(open); err != nil {
-		return err
+	if t.plan.Archive() { // its files are opened by the trial
+		in.Blob = packed()
+		return nil
 	}
-	var err error
-	in.Blob, err = open()
-	return err
+	staging := formats.Staging{At: in.File.Landed}
+	b, end := t.plan.Unpack(packed(), staging)
+	t.detect(b)
+	end()
+	in.Blob, end = t.plan.Unpack(packed(), staging)
+	t.ends = append(t.ends, func() error { end(); return nil })
+	return nil
 }
 
 // inMailbox is the path of a file that a partner drops.
@@ -125,29 +130,24 @@ func inMailbox(partner, name string) string {
 }
 
 // detect says what the first bytes tell.
-func (t *trial) detect(open func() (formats.Blob, error)) error {
+func (t *trial) detect(b formats.Blob) {
 	read := t.plan.Options().Read
 	if read == nil || read.Short == "none" {
-		return nil
-	}
-	b, err := open()
-	if err != nil {
-		return err
+		return
 	}
 	head := make([]byte, 64<<10)
 	n, err := io.ReadFull(b.Reader, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil //nolint:nilerror // the trial itself says what is wrong with the file
+		return // the trial itself says what is wrong with the file
 	}
 	encoding, seen, err := formats.DetectEncoding(read.Options, head[:n])
 	if err != nil {
-		return nil //nolint:nilerror // as above
+		return // as above
 	}
 	t.find("encoding: %s (%s)", encoding, seen)
 	if read.Format == "csv" {
 		t.delimiter(head[:n], read.Options)
 	}
-	return nil
 }
 
 // delimiter says which delimiter is used, and when the first line looks as if it were another.

@@ -50,6 +50,8 @@ func whereOf(f ledger.File, folder string) string {
 	}
 	why, left := strings.CutPrefix(f.Reason, leftWhere)
 	switch {
+	case f.Parent != 0:
+		return fmt.Sprintf("in %s, which #%d unpacked", ledger.Shown(f.Archive()), f.Parent)
 	case strings.HasPrefix(f.Source, jobs.ManualSource):
 		return "where it was: waybill run takes no file away"
 	case f.State == ledger.FileSeen:

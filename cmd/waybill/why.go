@@ -151,11 +151,32 @@ func (i *instance) known(ctx context.Context, l *landscape, t *told, name string
 			if err != nil {
 				return nil, nil, err
 			}
-			v.Waits = append(v.Waits, waits...)
+			members, err := i.ledger.Members(ctx, e)
+			if err != nil {
+				return nil, nil, err
+			}
+			v.Waits = append(append(v.Waits, waits...), waitsForMembers(members)...)
 		}
 		views, entries = append(views, v), append(entries, s.Entries)
 	}
 	return views, entries, err
+}
+
+// waitsForMembers says which files of an archive have not come to their end.
+func waitsForMembers(members []ledger.Entry) (list []string) {
+	open, first := 0, ledger.Entry{}
+	for _, m := range members {
+		switch m.State {
+		case ledger.Held, ledger.Received, ledger.Working, ledger.Accepted:
+			if open++; open == 1 {
+				first = m
+			}
+		}
+	}
+	if open > 0 {
+		list = append(list, fmt.Sprintf("for %d of %s; the first is #%d, %s: %s%s", open, count(int64(len(members)), "member"), first.ID, shown2(first.Name), first.State, nextOfEntry(first)))
+	}
+	return list
 }
 
 // says is what the ledger says of a file, with where it is now, and without the time, which is shown as other times are.

@@ -29,13 +29,16 @@ CREATE TABLE files (
   landed  INTEGER,
   closed  INTEGER,
   partner TEXT    NOT NULL DEFAULT '', -- who sent it, '' where the source knows no partners
-  trial   INTEGER NOT NULL DEFAULT 0   -- 1: only to be tried, nothing of it is sent
+  trial   INTEGER NOT NULL DEFAULT 0,  -- 1: only to be tried, nothing of it is sent
+  parent  INTEGER,                     -- of a member of an archive: the entry that took it out, first run
+  member  BLOB                         -- and its path in the archive, with which path ends
 ) STRICT;
 CREATE UNIQUE INDEX files_version ON files (source, path, version);
 CREATE INDEX files_digest ON files (digest) WHERE digest IS NOT NULL;
 CREATE INDEX files_closable ON files (source, id) WHERE state = 'closable';
 CREATE INDEX files_seen ON files (source, path) WHERE state = 'seen';
-CREATE INDEX files_waiting ON files (source, path, size) WHERE state IN ('landed', 'closable') AND object IS NOT NULL AND partner <> ''; -- what a drop folder shows
+CREATE INDEX files_waiting ON files (source, path, size) WHERE state IN ('landed', 'closable') AND object IS NOT NULL AND partner <> '' AND parent IS NULL; -- what a drop folder shows
+CREATE INDEX files_parent ON files (parent) WHERE parent IS NOT NULL;
 CREATE INDEX files_kept ON files (closed) WHERE closed IS NOT NULL AND object IS NOT NULL; -- for retention
 
 CREATE TABLE entries (
