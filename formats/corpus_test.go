@@ -105,6 +105,8 @@ func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
 			o.Encoding = value
 		case "records":
 			o.Records = value
+		case "hidden":
+			o.Hidden = value
 		case "namespaces":
 			prefix, uri, _ := strings.Cut(value, "=")
 			o.Namespaces = map[string]string{prefix: uri}

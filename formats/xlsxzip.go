@@ -39,8 +39,11 @@ type meteredAt struct {
 var errMuch = errors.New("more was read than should be needed")
 
 func (m *meteredAt) ReadAt(p []byte, off int64) (int, error) {
-	if m.left.Add(-int64(len(p))) < 0 {
+	switch {
+	case m.left.Add(-int64(len(p))) < 0:
 		return 0, errMuch
+	case off < 0: // as a damaged directory says
+		return 0, io.ErrUnexpectedEOF
 	}
 	n, err := m.r.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
