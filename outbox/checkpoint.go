@@ -73,7 +73,19 @@ func (p *pass) checkpoint(ctx context.Context) error {
 		failpoint.Hit("outbox/checkpointed")
 	}
 	p.broken = err != nil // what this one held must not be passed over by the next
+	if err == nil {
+		p.tellAside(deads)
+	}
 	return err
+}
+
+// tellAside logs what was set aside beside an entry: that becomes no failed one by it, so nothing else tells.
+func (p *pass) tellAside(deads []dead) {
+	for _, d := range deads {
+		if entry, beside := parted(d.batch.parent); beside {
+			p.c.log().Warn("a message beside its entry is a dead letter (waybill dead list)", "entry", entry, "kind", d.kind, "error", d.reason)
+		}
+	}
 }
 
 // persist stores a checkpoint: these messages have gone out, and would go out anew for as long as that lasts.
@@ -106,15 +118,20 @@ func (p *pass) afterFailure(b *leased, r result) (dead, bool) {
 	case e.Fault == FaultUnknown && options.Unknown.Mode == "hold":
 		return p.aside(b, r.index, "unknown", a), true
 	case e.Fault == FaultUnknown: // ask: its sending bit stays, and the next pass asks
-	case e.Fault == faultCounts:
+	case e.Fault == faultAlone && options.Retry.GiveUp > 0 && r.at.Sub(b.made) > options.Retry.GiveUp:
+		return p.aside(b, r.index, "expired", a), true
+	case e.Fault == faultCounts, e.Fault == faultAlone:
 		b.sending.clear(r.index)
 		t := b.trouble[r.index]
 		if t == nil {
-			t = &trouble{Attempts: 1} // the failure before this one was not counted yet
-			t.add(r.earlier)
+			t = &trouble{}
 			b.trouble[r.index] = t
+			if e.Fault == faultCounts { // the failure before this one was not counted yet
+				t.Attempts = 1
+				t.add(r.earlier)
+			}
 		}
-		if t.Attempts++; t.Attempts >= options.Retry.Attempts {
+		if t.Attempts++; e.Fault == faultCounts && t.Attempts >= options.Retry.Attempts {
 			return p.aside(b, r.index, "exhausted", a), true
 		}
 		t.add(a)

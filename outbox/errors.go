@@ -22,6 +22,7 @@ type Error struct {
 	After   time.Duration // Retry-After: not before this long from now; 0 means not said
 	Status  int           // HTTP status or AMQP reply code, 0 when none
 	Body    string        // head of the answer, at most 1 KiB
+	Alone   bool          // of FaultUnavailable: says nothing of the destination, only the message's own place there could not be reached; the message waits by itself
 	Untried bool          // nothing of the message went out (its neighbour's failure took the connection): no attempt counts
 	Err     error
 }
@@ -34,6 +35,9 @@ func Refused(err error) error { return &Error{Fault: FaultRefused, Err: err} }
 
 // Unavailable marks err as the destination's fault: nothing was applied, the message waits.
 func Unavailable(err error) error { return &Error{Fault: FaultUnavailable, Err: err} }
+
+// Alone marks err as a fault of the message's own place at the destination, which is well: the message waits by itself, for as long as give_up says.
+func Alone(err error) error { return &Error{Fault: FaultUnavailable, Alone: true, Err: err} }
 
 // Unknown marks err as an outcome nobody knows: bytes went out and no answer came.
 func Unknown(err error) error { return &Error{Fault: FaultUnknown, Err: err} }

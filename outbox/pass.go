@@ -230,6 +230,12 @@ func (p *pass) untried(at place, now time.Time) {
 
 func (p *pass) failed(id messageID, at place, e *Error, now time.Time) {
 	switch {
+	case e.Alone:
+		p.c.health.success(id, now) // the rest of it is there
+		waits := *e
+		waits.Fault = faultAlone
+		p.add(result{place: at, err: &waits, at: now})
+		return
 	case e.Fault == FaultRefused:
 		p.c.health.success(id, now) // it answered: it is there
 		p.add(result{place: at, err: e, at: now})
@@ -269,6 +275,7 @@ const (
 	faultCounts  Fault = -2 // failed at a destination that confirms others
 	faultExpired Fault = -3 // waited longer than give_up
 	faultDamaged Fault = -4 // cannot be read back
+	faultAlone   Fault = -5 // its own place at the destination cannot be reached
 )
 
 func (p *pass) add(r result) {

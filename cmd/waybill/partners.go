@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ func (b *builder) partners() {
 	}
 	b.groups(sources)
 	b.noCompanions()
+	b.acknowledged(sources)
 	told := map[string]bool{}
 	var members []sftpd.Member
 	for _, item := range b.c.Partners {
@@ -47,6 +49,49 @@ func (b *builder) noCompanions() {
 		if source := config.Find(b.c.Sources, r.Source); source != nil && source.Kind == "mailboxes" {
 			b.mistake("jobs."+item.Name+".receive.companion", "goes with folders: a file in a mailbox is complete when the server has answered, leave it out")
 		}
+	}
+}
+
+// acknowledged reports jobs that acknowledge into folders that a partner of their source does not pick up from: he would never see it.
+func (b *builder) acknowledged(sources []config.Item) {
+	for _, job := range b.c.Jobs {
+		o := job.Options.(*jobs.Options)
+		if o.Receive == nil {
+			continue
+		}
+		source := slices.IndexFunc(sources, func(s config.Item) bool { return s.Name == o.Receive.Source })
+		if source < 0 {
+			continue
+		}
+		for i := range o.Acknowledge {
+			at := fmt.Sprintf("jobs.%s.acknowledge[%d]", job.Name, i)
+			folder := cmp.Or(o.Acknowledge[i].Folder, "out")
+			if o.Acknowledge[i].Folder != "" {
+				at += ".folder"
+			}
+			b.pickedUp(at, folder, sources[source])
+		}
+	}
+}
+
+// pickedUp reports the first partner of a source who does not pick up from a folder.
+func (b *builder) pickedUp(at, folder string, source config.Item) {
+	for _, item := range b.c.Partners {
+		p := item.Options.(*sftpd.Partner)
+		if !source.Options.(*sftpd.Mailboxes).Takes(item.Name, p) || !b.c.Whole("partners."+item.Name+".folders") {
+			continue
+		}
+		list := p.PickUp()
+		if slices.ContainsFunc(list, func(own string) bool { return folder == own || strings.HasPrefix(folder, own+"/") }) {
+			continue
+		}
+		of := "nothing"
+		if len(list) > 0 {
+			of = strings.Join(list, ", ")
+		}
+		b.mistake(at, fmt.Sprintf("partner %s, who drops into source %s, does not pick up from %s, but from %s: he would never see it; name such a folder, or give him this one (partners.%s.folders)",
+			item.Name, source.Name, folder, of, item.Name))
+		return
 	}
 }
 

@@ -11,11 +11,9 @@ import (
 	"waybill/config"
 	"waybill/jobs"
 	"waybill/outbox"
-	"waybill/outbox/file"
 )
 
-// senderOptions are those of the destination that acknowledgements go to. One mailbox that is full must not cost another partner's
-// words: they wait as long as it takes.
+// senderOptions are those of the destination that acknowledgements go to. What one mailbox does not take waits for a month.
 func senderOptions() outbox.Options {
 	return outbox.Options{Concurrency: 8, Retry: outbox.Retry{Attempts: 10_000, Longest: time.Minute, GiveUp: 30 * 24 * time.Hour}}.WithDefaults()
 }
@@ -29,13 +27,7 @@ func (b *builder) sender() {
 		return
 	}
 	o := senderOptions()
-	t, problems := file.New(file.Options{Folder: b.out.mailboxFolder(), Mode: "0600"}, file.Limits{Concurrency: o.Concurrency}, b.now)
-	for _, p := range problems {
-		b.mistake("data", p.Text)
-	}
-	if t != nil {
-		b.out.destinations = append(b.out.destinations, outbox.Destination{Name: jobs.Sender, Target: t, Options: o})
-	}
+	b.out.destinations = append(b.out.destinations, outbox.Destination{Name: jobs.Sender, Target: newMailboxTarget(b.out.mailboxFolder(), b.now), Options: o})
 }
 
 // mailboxFolder is where the mailboxes of the partners lie.
