@@ -79,12 +79,18 @@ func login(t testing.TB, s *testenv.SSHD) Options {
 // source makes a source.
 func source(t testing.TB, o Options, tm timing, changes ...change) *bench {
 	t.Helper()
+	return connecting(t, o, tm, connect, changes...)
+}
+
+// connecting makes a source that connects in a way of its own.
+func connecting(t testing.TB, o Options, tm timing, way connector, changes ...change) *bench {
+	t.Helper()
 	settings := watcher.Settings{Settle: watcher.Settling{Looks: 1}}
 	for _, c := range changes {
 		c(&o, &settings)
 	}
 	b := &bench{t: t, servers: NewServers(time.Now), log: &watchertest.Logbook{}}
-	b.servers.timing = tm
+	b.servers.timing, b.servers.connect = tm, way
 	var files Files
 	if o.KnownHosts != "" {
 		text, err := os.ReadFile(o.KnownHosts)

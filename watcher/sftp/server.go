@@ -14,16 +14,20 @@ import (
 // Servers are the remote servers that sources talk to. Sources of the same server and user share one connection, the
 // limits and what is known of failed logins. Make it with NewServers, once per process.
 type Servers struct {
-	now    func() time.Time
-	timing timing
+	now     func() time.Time
+	timing  timing
+	connect connector
 
 	mu  sync.Mutex
 	all map[string]*server
 }
 
+// A connector connects by way of hops. Tests have others than connect.
+type connector func(ctx context.Context, hops []*hop, t timing, now func() time.Time) (*conn, error)
+
 // NewServers returns an empty set.
 func NewServers(now func() time.Time) *Servers {
-	return &Servers{now: now, timing: usual(), all: map[string]*server{}}
+	return &Servers{now: now, timing: usual(), connect: connect, all: map[string]*server{}}
 }
 
 // share returns the server of a key, made by hops if there is none yet. Each share is given back by leave.
@@ -33,7 +37,7 @@ func (p *Servers) share(key string, files int, hops []*hop) *server {
 	s := p.all[key]
 	if s == nil {
 		s = &server{
-			hops: hops, timing: p.timing, now: p.now,
+			hops: hops, timing: p.timing, now: p.now, connect: p.connect,
 			gate: make(chan struct{}, 1), files: make(chan struct{}, files), ahead: make(chan struct{}, readAhead),
 		}
 		p.all[key] = s
@@ -56,13 +60,14 @@ func (p *Servers) leave(s *server) {
 
 // A server is a remote server, and whom we are there.
 type server struct {
-	hops   []*hop
-	timing timing
-	now    func() time.Time
-	files  chan struct{} // one per open file
-	ahead  chan struct{} // one per chunk read ahead
-	gate   chan struct{} // one at a time connects
-	users  int           // of Servers.mu
+	hops    []*hop
+	timing  timing
+	now     func() time.Time
+	connect connector
+	files   chan struct{} // one per open file
+	ahead   chan struct{} // one per chunk read ahead
+	gate    chan struct{} // one at a time connects
+	users   int           // of Servers.mu
 
 	mu       sync.Mutex
 	conn     *conn // nil: none
@@ -122,7 +127,7 @@ func (s *server) get(ctx context.Context) (c *conn, fresh bool, err error) {
 	s.mu.Lock()
 	s.connects++
 	s.mu.Unlock()
-	c, err = connect(ctx, s.hops, s.timing, s.now)
+	c, err = s.connect(ctx, s.hops, s.timing, s.now)
 	if err != nil && ctx.Err() != nil {
 		return nil, false, ctx.Err()
 	}

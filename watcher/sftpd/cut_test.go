@@ -6,13 +6,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"waybill/testenv"
 	"waybill/watcher/wire"
 )
 
@@ -60,49 +62,76 @@ func (r *rig) play(sent []byte) error {
 }
 
 // TestUploadCutAtEveryByte is R7 as a server: whatever byte an upload is cut at, nothing is published unless its CLOSE came, never is anything short
-// published, and what was kept can be gone on with. All bytes with WAYBILL_EVERY_BYTE=1, else a sample.
+// published, and what was kept can be gone on with. All bytes with WAYBILL_CUTS=all, else a sample.
 func TestUploadCutAtEveryByte(t *testing.T) {
 	t.Parallel()
+	const atOnce = 4000 // cuts in one mailbox: each leaves a file in its ledger
 	for _, size := range []int{64 << 10, 64<<10 + 5000} {
-		r := newRig(t)
-		const fresh, on = wire.FlagWrite | wire.FlagCreate | wire.FlagTrunc, wire.FlagWrite
-		length := len(uploading("/in/000000.csv", pattern(size), 0, fresh))
+		length := len(uploading("/in/000000.csv", make([]byte, size), 0, anew))
 		step := 211
-		if os.Getenv("WAYBILL_EVERY_BYTE") != "" {
+		if testenv.EveryCut() {
 			step = 1
 		}
 		cuts := []int{0, 1, length - 1, length}
-		for n := 2 + size%step; n < length; n += step {
+		for n := 2 + size%step; n < length-1; n += step {
 			cuts = append(cuts, n)
 		}
-		for _, n := range cuts {
-			name := fmt.Sprintf("%06d.csv", n)
-			content := append([]byte(name), pattern(size)[len(name):]...)
-			if err := r.play(uploading("/in/"+name, content, 0, fresh)[:n]); err != nil {
-				t.Fatalf("cut at %d: %v", n, err)
-			}
-			got, landed := r.content("acme/" + name)
-			if landed != (n == length) || landed && got != string(content) {
-				t.Fatalf("cut at %d of %d: landed %t, %d bytes", n, length, landed, len(got))
-			}
-			m, err := r.part("in/" + name)
-			if landed || err != nil {
-				if !landed && n > 5000 || landed && err == nil {
-					t.Fatalf("cut at %d: landed %t, the part: %v", n, landed, err)
+		text, begin := pattern(size), time.Now()
+		for some := range slices.Chunk(cuts, atOnce) {
+			t.Run(fmt.Sprintf("%d bytes from %d on", size, some[0]), func(t *testing.T) {
+				r := newRig(t)
+				var next atomic.Int64
+				var wg sync.WaitGroup
+				for range 24 { // they share commits
+					wg.Go(func() {
+						content := bytes.Clone(text)
+						for !t.Failed() {
+							i := int(next.Add(1)) - 1
+							if i >= len(some) {
+								return
+							}
+							if err := r.cutUpload(content, some[i], length); err != nil {
+								t.Errorf("cut at %d of %d: %v", some[i], length, err)
+							}
+						}
+					})
 				}
-				continue
-			}
-			if int(m) > n || int(m) < n-2*4200-100 {
-				t.Fatalf("cut at %d: %d bytes were kept", n, m)
-			}
-			if err := r.play(uploading("/in/"+name, content, int(m), on|wire.FlagAppend)); err != nil {
-				t.Fatal(err)
-			}
-			if got, _ := r.content("acme/" + name); got != string(content) {
-				t.Fatalf("cut at %d, gone on with at %d: %d bytes landed", n, m, len(got))
-			}
+				wg.Wait()
+			})
 		}
+		t.Logf("%d bytes cut at %d of %d places in %s", size, len(cuts), length, time.Since(begin).Round(time.Second/10))
 	}
+}
+
+const anew = wire.FlagWrite | wire.FlagCreate | wire.FlagTrunc
+
+// cutUpload cuts the upload of a file after n bytes, goes on with what was kept, and says what is wrong.
+func (r *rig) cutUpload(content []byte, n, length int) error {
+	name := fmt.Sprintf("%06d.csv", n)
+	copy(content, name)
+	if err := r.play(uploading("/in/"+name, content, 0, anew)[:n]); err != nil {
+		return err
+	}
+	got, landed := r.content("acme/" + name)
+	if landed != (n == length) || landed && got != string(content) {
+		return fmt.Errorf("landed %t, %d bytes", landed, len(got))
+	}
+	m, err := r.part("in/" + name)
+	switch {
+	case landed && err == nil, !landed && err != nil && n > 5000:
+		return fmt.Errorf("landed %t, the part: %w", landed, err)
+	case err != nil:
+		return nil
+	case int(m) > n || int(m) < n-2*4200-100:
+		return fmt.Errorf("%d bytes were kept", m)
+	}
+	if err := r.play(uploading("/in/"+name, content, int(m), wire.FlagWrite|wire.FlagAppend)); err != nil {
+		return err
+	}
+	if got, _ := r.content("acme/" + name); got != string(content) {
+		return fmt.Errorf("gone on with at %d: %d bytes landed", m, len(got))
+	}
+	return nil
 }
 
 func (r *rig) part(path string) (int64, error) {
@@ -160,30 +189,4 @@ func TestStrangeSessions(t *testing.T) {
 	if err := r.play(odd); err != nil {
 		t.Error(err)
 	}
-}
-
-// proxy passes one connection on to a port, cuts it after so many bytes from the client, and is gone.
-func (r *rig) proxy(port string, after int64) string {
-	r.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	r.must(err)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		client, err := l.Accept()
-		if err != nil {
-			return
-		}
-		_ = l.Close()
-		server, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			_ = client.Close()
-			return
-		}
-		cut := func() { _ = client.Close(); _ = server.Close() }
-		wg.Go(func() { defer cut(); _, _ = io.CopyN(server, client, after) })
-		wg.Go(func() { defer cut(); _, _ = io.Copy(client, server) })
-	})
-	r.t.Cleanup(func() { _ = l.Close(); wg.Wait() })
-	_, own, _ := strings.Cut(l.Addr().String(), ":")
-	return own
 }

@@ -200,7 +200,7 @@ func (r *rig) read(object int64) ([]byte, error) {
 
 func (r *rig) entries() []ledger.Entry {
 	r.t.Helper()
-	list, err := r.ledger.List(r.t.Context(), ledger.Filter{})
+	list, err := r.ledger.List(r.t.Context(), ledger.Filter{Limit: 100_000})
 	r.must(err)
 	return list
 }

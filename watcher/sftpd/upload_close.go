@@ -36,13 +36,19 @@ func (u *upload) close(ctx context.Context) error {
 	if err := u.whole(); err != nil {
 		return errors.Join(err, u.keep(ctx, false))
 	}
-	if u.resumes && !u.touched && u.flags&(wire.FlagCreate|wire.FlagAppend) == 0 {
-		return u.keep(ctx, false) // opened to be looked at, or to have its time set
+	if u.resumes && !u.touched && u.looked() {
+		return u.keep(ctx, false)
 	}
 	if u.temporary() {
 		return u.keep(ctx, true)
 	}
 	return u.land(ctx)
+}
+
+// looked reports whether an upload to which nothing was added was opened to be looked at, or to have its time set. One that was opened to be
+// written, and to no other end, is complete: psftp goes on so with an upload of which all came but its CLOSE.
+func (u *upload) looked() bool {
+	return u.flags&(wire.FlagCreate|wire.FlagAppend) == 0 && (u.flags&wire.FlagRead != 0 || !u.mtime.IsZero() || u.written.front == 0)
 }
 
 // broken ends an upload whose connection is gone. What was sent is kept, to be resumed.
