@@ -161,7 +161,8 @@ func (c *closing) makeFolder(below string) error {
 // renameNew renames a file to name in a folder, or to name with a number when that is taken, and returns what it became.
 // It never overwrites.
 func (c *closing) renameNew(old, folder, name string) (as string, err error) {
-	for n := 0; ; {
+	n := 0
+	for range 100 { // others may be quicker, or the server does not know what it says
 		if n, err = c.free(folder, name, n); err != nil {
 			return "", err
 		}
@@ -171,6 +172,7 @@ func (c *closing) renameNew(old, folder, name string) (as string, err error) {
 			return as, err
 		}
 	}
+	return "", fmt.Errorf("rename to %s: the server says that the name is free, and that it is taken", ledger.Shown(path.Join(folder, as)))
 }
 
 // rename renames a file to a name at which nothing was a moment ago (else fs.ErrExist).

@@ -29,6 +29,8 @@ type timing struct {
 	refused   time.Duration // pause after a refused login; grows fourfold …
 	forbidden time.Duration // … up to this
 	resume    time.Duration // how long a broken fetch tries to go on
+	grace     time.Duration // for a fetch, …
+	slowest   int64         // … and a second for each so many bytes
 }
 
 func usual() timing {
@@ -36,6 +38,7 @@ func usual() timing {
 		dial: 15 * time.Second, handshake: 30 * time.Second, keepalive: 15 * time.Second, silence: 60 * time.Second,
 		patience: 60 * time.Second, idle: 5 * time.Minute, first: time.Second, longest: 5 * time.Minute,
 		refused: 15 * time.Minute, forbidden: 4 * time.Hour, resume: 2 * time.Minute,
+		grace: 10 * time.Minute, slowest: 1 << 10,
 	}
 }
 
@@ -93,16 +96,19 @@ func (l *line) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// A dialler opens a connection, directly or by way of another.
+type dialler func(ctx context.Context, network, address string) (net.Conn, error)
+
 // connect connects by way of all hops and begins SFTP.
 func connect(ctx context.Context, hops []*hop, t timing, now func() time.Time) (*conn, error) {
 	c := &conn{}
 	var last *line
 	for i, h := range hops {
-		dial := new(net.Dialer).DialContext
+		var dial dialler = new(net.Dialer).DialContext
 		if i > 0 {
 			dial = c.hops[i-1].DialContext
 		}
-		client, l, err := h.connect(ctx, dial, t, now)
+		client, l, err := h.connect(ctx, dial, c.hangUp, t, now)
 		if err != nil {
 			c.hangUp()
 			c.wg.Wait()
@@ -161,9 +167,9 @@ func (c *conn) begin(ctx context.Context, t timing) error {
 	return nil
 }
 
-// hangUp ends the transports, the innermost first.
+// hangUp ends the transports, the outermost first: a jump host that takes nothing any more must not hold up the rest.
 func (c *conn) hangUp() {
-	for _, client := range slices.Backward(c.hops) {
+	for _, client := range c.hops {
 		_ = client.Close() // it may have ended already
 	}
 }
@@ -218,15 +224,16 @@ func (c *conn) keep(l *line, t timing) {
 	}
 }
 
-// connect opens one SSH connection. Where only fingerprints are pinned it may take a try for each kind of key.
-func (h *hop) connect(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), t timing, now func() time.Time) (*ssh.Client, *line, error) {
+// connect opens one SSH connection. Where only fingerprints are pinned it may take a try for each kind of key. hangUp ends the
+// connections that it leads through: a jump host may keep a channel open that was closed.
+func (h *hop) connect(ctx context.Context, dial dialler, hangUp func(), t timing, now func() time.Time) (*ssh.Client, *line, error) {
 	offers := h.pins.offers()
 	first := int(h.kind.Load())
 	var other *otherKeyError
 	var none error
 	for i := range offers {
 		n := (first + i) % len(offers)
-		client, l, err := h.try(ctx, dial, offers[n], t, now)
+		client, l, err := h.try(ctx, dial, hangUp, offers[n], t, now)
 		var o *otherKeyError
 		var cannot *ssh.AlgorithmNegotiationError
 		switch {
@@ -252,7 +259,7 @@ func (h *hop) connect(ctx context.Context, dial func(context.Context, string, st
 }
 
 // try opens one SSH connection, asking for host keys of some kinds.
-func (h *hop) try(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), algorithms []string, t timing, now func() time.Time) (*ssh.Client, *line, error) {
+func (h *hop) try(ctx context.Context, dial dialler, hangUp func(), algorithms []string, t timing, now func() time.Time) (*ssh.Client, *line, error) {
 	dialing, cancel := context.WithTimeout(ctx, t.dial)
 	defer cancel()
 	raw, err := dial(dialing, "tcp", h.address)
@@ -263,7 +270,7 @@ func (h *hop) try(ctx context.Context, dial func(context.Context, string, string
 	// x/crypto/ssh has no deadline of its own.
 	shaking, cancel := context.WithTimeoutCause(ctx, t.handshake, fmt.Errorf("no login within %s", t.handshake))
 	defer cancel()
-	stop := context.AfterFunc(shaking, func() { _ = raw.Close() })
+	stop := context.AfterFunc(shaking, func() { hangUp(); _ = raw.Close() })
 	o := &offer{c: h.login}
 	defer o.close()
 	var hostKey error

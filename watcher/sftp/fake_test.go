@@ -22,7 +22,10 @@ import (
 type fake struct {
 	t      testing.TB
 	config *ssh.ServerConfig
-	serve  func(io.ReadWriter) // one SFTP session
+	serve  func(io.ReadWriter)                // one SFTP session
+	reject string                             // why channels are refused, "": they are not
+	beside func(*ssh.ServerConn, ssh.Channel) // what else it does meanwhile; nil: nothing
+	tunnel func(ssh.NewChannel)               // takes channels to elsewhere; nil: it has none
 	l      net.Listener
 	logins atomic.Int32 // passwords and keys that were tried
 	conns  atomic.Int32
@@ -88,12 +91,20 @@ func (f *fake) accept() {
 
 func (f *fake) connection(c net.Conn) {
 	defer c.Close()
-	_, channels, requests, err := ssh.NewServerConn(c, f.config)
+	sc, channels, requests, err := ssh.NewServerConn(c, f.config)
 	if err != nil {
 		return
 	}
 	f.wg.Go(func() { ssh.DiscardRequests(requests) })
 	for n := range channels {
+		switch {
+		case f.reject != "":
+			_ = n.Reject(ssh.Prohibited, f.reject)
+			continue
+		case n.ChannelType() == "direct-tcpip" && f.tunnel != nil:
+			f.wg.Go(func() { f.tunnel(n) })
+			continue
+		}
 		ch, rs, err := n.Accept()
 		if err != nil {
 			return
@@ -103,6 +114,9 @@ func (f *fake) connection(c net.Conn) {
 				_ = r.Reply(r.Type == "subsystem", nil)
 			}
 		})
+		if f.beside != nil {
+			f.wg.Go(func() { f.beside(sc, ch) })
+		}
 		f.wg.Go(func() {
 			f.serve(ch)
 			_ = ch.Close()

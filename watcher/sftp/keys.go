@@ -21,6 +21,9 @@ const smallestRSA = 2048
 // agentKeys bounds how many keys of an agent are offered: servers count each as a try.
 const agentKeys = 5
 
+// mostRounds bounds how often a server may ask in one login, be it for nothing.
+const mostRounds = 10
+
 // A Login says who waybill is to a server.
 type Login struct {
 	User        string `yaml:"user" required:"true" doc:"who waybill is there"`
@@ -164,14 +167,18 @@ func (o *offer) methods(ctx context.Context) []ssh.AuthMethod {
 	if o.c.password == "" {
 		return list
 	}
-	told := false
+	told, rounds := false, 0
 	return append(list,
 		ssh.PasswordCallback(func() (string, error) {
 			told, o.offered = true, true
 			return o.c.password, nil
 		}),
 		ssh.KeyboardInteractive(func(_, _ string, questions []string, echos []bool) ([]string, error) {
+			rounds++
 			switch {
+			case rounds > mostRounds:
+				o.asked = errors.New("the server does not stop asking")
+				return nil, o.asked
 			case len(questions) == 0:
 				return nil, nil
 			case told:

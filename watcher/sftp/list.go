@@ -21,7 +21,7 @@ const (
 	sortedAtOnce = 10_000 // files put in order at a time
 	longestName  = 1024   // bytes of a name
 	foldersAhead = 10_000 // folders that wait to be listed
-	readdirIdle  = 1_000  // answers without a name, one after the other, before a folder is given up
+	readdirIdle  = 1_000  // answers without a name but . and .., one after the other, before a folder is given up
 )
 
 // A lister is one look at all there is.
@@ -120,10 +120,10 @@ func (l *lister) folder(below, handle string) error {
 				l.refuse(below, refused, first)
 				return ended(err)
 			}
-			empty = 0
 			if n.Name == "." || n.Name == ".." {
 				continue
 			}
+			empty = 0
 			if l.names++; l.names > l.s.o.Names {
 				l.stop(fmt.Errorf("more than %d names: the rest is not looked at; clear the folder up, or raise names", l.s.o.Names))
 				return nil

@@ -38,7 +38,8 @@ type reader struct {
 	size    int     // of a chunk
 	probed  bool    // that there is nothing after the end is asked
 	resumed int     // connections in a row that brought nothing
-	err     error   // what it ended with
+	begun   time.Time
+	err     error // what it ended with
 }
 
 // A chunk is a READ under way.
@@ -56,7 +57,7 @@ func (s *Source) Open(ctx context.Context, f watcher.File) (io.ReadCloser, error
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	r := &reader{s: s, ctx: ctx, f: f, size: chunkSize}
+	r := &reader{s: s, ctx: ctx, f: f, size: chunkSize, begun: s.server.now()}
 	var err error
 	if s.o.ReadOnce {
 		err = r.openOnce()
@@ -234,6 +235,16 @@ func (r *reader) next() error {
 		}
 	}
 	r.text, r.off, r.resumed = data, r.off+int64(len(data)), 0
+	return r.pace()
+}
+
+// pace ends a fetch from a server that sends just enough not to be taken for dead: it would hold one of the places for files for ever.
+func (r *reader) pace() error {
+	t := r.s.server.timing
+	took := r.s.server.now().Sub(r.begun)
+	if took > t.grace+time.Duration(r.off/t.slowest)*time.Second {
+		return fmt.Errorf("the server has sent %d bytes in %s, which is too slow: the fetch is ended and begun anew later", r.off, took.Round(time.Second))
+	}
 	return nil
 }
 

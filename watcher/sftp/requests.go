@@ -64,7 +64,8 @@ func (s *session) openFile(ctx context.Context, path string, flags uint32) (stri
 
 // startRead asks for n bytes from an offset on. The answer is waited for elsewhere.
 func (s *session) startRead(ctx context.Context, handle string, off int64, n int) (*call, error) {
-	return s.start(ctx, wire.Begin(wire.Read).Text(handle).Uint64(uint64(off)).Uint32(uint32(n)))
+	const besides = 4 << 10 // a status with its text may come instead
+	return s.start(ctx, wire.Begin(wire.Read).Text(handle).Uint64(uint64(off)).Uint32(uint32(n)), n+besides)
 }
 
 func (s *session) write(ctx context.Context, handle string, off int64, b []byte) error {

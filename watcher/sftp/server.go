@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"waybill/ledger"
 	"waybill/watcher"
+	"waybill/watcher/wire"
 )
 
 // Servers are the remote servers that sources talk to. Sources of the same server and user share one connection, the
@@ -134,12 +136,21 @@ func (s *server) get(ctx context.Context) (c *conn, fresh bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.fails(err)
+		s.fails(saidError{err})
 		return nil, false, s.away(s.err)
 	}
 	s.conn, s.failed, s.refused, s.err = c, 0, 0, nil
 	return c, true, nil
 }
+
+// A saidError is shown to people in one short line: in it may stand what a stranger said before he proved anything.
+type saidError struct{ error }
+
+// Error implements error.
+func (e saidError) Error() string { return ledger.Shown(wire.CutTo(e.error.Error(), 4000)) }
+
+// Unwrap gives the cause.
+func (e saidError) Unwrap() error { return e.error }
 
 // fails notes a failed try and when to try again.
 func (s *server) fails(err error) {

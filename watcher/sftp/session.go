@@ -45,6 +45,7 @@ type call struct {
 	s    *session
 	id   uint32
 	tick int
+	most int // bytes that the answer may have
 	got  chan wire.Answer
 }
 
@@ -106,6 +107,8 @@ func (s *session) read(r io.Reader) error {
 		switch {
 		case !known:
 			return wire.Broken("an answer to no request")
+		case c != nil && len(a.Body) > c.most:
+			return wire.Broken("%d bytes where %d at most were asked for", len(a.Body), c.most)
 		case c != nil:
 			c.got <- a
 		case a.Type == wire.AnswerHandle: // nobody wants it any more
@@ -231,8 +234,8 @@ func (s *session) busy() bool {
 	return len(s.waiting) > 0
 }
 
-// start sends a request.
-func (s *session) start(ctx context.Context, p wire.Draft) (*call, error) {
+// start sends a request whose answer has at most so many bytes.
+func (s *session) start(ctx context.Context, p wire.Draft, most int) (*call, error) {
 	s.mu.Lock()
 	if s.err != nil {
 		err := s.err
@@ -240,7 +243,7 @@ func (s *session) start(ctx context.Context, p wire.Draft) (*call, error) {
 		return nil, lostError{err}
 	}
 	s.next++
-	c := &call{s: s, id: s.next, tick: s.tick, got: make(chan wire.Answer, 1)}
+	c := &call{s: s, id: s.next, tick: s.tick, most: most, got: make(chan wire.Answer, 1)}
 	s.waiting[c.id] = c
 	s.mu.Unlock()
 	p.Seal(c.id)
@@ -303,7 +306,7 @@ func (c *call) drop() {
 
 // ask sends a request and waits for its answer.
 func (s *session) ask(ctx context.Context, p wire.Draft) (wire.Answer, error) {
-	c, err := s.start(ctx, p)
+	c, err := s.start(ctx, p, wire.MaxAnswer)
 	if err != nil {
 		return wire.Answer{}, err
 	}

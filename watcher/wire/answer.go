@@ -181,10 +181,12 @@ func (e *StatusError) Is(target error) bool {
 }
 
 // Cut shortens what a stranger says.
-func Cut(text string) string {
-	const most = 200
+func Cut(text string) string { return CutTo(text, 200) }
+
+// CutTo shortens a text to so many bytes.
+func CutTo(text string, most int) string {
 	if len(text) > most {
-		text = text[:most] + "…"
+		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	return text
 }
