@@ -88,6 +88,15 @@ func outcome(d Decoder, blob Blob, unpack []string) string {
 	return out.String()
 }
 
+func corpusNumber(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // corpusDecoder reads `read: csv delimiter=;` and `fields: a, b=x.y, lines[]=l:no/sku`.
 func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
 	t.Helper()
@@ -97,6 +106,12 @@ func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
+		case "skip":
+			o.Skip = corpusNumber(t, value)
+		case "footer":
+			o.Footer = corpusNumber(t, value)
+		case "comment":
+			o.Comment = value
 		case "delimiter":
 			o.Delimiter = value
 		case "quote":
@@ -117,10 +132,7 @@ func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
 		case "unpack":
 			unpack = strings.Split(value, ",")
 		case "titles":
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				t.Fatal(err)
-			}
+			n := corpusNumber(t, value)
 			o.Titles = &n
 		default:
 			t.Fatalf("unknown setting %q", w)

@@ -15,9 +15,14 @@ import (
 // outside quotes and kept inside.
 
 func csvFormat() format {
-	return format{name: "csv", keys: []string{"delimiter", "quote", "titles", "columns"},
-		check: checkCSV, decoder: newCSV, encoder: newCSVEncoder,
+	return format{name: "csv", keys: append([]string{"delimiter"}, tableKeys()...),
+		check: checkCSV, decoder: newCSV, parts: newCSVParts, encoder: newCSVEncoder,
 		writes: strings.Fields(csvWriting + " delimiter"), checkWriting: checkCSVWriting}
+}
+
+// tableKeys are those of csv and tsv.
+func tableKeys() []string {
+	return []string{"quote", "titles", "columns", "skip", "comment", "footer", "kind", "ignore"}
 }
 
 func checkCSV(o Options) []Problem {
@@ -34,8 +39,29 @@ func checkCSV(o Options) []Problem {
 	if o.Titles != nil && (*o.Titles < 0 || *o.Titles > 1000) {
 		ps = append(ps, Problem{"titles", fmt.Sprintf("%d is no line that titles could stand in: write 1 to 1000, or 0 for no titles", *o.Titles)})
 	}
+	ps = append(ps, checkEdges(o)...)
 	ps = append(ps, oneOf("columns.extra", o.Columns.Extra, ignore, reject)...)
 	return append(ps, oneOf("columns.missing", o.Columns.Missing, reject, ignore)...)
+}
+
+// checkEdges looks at what says which lines are no rows.
+func checkEdges(o Options) (ps []Problem) {
+	for _, k := range []struct {
+		key   string
+		lines int
+	}{{"skip", o.Skip}, {"footer", o.Footer}} {
+		if k.lines < 0 || k.lines > 1000 {
+			ps = append(ps, Problem{k.key, fmt.Sprintf("%d is no number of lines: write 1 to 1000", k.lines)})
+		}
+	}
+	if o.Titles != nil && *o.Titles > 0 && *o.Titles <= o.Skip {
+		ps = append(ps, Problem{"titles", fmt.Sprintf("line %d is one of those that skip passes over", *o.Titles)})
+	}
+	d, q := separators(o.Delimiter, o.Quote)
+	if c := o.Comment; c != "" && (len(c) > 10 || strings.TrimSpace(c) != c || c[0] == d || c[0] == q || strings.ContainsAny(c, "\r\n")) {
+		ps = append(ps, Problem{"comment", fmt.Sprintf("%q cannot start a comment: write up to 10 characters that no row starts with, as \"#\"", c)})
+	}
+	return ps
 }
 
 const (
@@ -71,27 +97,15 @@ type csvDecoder struct {
 	delim  byte
 	quote  byte
 	titles int
+	edged  bool // some lines are no rows, or the last one is the trailer
 	shop   workshop
-	wants  []Want
-	fixed  []int // by index of wants: the column from 0, -1 to look for it among the titles
+	tables []csvTable
+	kind   int         // the column of the kind from 0, -1 to look for it among the titles
+	layout *lineLayout // nil: all rows are records of one kind
 }
 
 func newCSV(o Options, wants []Want) (Decoder, []Problem) {
-	d := &csvDecoder{o: o, titles: 1, wants: wants}
-	d.delim, d.quote = separators(o.Delimiter, o.Quote)
-	if o.Titles != nil {
-		d.titles = *o.Titles
-	}
-	var ps []Problem
-	for _, w := range wants {
-		at, p := d.columnOf(w)
-		d.fixed = append(d.fixed, at)
-		ps = append(ps, p...)
-	}
-	if len(ps) > 0 {
-		return nil, ps
-	}
-	return d, nil
+	return newCSVParts(o, []Part{{Wants: wants}})
 }
 
 // Decode reads the records of a file.
@@ -100,15 +114,22 @@ func (d *csvDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 		on := d.shop.borrow()
 		w := open(b, d.o, on)
 		defer d.shop.back(on, w)
-		r := &csvReading{d: d, scan: newCSVScan(w, d.delim, d.quote, d.o.Limits)}
+		r := &csvReading{d: d, scan: newCSVScan(w, d.delim, d.quote, d.o.Limits), tables: make([]csvColumns, len(d.tables)), kindAt: d.kind}
+		r.scan.comment = []byte(d.o.Comment)
+		if d.layout != nil {
+			d.layout.run(r, yield)
+			return
+		}
 		if err := r.head(); err != nil {
 			if !errors.Is(err, io.EOF) {
 				yield(nil, err)
 			}
 			return
 		}
+		r.at = r.tables[0].at
+		r.rec.Cells = make([]Cell, len(r.at))
 		for {
-			ok, err := r.next()
+			ok, err := r.record()
 			switch {
 			case errors.Is(err, io.EOF):
 				return
@@ -130,14 +151,25 @@ type csvReading struct {
 	scan    *csvScan
 	rec     Record
 	at      []int // by index of cells: the column, -1 when the file has none
-	columns int   // how many cells a row has
+	columns int   // how many cells a row has, -1: rows have nothing in common
 	first   bool  // the scanner already stands on the first row, from which the columns were counted
+
+	tables []csvColumns // by those of the decoder
+	kindAt int          // the column of the kind
+	stage  csvStage
+	last   bool     // the first row is the last line
+	names  []string // numbers of columns, as many as were needed
 }
 
-// next reads the next record; false without error when the line is blank.
-func (r *csvReading) next() (bool, error) {
+// record reads the next record; false without error when the line is blank.
+func (r *csvReading) record() (bool, error) {
 	s := r.scan
 	if !r.first {
+		if r.d.edged {
+			if _, err := r.edge(); err != nil {
+				return false, err
+			}
+		}
 		if err := s.next(); err != nil {
 			return false, err
 		}

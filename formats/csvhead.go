@@ -10,29 +10,6 @@ import (
 	"strings"
 )
 
-// columnOf finds the column that a want names by its place, from 0; -1 when it goes by the titles.
-func (d *csvDecoder) columnOf(w Want) (int, []Problem) {
-	path := "fields." + w.Name
-	switch {
-	case len(w.Fields) > 0:
-		return -1, []Problem{{path, "a row of csv holds no lists or objects: use group"}}
-	case w.Column != "":
-		at, err := columnNumber(w.Column)
-		if err == nil && at > d.o.Limits.MaxColumns {
-			err = fmt.Errorf("column %s lies beyond max_columns, %d", w.Column, d.o.Limits.MaxColumns)
-		}
-		if err != nil {
-			return -1, []Problem{{path + ".column", err.Error()}}
-		}
-		return at - 1, nil
-	case len(w.From) == 0:
-		return -1, []Problem{{path, "missing: write from with the title of the column, or column with its letter or number"}}
-	case d.titles == 0:
-		return -1, []Problem{{path + ".from", "there are no titles (titles: 0): write column with its letter or number"}}
-	}
-	return -1, nil
-}
-
 // columnNumber reads a column's place, "C" or "3", from 1.
 func columnNumber(s string) (int, error) {
 	if n, err := strconv.Atoi(s); err == nil && n >= 1 && s[0] != '+' {
@@ -52,13 +29,19 @@ func columnNumber(s string) (int, error) {
 // nothing in the file.
 func (r *csvReading) head() error {
 	d, s := r.d, r.scan
-	for i := 1; i < d.titles; i++ {
-		if _, err := s.nextLine(); err != nil {
-			return r.noTitles(err, i > 1)
-		}
+	begun, err := r.pass(max(d.titles, d.o.Skip+1))
+	if err != nil {
+		return r.noTitles(err, begun)
+	}
+	if d.titles == 0 && d.o.Kind != "" {
+		r.columns = -1
+		return r.bind(nil)
 	}
 	for {
-		if err := s.next(); err != nil {
+		if r.last, err = r.edge(); err == nil {
+			err = s.next()
+		}
+		if err != nil {
 			return r.noTitles(err, d.titles > 1)
 		}
 		if !s.blank(0) || s.bad != "" {
@@ -68,7 +51,6 @@ func (r *csvReading) head() error {
 	r.columns = len(s.row)
 	if d.titles == 0 {
 		r.first = true
-		r.rec.Names = numbers(nil, r.columns)
 		return r.bind(nil)
 	}
 	if s.bad != "" {
@@ -78,8 +60,43 @@ func (r *csvReading) head() error {
 	if err != nil {
 		return err
 	}
-	r.rec.Names = numbers(titles, r.columns)
 	return r.bind(titles)
+}
+
+// pass goes to a line without looking at those before it, and tells whether there were any.
+func (r *csvReading) pass(line int) (begun bool, err error) {
+	for r.scan.line+r.scan.lines < int64(line) {
+		if _, err := r.scan.nextLine(); err != nil {
+			return begun, err
+		}
+		begun = true
+	}
+	return begun, nil
+}
+
+// edge passes comments. It tells whether the row that is next is the last line, where that is the trailer; io.EOF when only the footer is left.
+func (r *csvReading) edge() (last bool, err error) {
+	d, s := r.d, r.scan
+	if !d.edged {
+		return false, nil
+	}
+	if len(s.comment) > 0 {
+		if err := s.passComments(); err != nil {
+			return false, err
+		}
+	}
+	trailer := d.layout != nil && d.layout.last >= 0
+	if d.o.Footer == 0 && !trailer {
+		return false, nil
+	}
+	more, err := s.remains(d.o.Footer + 1)
+	if err == nil && !more {
+		err = io.EOF
+	}
+	if err == nil && trailer {
+		more, err = s.remains(d.o.Footer + 2)
+	}
+	return !more, err
 }
 
 // noTitles turns the end of a file that has lines, but not those of the titles, into an error.
@@ -122,42 +139,6 @@ func numbers(titles []string, columns int) []string {
 	return names
 }
 
-// bind finds the column of each want.
-func (r *csvReading) bind(titles []string) error {
-	d := r.d
-	if len(d.wants) == 0 {
-		r.at = make([]int, r.columns)
-		for i := range r.at {
-			r.at[i] = i
-		}
-		r.rec.Cells = make([]Cell, r.columns)
-		return nil
-	}
-	var missing []string
-	named := make([]bool, r.columns)
-	for i, w := range d.wants {
-		at := d.fixed[i]
-		if at < 0 {
-			at = anyOf(titles, w.From)
-		}
-		switch {
-		case at >= 0 && at < r.columns:
-			named[at] = true
-		case w.Must || d.o.Columns.Missing != ignore:
-			missing = append(missing, r.missing(w, titles))
-			at = -1
-		default:
-			at = -1
-		}
-		r.at = append(r.at, at)
-	}
-	if len(missing) > 0 {
-		return r.refuse(strings.Join(missing, "; ") + r.found(titles))
-	}
-	r.rec.Cells = make([]Cell, len(d.wants))
-	return r.extra(titles, named)
-}
-
 // anyOf returns the place of the first name that is among the titles, or -1.
 func anyOf(titles, names []string) int {
 	for _, n := range names {
@@ -168,15 +149,15 @@ func anyOf(titles, names []string) int {
 	return -1
 }
 
-func (r *csvReading) missing(w Want, titles []string) string {
+func (r *csvReading) missing(w Want, name string, titles []string) string {
 	if w.Column != "" {
-		return fmt.Sprintf("column %s of field %s: the file has only %s", w.Column, w.Name, counted(r.columns, "column"))
+		return fmt.Sprintf("column %s of field %s: the file has only %s", w.Column, name, counted(r.columns, "column"))
 	}
 	quoted := make([]string, len(w.From))
 	for i, f := range w.From {
 		quoted[i] = strconv.Quote(f)
 	}
-	return fmt.Sprintf("no column %s for field %s%s", strings.Join(quoted, " or "), w.Name, meant(w.From[0], titles))
+	return fmt.Sprintf("no column %s for field %s%s", strings.Join(quoted, " or "), name, meant(w.From[0], titles))
 }
 
 // found tells what the file has instead, and whether the delimiter seems to be another.

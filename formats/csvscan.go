@@ -3,6 +3,7 @@ package formats
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/bits"
@@ -194,6 +195,23 @@ func (s *csvScan) bareReturn(at int, line int64) error {
 		Reason: "a carriage return without a line feed outside quotes: lines must end with LF or CRLF"}
 }
 
+// passComments goes over lines that start as comments do.
+func (s *csvScan) passComments() error {
+	for {
+		s.leave()
+		line, length, err := s.oneLine()
+		switch {
+		case errors.Is(err, io.EOF): // told by the next row
+			return nil
+		case err != nil:
+			return err
+		case !bytes.HasPrefix(line, s.comment):
+			return nil
+		}
+		s.taken, s.lines = length, 1
+	}
+}
+
 // remains tells whether at least n lines that hold something are still to come. It looks at each line ahead once.
 func (s *csvScan) remains(n int) (bool, error) {
 	s.leave()
@@ -218,8 +236,10 @@ func (s *csvScan) remains(n int) (bool, error) {
 			s.ahead = append(s.ahead, s.w.offset(from))
 		}
 		if from+i == len(data) { // no line end: the text ends
-			s.looked = s.w.offset(from + i)
-			return len(s.ahead) >= n, s.w.cause()
+			if s.looked = s.w.offset(from + i); len(s.ahead) >= n {
+				return true, nil
+			}
+			return false, s.w.cause()
 		}
 		s.looked = s.w.offset(from + i + 1)
 	}

@@ -132,7 +132,7 @@ func TestFixedFilesHaveHeaderAndTrailer(t *testing.T) { // hostile input 35: mis
 		{"123\n", `header "123" ! line 1: the file ends without its trailer: cut?`},
 		{"", ""},
 		{"\ufeff123\n\nabc\n\n02\n", `header "123"; "abc"; trailer "02"`},
-		{"123\nabc\nde\x00\n02\n", `header "123" ! offset 10: a NUL byte, which no text has`},
+		{"123\nabc\nde\x00\n02\n", `header "123"; "abc" ! offset 10: a NUL byte, which no text has`},
 	}
 	checkParts(t, Options{Format: "fixed"}, byPlace, cases)
 	checkParts(t, Options{Format: "fixed", Limits: Limits{MaxRecord: 40}}, byPlace, []partsCase{

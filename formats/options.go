@@ -15,11 +15,14 @@ type Options struct {
 	Encoding   string            `yaml:"encoding" doc:"utf-8, utf-16, windows-1252, koi8-r, cp866 and many more; left out: by the byte order mark, else (xml, edifact) as the file declares, else utf-8"`
 	Delimiter  string            `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
 	Quote      string            `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
-	Titles     *int              `yaml:"titles" doc:"csv, tsv, xlsx: the line that holds the column titles, 0 for none; left out: 1, xlsx: the one of the first 50 rows that has the titles which fields name"`
+	Titles     *int              `yaml:"titles" doc:"csv, tsv, xlsx: the line that holds the column titles, 0 for none; left out: the first behind those that skip passes over (none where kind is set and no field goes by a title), xlsx: the one of the first 50 rows that has the titles which fields name"`
+	Skip       int               `yaml:"skip" doc:"csv, tsv: how many lines at the beginning of the file are passed over unread"`
+	Comment    string            `yaml:"comment" doc:"csv, tsv: what starts a line that is passed over, as #"`
+	Footer     int               `yaml:"footer" doc:"csv, tsv: how many lines at the end of the file are no records; empty ones do not count"`
 	Columns    Columns           `yaml:"columns" doc:"csv, tsv, xlsx: what happens when the columns are not those of the fields"`
 	Records    string            `yaml:"-"` // json: path of the array; xml: path of the elements; xlsx: the sheet. Of several kinds: see Part
-	Kind       string            `yaml:"kind" doc:"fixed: the columns that tell which kind of record a line is, 1-2; csv: the column, by title or number"`
-	Ignore     []string          `yaml:"ignore" one:"true" doc:"fixed, csv: kinds of records that are passed over"`
+	Kind       string            `yaml:"kind" doc:"fixed: the columns that tell which kind of record a line is, 1-2; csv, tsv: the column, by title or number"`
+	Ignore     []string          `yaml:"ignore" one:"true" doc:"fixed, csv, tsv: kinds of records that are passed over"`
 	Hidden     string            `yaml:"hidden" enum:"take,skip" doc:"xlsx: rows that are hidden: take (default) or skip"`
 	Macros     string            `yaml:"macros" enum:"reject,allow" doc:"xlsx: a workbook with macros: reject (default), or allow, which reads its values and runs nothing"`
 	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes that paths use, and the namespaces they stand for"`
@@ -178,6 +181,7 @@ func (o Options) used() []string {
 	}{
 		{"delimiter", o.Delimiter != ""}, {"quote", o.Quote != ""}, {"titles", o.Titles != nil},
 		{"columns", o.Columns != Columns{}}, {"records", o.Records != ""}, {"namespaces", len(o.Namespaces) > 0},
+		{"skip", o.Skip != 0}, {"comment", o.Comment != ""}, {"footer", o.Footer != 0},
 		{"unit", o.Unit != ""}, {"length", o.Length != 0}, {"ends", o.Ends != ""}, {"short", o.TooShort != ""},
 		{"kind", o.Kind != ""}, {"ignore", len(o.Ignore) > 0},
 		{"hidden", o.Hidden != ""}, {"macros", o.Macros != ""},

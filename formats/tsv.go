@@ -7,9 +7,10 @@ import "strings"
 // say quote: none.
 
 func tsvFormat() format {
-	return format{name: "tsv", keys: []string{"quote", "titles", "columns"},
+	return format{name: "tsv", keys: tableKeys(),
 		check:   func(o Options) []Problem { return checkCSV(tabbed(o)) },
 		decoder: func(o Options, wants []Want) (Decoder, []Problem) { return newCSV(tabbed(o), wants) },
+		parts:   func(o Options, parts []Part) (Decoder, []Problem) { return newCSVParts(tabbed(o), parts) },
 		writes:  strings.Fields(csvWriting),
 		checkWriting: func(w Writing) []Problem {
 			w.Delimiter = "\t"
