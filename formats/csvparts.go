@@ -18,8 +18,7 @@ type csvTable struct {
 
 // csvColumns are the columns of a table in one file.
 type csvColumns struct {
-	at    []int // by index of wants: the column, -1 when the file has none; nil: all there are
-	named []bool
+	at []int // by index of wants: the column, -1 when the file has none; nil: all there are
 }
 
 // newCSVParts compiles the parts: rows are told apart by the cell in one column, or by standing first or last.
