@@ -53,7 +53,7 @@ type Config struct {
 	Log    Log
 	Vars   map[string]string
 
-	Sources, Destinations, Connections, Jobs, Partners []Item // in the order of the files
+	Sources, Destinations, Connections, Tables, Jobs, Partners []Item // in the order of the files
 
 	SFTPServer any // what the function of the registry made; nil when it is left out
 
@@ -125,10 +125,11 @@ type top struct {
 	SFTPServer   yaml.Node `yaml:"sftp_server" as:"setting" doc:"the server that partners connect to; left out: none"`
 	Partners     yaml.Node `yaml:"partners" as:"section" doc:"accounts on that server"`
 	Connections  yaml.Node `yaml:"connections" as:"section" doc:"URL, secret and limits, once, for sources, destinations and queries"`
+	Tables       yaml.Node `yaml:"tables" as:"section" doc:"what lookup finds things in"`
 	Sources      yaml.Node `yaml:"sources" as:"section" doc:"where work comes from"`
 	Destinations yaml.Node `yaml:"destinations" as:"section" doc:"where messages go"`
 	Jobs         yaml.Node `yaml:"jobs" as:"section" doc:"what starts a job, how to read, what to check, what to send where"`
-	_            struct{}  `later:"ledger,spool,tables,console,alerts,calendars"`
+	_            struct{}  `later:"ledger,spool,console,alerts,calendars"`
 }
 
 type variable struct {
@@ -140,7 +141,7 @@ var topType = reflect.TypeFor[top]()
 
 // sections are the keys that included files may have.
 func sections() []string {
-	return []string{"vars", "connections", "sources", "destinations", "jobs", "partners"}
+	return []string{"vars", "connections", "tables", "sources", "destinations", "jobs", "partners"}
 }
 
 func isSection(key string) bool { return slices.Contains(sections(), key) }

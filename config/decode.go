@@ -37,6 +37,7 @@ func (l *loader) decode(c *Config) {
 	c.SFTPServer = l.setting(c.root, "sftp_server", l.registry.SFTPServer)
 	c.Partners = l.section(c.root, "partners", Union{}, l.registry.Partner)
 	c.Connections = l.section(c.root, "connections", Union{}, l.registry.Connection)
+	c.Tables = l.section(c.root, "tables", Union{}, l.registry.Table)
 	c.Sources = l.section(c.root, "sources", l.registry.Source, nil)
 	c.Destinations = l.section(c.root, "destinations", l.registry.Destination, nil)
 	c.Jobs = l.section(c.root, "jobs", Union{}, l.registry.Job)

@@ -17,6 +17,7 @@ type Registry struct {
 	Source      Union
 	Destination Union
 	Connection  func() any
+	Table       func() any
 	Job         func() any
 	Partner     func() any
 	SFTPServer  func() any
@@ -224,7 +225,7 @@ func (ps plans) secretWords(r Registry) []string {
 }
 
 func (r Registry) factories() []func() any {
-	all := []func() any{r.Connection, r.Job, r.Partner, r.SFTPServer, r.Source.Common, r.Destination.Common}
+	all := []func() any{r.Connection, r.Table, r.Job, r.Partner, r.SFTPServer, r.Source.Common, r.Destination.Common}
 	for _, u := range []Union{r.Source, r.Destination} {
 		for _, kind := range u.kinds() {
 			all = append(all, u.Kinds[kind])

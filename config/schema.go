@@ -26,6 +26,7 @@ func Schema(r Registry) []byte {
 	properties := root["properties"].(schema)
 	s.section(properties, "vars", scalarText())
 	s.section(properties, "connections", s.made(r.Connection))
+	s.section(properties, "tables", s.made(r.Table))
 	s.section(properties, "partners", s.made(r.Partner))
 	server := properties["sftp_server"].(schema)
 	for k, v := range s.made(r.SFTPServer) {

@@ -310,7 +310,7 @@ func (r *run) disproved(rules []rule) (bad []fault) {
 		ok, err := r.truth(rules[i].that, &r.around.bare)
 		switch {
 		case err != nil:
-			bad = append(bad, faultOf(err))
+			bad = append(bad, r.faultOf(err))
 		case !ok:
 			bad = append(bad, fault{reason: rules[i].say})
 		}

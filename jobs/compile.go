@@ -16,6 +16,7 @@ type Environment struct {
 	Destinations map[string]string      // kind by name (http, amqp, file); nil: not checked
 	Formerly     map[string]string      // what destinations were called before, by name
 	Sources      map[string]string      // kind by name (folder, mailboxes); nil: not checked
+	Tables       map[string]*Table      // what lookup finds things in; nil: one that is not understood
 	Config       string                 // digest of the job's configuration, kept with its entries
 	Whole        func(path string) bool // whether what stands at path below the job was understood, see config.Config.Whole; nil: it was
 }
@@ -37,6 +38,7 @@ type Plan struct {
 	numbers  *numbering // check.sequence
 	routes   []*route
 	notices  []notice // acknowledgements
+	tables   []*Table // that expressions look into
 	zone     *time.Location
 	once     int // number of constants
 }
@@ -253,7 +255,7 @@ type scope struct {
 }
 
 func (c *compiler) scope(fields []field) *scope {
-	s := &scope{expression: expression.NewScope(types(fields), c.names...), fields: fields}
+	s := &scope{expression: c.scoped(types(fields), c.names...), fields: fields}
 	if c.open {
 		s.expression = s.expression.Open()
 	}

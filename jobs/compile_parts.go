@@ -217,7 +217,7 @@ func (c *compiler) fileScope() *scope { return c.bare(c.fileNames()) }
 
 // bare is a scope without a record.
 func (c *compiler) bare(names []expression.Field) *scope {
-	s := &scope{expression: expression.NewScope(nil, names...)}
+	s := &scope{expression: c.scoped(nil, names...)}
 	if c.open {
 		s.expression = s.expression.Open()
 	}

@@ -67,7 +67,7 @@ func (r *run) work(f *frame) error {
 		bytes, text := p.bytes[:len(before.bytes)], p.text[:len(before.text)] // they may have grown
 		*p = before
 		p.bytes, p.text = bytes, text
-		r.reject(r.number, r.line, faultOf(err))
+		r.reject(r.number, r.line, r.faultOf(err))
 		return nil
 	}
 	p.records = append(p.records, draftRecord{number: r.number, line: r.line, from: len(before.messages), to: len(p.messages)})
@@ -93,7 +93,7 @@ func (r *run) check(f *frame) (bad []fault) {
 		ok, err := r.truth(rule.that, f)
 		switch {
 		case err != nil:
-			bad = append(bad, faultOf(err))
+			bad = append(bad, r.faultOf(err))
 		case !ok:
 			bad = append(bad, fault{reason: rule.say})
 		}

@@ -119,7 +119,7 @@ func (c *compiler) noticeScope() *scope {
 		{Name: "time", Type: instant}, {Name: "text", Type: text}, {Name: "twin", Type: twin},
 		{Name: "faults", Type: list(expression.KindList, fault...)},
 	}}})
-	return &scope{expression: expression.NewScope(nil, names...)}
+	return &scope{expression: c.scoped(nil, names...)}
 }
 
 // temporary reports whether a name says that its file is not complete, as package watcher has it.

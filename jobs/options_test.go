@@ -24,6 +24,17 @@ func parseOptions(t testing.TB, text string) Options {
 	return o
 }
 
+// parseInto decodes another mapping in the same way.
+func parseInto[T any](t testing.TB, text string) (o T) {
+	t.Helper()
+	var n yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &n); err != nil {
+		t.Fatal(err)
+	}
+	fillIn(t, reflect.ValueOf(&o).Elem(), n.Content[0], "")
+	return o
+}
+
 func fillIn(t testing.TB, v reflect.Value, n *yaml.Node, one string) {
 	t.Helper()
 	if v.Type() == reflect.TypeFor[yaml.Node]() {

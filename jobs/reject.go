@@ -92,8 +92,16 @@ func (c *collector) failed(records int64) bool {
 	return c.whole != nil || c.records > 0 && !c.allowance.Allows(c.records, records)
 }
 
-// faultOf shows an error of an expression as a fault.
-func faultOf(err error) fault {
+// faultOf shows an error of an expression as a fault. What a table lacks may hold the entry.
+func (r *run) faultOf(err error) fault {
+	var u *unlisted
+	if errors.As(err, &u) && u.hold && !r.in.Entry.Approved() && r.held == "" {
+		r.held = u.Error()
+		if r.line > 0 {
+			r.held += fmt.Sprintf(" (line %d)", r.line)
+		}
+		r.held += ": add it to " + u.file + orApprove + " with the table as it is then, and rejects records whose key is still missing"
+	}
 	var f *fault
 	if errors.As(err, &f) {
 		return *f
@@ -118,7 +126,7 @@ func (r *run) outcome() ledger.Outcome {
 		o.Rejects = append([]ledger.Reject{*c.whole}, c.list[:min(len(c.list), mostRejects-1)]...)
 		o.Rejected += 1 + c.further
 	case r.held != "":
-		o.State, o.Reason = ledger.Held, r.held
+		o.State, o.Reason, o.Rejected, o.Rejects = ledger.Held, r.held, 0, nil
 	case c.failed(r.records):
 		o.State = ledger.Rejected
 		o.Reason = fmt.Sprintf("%d of %d records are bad, %s allowed", c.records, r.records, c.allowance)

@@ -306,7 +306,7 @@ func (c *compiler) headers(path string, o *Send, r *route, s *scope) {
 // markerScope is s with {name}, the name of the file that the marker is for.
 func (c *compiler) markerScope(s *scope) *scope {
 	names := append(slices.Clone(c.names), expression.Field{Name: "name", Type: expression.Of(expression.KindString)})
-	return &scope{expression: expression.NewScope(types(s.fields), names...), fields: s.fields}
+	return &scope{expression: c.scoped(types(s.fields), names...), fields: s.fields}
 }
 
 func (c *compiler) template(s *scope, path, name, src string, mode expression.Mode) (header, bool) {

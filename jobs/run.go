@@ -189,7 +189,7 @@ func (r *run) all() error {
 	case err != nil:
 		return err
 	}
-	if r.rejects.failed(r.records) {
+	if r.held != "" || r.rejects.failed(r.records) {
 		return nil
 	}
 	if err := r.flush(); err != nil {
@@ -241,6 +241,9 @@ func (r *run) readAll(records iter.Seq2[*formats.Record, error]) error {
 		if err == nil && r.rejects.enough() {
 			err = errEnough
 		}
+		if err == nil && r.held != "" {
+			err = errWhole
+		}
 		if err == nil && r.records%1024 == 0 {
 			err = r.ctx.Err()
 		}
@@ -285,7 +288,7 @@ func (r *run) step(rec *formats.Record) error {
 	if k.only != nil && len(r.faults) == 0 {
 		ok, err := r.truth(k.only, r.base)
 		if err != nil {
-			r.faults = append(r.faults, faultOf(err))
+			r.faults = append(r.faults, r.faultOf(err))
 		} else if !ok {
 			r.skipped++
 			return nil
@@ -337,7 +340,8 @@ func (r *run) compute(f *field, v *value) *fault {
 	got, err := f.program.Eval(env)
 	switch {
 	case err != nil:
-		return &fault{f.name, nil, err.Error()}
+		bad := r.faultOf(err)
+		return &fault{f.name, nil, bad.reason}
 	case got == nil:
 		return r.make.make(f, &formats.Cell{}, v)
 	}

@@ -54,6 +54,9 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 			return done, err
 		}
 	}
+	if err := p.Refresh(ctx); err != nil {
+		return done, err
+	}
 	in := Input{Entry: e, Partner: w.Jobs().Partner(e.Partner), Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Sequence: w.sequencing(p, e, &done.sequenced), Anew: e.Rerender()}
 	var verify func() error
 	if verify, end, err = w.open(ctx, p, e, near, &in); err != nil {

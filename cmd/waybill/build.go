@@ -36,12 +36,45 @@ type landscape struct {
 	unread       bool           // the configuration could not be read; see program.acting
 }
 
+// tables compiles what lookup looks into.
+func (b *builder) tables() {
+	b.lookups = map[string]*jobs.Table{}
+	zone, err := time.LoadLocation(b.c.Zone)
+	if err != nil {
+		zone = time.UTC // reported elsewhere
+	}
+	for _, item := range b.c.Tables {
+		o := *item.Options.(*jobs.TableOptions)
+		b.lookups[item.Name] = nil // it is known all the same
+		if !b.c.Whole("tables." + item.Name) {
+			continue
+		}
+		t, problems := jobs.NewTable(item.Name, o, b.absolute(o.File), zone)
+		for _, p := range problems {
+			b.mistake("tables."+item.Name+"."+p.Path, p.Text)
+		}
+		b.lookups[item.Name] = t
+	}
+}
+
+// readTables reads them, so that what is wrong with them is known before anything starts.
+func (b *builder) readTables() {
+	for _, item := range b.c.Tables {
+		if t := b.lookups[item.Name]; t != nil {
+			if err := t.Refresh(context.Background()); err != nil {
+				b.mistake("tables."+item.Name+".file", strings.TrimPrefix(err.Error(), "table "+item.Name+": "))
+			}
+		}
+	}
+}
+
 // builder compiles a configuration and gathers all mistakes.
 type builder struct {
 	c        *config.Config
 	now      func() time.Time
 	out      *landscape
 	mistakes config.Problems
+	lookups  map[string]*jobs.Table // nil: not understood
 }
 
 // build compiles a configuration, also one with mistakes, to find more of them. With mistakes the landscape is good for
@@ -50,6 +83,8 @@ func build(c *config.Config, now func() time.Time) (*landscape, config.Problems)
 	b := &builder{c: c, now: now, out: &landscape{config: c, jobs: &jobs.Set{}, connections: map[string]*query.Connection{}}}
 	b.connections()
 	b.sources()
+	b.tables()
+	b.readTables()
 	b.jobs()
 	b.destinations()
 	b.partners()
@@ -157,7 +192,7 @@ func (b *builder) jobs() {
 			}
 		}
 		plan, problems := jobs.Compile(item.Name, o,
-			jobs.Environment{Zone: zone, Destinations: kinds, Formerly: formerly, Sources: sources, Config: item.Digest, Whole: b.wholeBelow("jobs." + item.Name)})
+			jobs.Environment{Zone: zone, Destinations: kinds, Formerly: formerly, Sources: sources, Tables: b.lookups, Config: item.Digest, Whole: b.wholeBelow("jobs." + item.Name)})
 		for _, p := range problems {
 			b.mistake("jobs."+item.Name+"."+p.Path, p.Text)
 		}

@@ -38,6 +38,7 @@ func registry() config.Registry {
 			Later: []string{"sftp", "odata", "sql", "mqtt", "stomp", "kafka", "nats", "redis", "soap", "graphql", "grpc", "command"},
 		},
 		Connection: func() any { return new(query.Options) },
+		Table:      func() any { return new(jobs.TableOptions) },
 		Job:        func() any { return new(jobs.Options) },
 		Partner:    func() any { return new(sftpd.Partner) },
 		SFTPServer: func() any { return new(sftpd.Options) },

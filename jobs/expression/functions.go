@@ -42,7 +42,6 @@ var elsewhere = map[string]string{
 	"uuid":      "uuid() is off: an expression gives the same result whenever it runs; write uuid5(namespace, text)",
 	"md5":       "md5 is broken: write sha256(…), or crc32(…) for a mere checksum",
 	"sha1":      "sha1 is broken: write sha256(…)",
-	"lookup":    "lookup is not yet there: tables come with a later version",
 	"int":       "write integer(…)",
 	"float":     "write decimal(…), which is exact",
 	"number":    "write decimal(…), which is exact",
@@ -70,6 +69,9 @@ var elsewhere = map[string]string{
 func (c *compiler) call(n *ast.CallNode) term {
 	switch callee := n.Callee.(type) {
 	case *ast.IdentifierNode:
+		if callee.Value == "lookup" {
+			return c.lookup(n)
+		}
 		return c.function(n, callee.Value, n.Arguments)
 	case *ast.MemberNode:
 		if t, ok := c.method(n, callee); ok {
@@ -291,7 +293,7 @@ func Functions() []string {
 		"all(list, predicate)", "any(list, predicate)", "none(list, predicate)", "one(list, predicate)",
 		"count(list, predicate)", "filter(list, predicate)", "map(list, value)", "find(list, predicate)",
 		"findLast(list, predicate)", "findIndex(list, predicate)", "findLastIndex(list, predicate)",
-		"groupBy(list, value)", `sortBy(list, value, "desc")`, "reduce(list, value, first)",
+		lookupUse, "groupBy(list, value)", `sortBy(list, value, "desc")`, "reduce(list, value, first)",
 	}
 	for _, f := range functions {
 		uses = append(uses, f.use)

@@ -18,6 +18,7 @@ type Scope struct {
 	fields []Field // of the record, or of the element
 	names  []Field // beside them: file, entry, record …
 	open   bool    // any other name is Any
+	tables Tables
 }
 
 // NewScope is the scope of a record with these fields, and with these names
@@ -28,7 +29,9 @@ func NewScope(fields []Field, names ...Field) *Scope {
 
 // Open is the scope of a record whose fields nobody declared: every other name
 // is Any, and looked for when the expression runs.
-func (s *Scope) Open() *Scope { return &Scope{fields: s.fields, names: s.names, open: true} }
+func (s *Scope) Open() *Scope {
+	return &Scope{fields: s.fields, names: s.names, open: true, tables: s.tables}
+}
 
 // Each is the scope inside =each: names mean the element, up.name the outside,
 // and position counts from 1. elem are the fields of the element, nil if nobody
@@ -43,7 +46,7 @@ func (s *Scope) Each(elem []Field) *Scope {
 			}
 		}
 	}
-	inside := &Scope{fields: slices.Clone(elem), open: elem == nil}
+	inside := &Scope{fields: slices.Clone(elem), open: elem == nil, tables: s.tables}
 	for _, f := range s.names {
 		if f.Name != "up" && f.Name != "position" {
 			inside.names = append(inside.names, f)
