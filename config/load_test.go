@@ -185,7 +185,7 @@ func TestMistakesOfIncludedFilesNameTheirFile(t *testing.T) {
 	t.Parallel()
 	_, problems, _ := load("include: '*.d/*'\nsources:\n  a: {folder: {path: /a}}\n", map[string]string{
 		"/conf/jobs.d/1.yaml": "sources:\n  a: {folder: {path: /b}}\n  b: {folder: {pth: /b}}\n",
-		"/conf/jobs.d/2.yaml": "zone: UTC\ninclude: x\nsorces: {}\njobs: []\ntables: {}\n",
+		"/conf/jobs.d/2.yaml": "zone: UTC\ninclude: x\nsorces: {}\njobs: []\ncalendars: {}\n",
 		"/conf/jobs.d/3.yaml": "jobs: [",
 		"/conf/jobs.d/4.yaml": "",
 	})
@@ -200,7 +200,7 @@ func TestMistakesOfIncludedFilesNameTheirFile(t *testing.T) {
 		`/conf/jobs.d/2.yaml:2:1: an included file cannot include others, name them in the main file`,
 		`/conf/jobs.d/2.yaml:3:1: unknown key "sorces", did you mean "sources"?`,
 		`/conf/jobs.d/2.yaml:4:7: jobs is a list, not a mapping, write one key per item`,
-		`/conf/jobs.d/2.yaml:5:1: tables: not yet in this version`,
+		`/conf/jobs.d/2.yaml:5:1: calendars: not yet in this version`,
 		`/conf/jobs.d/3.yaml:1:8: the file ends inside a [ or {`,
 		`/conf/jobs.d/4.yaml:1:1: the file is empty`,
 	}

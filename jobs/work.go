@@ -54,9 +54,6 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 			return done, err
 		}
 	}
-	if err := p.Refresh(ctx); err != nil {
-		return done, err
-	}
 	in := Input{Entry: e, Partner: w.Jobs().Partner(e.Partner), Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Sequence: w.sequencing(p, e, &done.sequenced), Anew: e.Rerender()}
 	var verify func() error
 	if verify, end, err = w.open(ctx, p, e, near, &in); err != nil {
@@ -158,6 +155,9 @@ func (w *Worker) ahead(ctx context.Context, entries []ledger.Entry) (near nearby
 // open gives in what the entry is about: the rows of its window, or the bytes of its file, which verify compares with
 // their digest.
 func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, near nearby, in *Input) (verify, end func() error, err error) {
+	if err := p.Refresh(ctx); err != nil {
+		return nil, nil, err
+	}
 	if q := p.options.Query; q != nil {
 		rows, end, err := w.Ask(ctx, q.Connection, q.SQL, e.Since, e.Till)
 		if err != nil {
