@@ -68,6 +68,9 @@ func (r *run) section() error {
 		if r.blank() {
 			return nil // it has nothing at all, and identity.empty says what becomes of it
 		}
+		if r.held != "" {
+			return errWhole
+		}
 		for i := range r.faults {
 			f := &r.faults[i]
 			r.rejects.wholly(ledger.Reject{Line: r.line, Field: k.role.String() + "." + f.field, Value: clip(f.value), Reason: f.reason})
@@ -155,6 +158,9 @@ func (r *run) endBlock(trailer map[string]any) error {
 	}
 	r.beside["trailer"], r.beside["totals"] = trailer, totals
 	bad := r.disproved(r.p.blocks)
+	if r.held != "" {
+		return errWhole
+	}
 	if len(bad) == 0 {
 		if n := r.p.numbers; n != nil && n.block {
 			return r.numbered(b.line)
@@ -339,7 +345,11 @@ func (r *run) claims() {
 		r.rejects.wholly(ledger.Reject{Reason: err.Error()})
 		return
 	}
-	for _, f := range r.disproved(r.p.claims) {
+	bad := r.disproved(r.p.claims)
+	if r.held != "" {
+		return
+	}
+	for _, f := range bad {
 		r.rejects.wholly(ledger.Reject{Reason: f.reason})
 	}
 }

@@ -414,3 +414,84 @@ send: [{to: erp, for: a, path: "/{header.day}"}]
 		})
 	}
 }
+
+const stockJob = `
+receive: {source: stock-webhook}
+read:
+  format: json
+  header: {fields: {warehouse: {from: $.data.warehouse}, at: {from: $.timestamp, type: datetime}, note: {from: $.note, required: false}}}
+  trailer: {fields: {count: {from: $.count, type: integer}}}
+  records: $.data.items
+  fields:
+    sku: {from: sku, required: true}
+    qty: {from: quantity, type: decimal, required: true}
+  totals: {items: {count: records}}
+check:
+  file: [{that: '=totals.items == trailer.count', say: "the count is another"}]
+send:
+  - to: erp
+    path: /stock/{header.warehouse}
+    key: [=header.warehouse, =sku]
+    body: {sku: =sku, warehouse: =header.warehouse, quantity: =qty, updated_at: =header.at, note: =header.note, loc: '=lookup("units", header.warehouse)'}
+`
+
+func TestTheHeaderOfADocumentIsReadBeforeItsRecords(t *testing.T) {
+	t.Parallel()
+	places, path := table(t, "places.csv", "code,place\nW1,Lyon\n", "by: code\nvalue: place\nmissing: hold")
+	p, problems := Compile("stock", parseOptions(t, stockJob), Environment{Config: "cfg", Tables: map[string]*Table{"units": places}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if err := p.Refresh(t.Context()); err != nil {
+		t.Fatal(err, path)
+	}
+	for _, c := range []struct{ name, file, want string }{
+		{"behind the records", `{"data": {"items": [{"sku": "A", "quantity": 1.50}, {"sku": "B", "quantity": 2}], "warehouse": "W1"}, "timestamp": "2026-03-31T08:00:00Z", "count": 2}`,
+			`accepted 2 of 2: {"sku":"A","warehouse":"W1","quantity":1.50,"updated_at":"2026-03-31T08:00:00Z","loc":"Lyon"} {"sku":"B","warehouse":"W1","quantity":2,"updated_at":"2026-03-31T08:00:00Z","loc":"Lyon"}`},
+		{"missing", `{"data": {"items": [{"sku": "A", "quantity": 1}]}, "timestamp": "2026-03-31T08:00:00Z", "count": 1}`,
+			"rejected 0 of 0: line 1: header.warehouse: is missing|0/1 header.warehouse is missing"},
+		{"another count", `{"timestamp": "2026-03-31T08:00:00Z", "count": 3, "data": {"warehouse": "W1", "items": []}}`, "rejected 0 of 0: the count is another|0/0 the count is another"},
+		{"a place that the table lacks", `{"timestamp": "2026-03-31T08:00:00Z", "count": 1, "data": {"warehouse": "W2", "items": [{"sku": "A", "quantity": 1}]}}`,
+			`held 0 of 1: table units has no "W2" (line 1): add it to places.csv; approve takes it with the table as it is then, and rejects records whose key is still missing`},
+	} {
+		in := input("f", c.file)
+		in.Blob.ReaderAt = strings.NewReader(c.file)
+		var bodies []string
+		o, err := p.Run(t.Context(), in, func(r *Rendered) error { bodies = append(bodies, string(r.Message.Body)); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.State != ledger.Accepted {
+			bodies = []string{o.Reason}
+		}
+		got := fmt.Sprintf("%s %d of %d: %s", o.State, o.Messages, o.Records, strings.Join(bodies, " "))
+		for _, r := range o.Rejects {
+			got += fmt.Sprintf("|%d/%d %s", r.Record, r.Line, strings.TrimSpace(r.Field+" "+r.Reason))
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: (-want +got)\n%s", c.name, d)
+		}
+	}
+}
+
+// FuzzStatements works any lines as statements of a bank: what is accepted adds up.
+func FuzzStatements(f *testing.F) {
+	f.Add(twoStatements, true)
+	f.Add(opening("00042", "1", "0000000000000{")+movement("310326", "A", "0000000000100{")+closing("0000000000150{"), false)
+	f.Add("01\n04\n05\n07\n", true)
+	strict, loose := compile(f, statements("0")), compile(f, statements("60%"))
+	f.Fuzz(func(t *testing.T, file string, some bool) {
+		p := strict
+		if some {
+			p = loose
+		}
+		messages := int64(0)
+		o, err := p.Run(context.Background(), input("f", file), func(*Rendered) error { messages++; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.State == ledger.Accepted && (o.Messages != messages || o.Messages > o.Records || !some && o.Rejected > 0) {
+			t.Errorf("%d messages, %d emitted, %d records, %d rejected", o.Messages, messages, o.Records, o.Rejected)
+		}
+	})
+}

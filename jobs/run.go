@@ -198,7 +198,7 @@ func (r *run) all() error {
 	if r.rejects.failed(r.records) { // keys found at the very end
 		return nil
 	}
-	if r.claims(); r.rejects.whole != nil {
+	if r.claims(); r.rejects.whole != nil || r.held != "" {
 		return nil
 	}
 	if ok, err := r.order(); !ok {

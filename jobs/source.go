@@ -133,6 +133,15 @@ func (r *run) appendText(dst []byte, s *source, f *frame) (out []byte, there boo
 			return dst, false, nil
 		}
 		return append(dst, v.text...), true, nil
+	case s.once >= 0:
+		c, err := r.constant(s, f)
+		if err != nil || c.value == nil {
+			return dst, false, err
+		}
+		if dst, err = expression.AppendText(dst, c.value); err != nil {
+			return dst, false, fmt.Errorf("%s: %w", s.path, err)
+		}
+		return dst, true, nil
 	}
 	v, err := r.eval(s, f)
 	if err != nil || v == nil {

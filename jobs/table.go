@@ -43,7 +43,7 @@ type Table struct {
 	now     atomic.Pointer[tableRows]
 }
 
-// NewTable compiles a table whose file stands at path. It reads nothing yet, see Refresh.
+// NewTable compiles a table whose file stands at path. It reads nothing until it is refreshed or looked into.
 func NewTable(name string, o TableOptions, path string, zone *time.Location) (*Table, []Problem) {
 	if zone == nil {
 		zone = time.UTC
@@ -187,8 +187,11 @@ func (t *Table) expression() expression.Table {
 // find gives what stands under a key.
 func (t *Table) find(key string) (any, error) {
 	now := t.now.Load()
-	if now == nil {
-		return nil, fmt.Errorf("table %s is not read yet", t.name)
+	if now == nil { // of a trial, which nobody has prepared
+		if err := t.Refresh(context.Background()); err != nil {
+			return nil, err
+		}
+		now = t.now.Load()
 	}
 	v, found, err := now.find(t, key)
 	if err != nil || found || t.options.Missing == "null" {
