@@ -32,7 +32,7 @@ type Receive struct {
 	Files     []string `yaml:"files" one:"true" default:"*" doc:"names that belong to the job: * any part of a name, ** any folders, ? one character, {day:%Y%m%d} a part kept as file.part.day"`
 	Ignore    []string `yaml:"ignore" one:"true" doc:"names that do not, even if files matches"`
 	Companion string   `yaml:"companion" doc:"name of the file that says this one is complete, * standing for its name: *.done"`
-	_         struct{} `later:"order"`
+	_         struct{} `later:"order,together"`
 }
 
 // Identity says what makes two files the same and what is done with each kind of repetition.
