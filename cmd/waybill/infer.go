@@ -99,6 +99,9 @@ func propose(samples []infer.Sample) (*infer.Proposal, error) {
 	if f.Format == "fixed" {
 		look = infer.LookFixed
 	}
+	if samples, err = unpacked(samples, f.unpack); err != nil {
+		return nil, err
+	}
 	proposal, err := look(f.Options, samples, expression.Reserved)
 	if err != nil {
 		return nil, exit{exitUsage, err}
@@ -108,7 +111,34 @@ func propose(samples []infer.Sample) (*infer.Proposal, error) {
 			proposal.Why[key] = why
 		}
 	}
+	proposal.Unpack, proposal.Notes = f.unpack, append(f.notes, proposal.Notes...)
 	return proposal, nil
+}
+
+// unpacked are samples without their packings. What that needs is given back at the end of the process.
+func unpacked(samples []infer.Sample, kinds []string) ([]infer.Sample, error) {
+	if len(kinds) == 0 {
+		return samples, nil
+	}
+	u, problems := formats.NewUnpacker(kinds, formats.Limits{})
+	if len(problems) > 0 {
+		return nil, usage("unpack %s: %s", samples[0].Name, problems[0])
+	}
+	if u.Archive() {
+		return nil, usage("%s is an archive: unpack it, and give infer files that are inside", samples[0].Name)
+	}
+	inner := make([]infer.Sample, len(samples))
+	for i, s := range samples {
+		inner[i] = infer.Sample{Name: s.Name, Open: func() (formats.Blob, error) {
+			b, err := s.Open()
+			if err != nil {
+				return b, err
+			}
+			b, _, err = u.Open(b, formats.Staging{})
+			return b, err
+		}}
+	}
+	return inner, nil
 }
 
 var (
@@ -171,6 +201,9 @@ func (d *draft) text(o inferOptions, told bool) []byte {
 		}
 	}
 	fmt.Fprintf(&b, "jobs:\n  %s:\n    receive: {source: %s, files: [%s]}\n", o.job, source, strings.Join(patterns, ", "))
+	if len(d.proposal.Unpack) > 0 {
+		fmt.Fprintf(&b, "    unpack: [%s]  # %s\n", strings.Join(d.proposal.Unpack, ", "), d.proposal.Why["unpack"])
+	}
 	b.Write(d.proposal.YAML(4))
 	if o.to == "" {
 		fmt.Fprintf(&b, "    send:\n      - {to: %s, name: \"{file.stem}_{record.number}.json\"}  # without a body the record itself is sent\n", to)

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"unicode/utf8"
 
 	"waybill/formats"
 )
@@ -14,60 +10,42 @@ import (
 // A form is how a file seems to be laid out, with the evidence by key of the configuration.
 type form struct {
 	formats.Options
-	why map[string]string
+	unpack []string
+	why    map[string]string
+	notes  []string
 }
 
 // formOf looks at the beginning of a file.
 func formOf(name string, b formats.Blob) (form, error) {
-	f := form{why: map[string]string{}}
-	head := make([]byte, 64<<10)
-	n, err := io.ReadFull(b.Reader, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return f, fmt.Errorf("read %s: %w", name, err)
+	found, err := formats.Detect(b)
+	if err != nil {
+		return form{}, usage("read %s: %w", name, err)
 	}
-	head = head[:n]
-	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n")
-	switch {
-	case len(text) == 0:
-		return f, usage("%s is empty: there is nothing to go by", name)
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		f.Format, f.why["format"] = "xlsx", "it begins as a zip archive does"
-	case text[0] == '<':
-		f.Format, f.why["format"] = "xml", "the text begins with <"
-	case text[0] == '{' || text[0] == '[':
-		f.json(text)
-	default:
-		f.table(head)
-	}
-	return f, nil
-}
-
-func (f *form) json(text []byte) {
-	f.Format, f.why["format"] = "json", fmt.Sprintf("the text begins with %c", text[0])
-	first, rest, more := bytes.Cut(text, []byte("\n"))
-	if first = bytes.TrimSpace(first); more && text[0] == '{' && bytes.HasSuffix(first, []byte("}")) && bytes.HasPrefix(bytes.TrimSpace(rest), []byte("{")) {
-		f.Format, f.why["format"] = "ndjson", "each line begins with {"
-	}
-}
-
-func (f *form) table(head []byte) {
-	if !utf8.Valid(head[:len(head)-min(len(head), 4)]) && !bytes.HasPrefix(head, []byte("\xff\xfe")) && !bytes.HasPrefix(head, []byte("\xfe\xff")) {
-		f.Encoding, f.why["encoding"] = formats.Windows1252, "the bytes are not UTF-8; which encoding it is cannot be told from them"
-	}
-	f.Format = "csv"
-	line, _, _ := bytes.Cut(head, []byte("\n"))
-	most, delimiter := 0, ","
-	for _, d := range []string{",", ";", "\t", "|"} {
-		if n := bytes.Count(line, []byte(d)); n > most {
-			most, delimiter = n, d
+	f := form{why: map[string]string{}, unpack: found.Unpack}
+	for _, e := range found.Evidence {
+		if f.why[e.Key] == "" {
+			f.why[e.Key] = e.Text
+		} else {
+			f.why[e.Key] += "; " + e.Text
 		}
 	}
-	f.Delimiter, f.why["delimiter"] = delimiter, fmt.Sprintf("%s in the first line", count(most, "time"))
-	if delimiter == "\t" {
-		f.Format, f.Delimiter = "tsv", ""
+	if found.Format == "" {
+		return f, usage("%s is nothing that a job could read: %s", name, f.why["format"])
 	}
-	if strings.IndexAny(string(line), "0123456789") == 0 {
-		none := 0
-		f.Titles, f.why["titles"] = &none, "the first line begins with a digit"
+	f.Format, f.Delimiter, f.Quote, f.Length = found.Format, found.Delimiter, found.Quote, found.Length
+	switch declared := strings.HasPrefix(f.why["encoding"], "as the file declares"); {
+	case declared, found.Format == "edifact", strings.HasSuffix(found.Format, "json") && found.Encoding == formats.UTF8:
+	default:
+		f.Encoding = found.Encoding
 	}
+	if f.Format == "csv" || f.Format == "tsv" {
+		if strings.Contains(f.why["titles"], "stands twice") { // they are titles all the same
+			found.Titles, found.Skip = found.Skip+1, 0
+		}
+		f.Titles = &found.Titles
+		if found.Skip > 0 {
+			f.notes = append(f.notes, fmt.Sprintf("the table begins in line %d and has no titles: what stands above it will be rejected", found.Skip+1))
+		}
+	}
+	return f, nil
 }

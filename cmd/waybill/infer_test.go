@@ -104,7 +104,7 @@ func TestProposalsAreAsEver(t *testing.T) {
 			}
 		})
 	}
-	if n < 7 {
+	if n < 11 {
 		t.Errorf("only %d files", n)
 	}
 }

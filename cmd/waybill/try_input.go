@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -113,10 +112,10 @@ func (t *trial) sample(s sample, in *jobs.Input) error {
 		return nil
 	}
 	staging := formats.Staging{At: in.File.Landed}
-	b, end := t.plan.Unpack(packed(), staging)
-	t.detect(b)
-	end()
-	in.Blob, end = t.plan.Unpack(packed(), staging)
+	open := func() (formats.Blob, func()) { return t.plan.Unpack(packed(), staging) }
+	t.understand(open)
+	var end func()
+	in.Blob, end = open()
 	t.ends = append(t.ends, func() error { end(); return nil })
 	return nil
 }
@@ -127,43 +126,6 @@ func inMailbox(partner, name string) string {
 		return name
 	}
 	return partner + "/" + name
-}
-
-// detect says what the first bytes tell.
-func (t *trial) detect(b formats.Blob) {
-	read := t.plan.Options().Read
-	if read == nil || read.Short == "none" {
-		return
-	}
-	head := make([]byte, 64<<10)
-	n, err := io.ReadFull(b.Reader, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return // the trial itself says what is wrong with the file
-	}
-	encoding, seen, err := formats.DetectEncoding(read.Options, head[:n])
-	if err != nil {
-		return // as above
-	}
-	t.find("encoding: %s (%s)", encoding, seen)
-	if read.Format == "csv" {
-		t.delimiter(head[:n], read.Options)
-	}
-}
-
-// delimiter says which delimiter is used, and when the first line looks as if it were another.
-func (t *trial) delimiter(head []byte, o formats.Options) {
-	used := o.Delimiter
-	if used == "" {
-		used = ","
-	}
-	line, _, _ := bytes.Cut(head, []byte("\n"))
-	have := bytes.Count(line, []byte(used))
-	t.find("delimiter: %q, %s in the first line", used, count(have, "time"))
-	for _, other := range []string{",", ";", "\t", "|"} {
-		if n := bytes.Count(line, []byte(other)); other != used && have == 0 && n > 0 {
-			t.find("the first line has no %q but %s %q: is read.delimiter right?", used, count(n, "time"), other)
-		}
-	}
 }
 
 func (t *trial) find(format string, args ...any) {

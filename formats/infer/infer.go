@@ -24,6 +24,7 @@ const Most = 20_000
 // A Proposal is how files such as the samples may be read.
 type Proposal struct {
 	Options formats.Options
+	Unpack  []string          // packings around the samples
 	Decimal string            // for all fields; "" where a point or nothing
 	Why     map[string]string // evidence, by key of the configuration
 	Only    string            // which records count
@@ -43,9 +44,9 @@ func Look(o formats.Options, samples []Sample, reserved func(string) bool) (*Pro
 			return nil, err
 		}
 	}
-	root, titles, err := p.gather(samples, o)
+	root, titles, err := p.gather(samples, p.Options)
 	if err != nil && p.titled() { // perhaps two columns have one title, which cannot be read by title
-		first := o
+		first := p.Options
 		first.Titles = new(int)
 		var again error
 		if root, titles, again = p.gather(samples, first); again != nil {
@@ -60,10 +61,13 @@ func Look(o formats.Options, samples []Sample, reserved func(string) bool) (*Pro
 	if m.xml {
 		root.markup()
 	}
-	if o.Format == "csv" || o.Format == "tsv" || o.Format == "xlsx" {
+	switch o.Format {
+	case "csv", "tsv", "xlsx":
 		p.Fields = p.columns(m, root, titles)
-	} else {
+	case "json", "ndjson", "xml":
 		p.Fields = m.record(root)
+	default:
+		p.Notes = append(p.Notes, "fields of "+o.Format+" are not proposed: a record is what the format gives")
 	}
 	p.mark()
 	if p.Records > 0 && p.Records < fewRecords {
