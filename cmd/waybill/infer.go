@@ -65,7 +65,7 @@ func (p *program) runInfer(ctx context.Context, files []string, o inferOptions) 
 		if !info.Mode().IsRegular() {
 			return usage("%s is not a regular file", ledger.Shown(name))
 		}
-		samples = append(samples, infer.Sample{Name: filepath.Base(name), Open: func() (formats.Blob, error) { return wholeFile(f, info), nil }})
+		samples = append(samples, infer.Sample{Name: filepath.Base(name), Open: func() (formats.Blob, func(), error) { return wholeFile(f, info), func() {}, nil }})
 	}
 	proposal, err := propose(samples)
 	if err != nil {
@@ -87,10 +87,11 @@ func (p *program) runInfer(ctx context.Context, files []string, o inferOptions) 
 
 // propose looks at the samples.
 func propose(samples []infer.Sample) (*infer.Proposal, error) {
-	b, err := samples[0].Open()
+	b, end, err := samples[0].Open()
 	if err != nil {
 		return nil, err
 	}
+	defer end()
 	f, err := formOf(samples[0].Name, b)
 	if err != nil {
 		return nil, err
@@ -115,7 +116,7 @@ func propose(samples []infer.Sample) (*infer.Proposal, error) {
 	return proposal, nil
 }
 
-// unpacked are samples without their packings. What that needs is given back at the end of the process.
+// unpacked are samples without their packings.
 func unpacked(samples []infer.Sample, kinds []string) ([]infer.Sample, error) {
 	if len(kinds) == 0 {
 		return samples, nil
@@ -129,13 +130,13 @@ func unpacked(samples []infer.Sample, kinds []string) ([]infer.Sample, error) {
 	}
 	inner := make([]infer.Sample, len(samples))
 	for i, s := range samples {
-		inner[i] = infer.Sample{Name: s.Name, Open: func() (formats.Blob, error) {
-			b, err := s.Open()
+		inner[i] = infer.Sample{Name: s.Name, Open: func() (formats.Blob, func(), error) {
+			b, done, err := s.Open()
 			if err != nil {
-				return b, err
+				return b, done, err
 			}
-			b, _, err = u.Open(b, formats.Staging{})
-			return b, err
+			b, end, err := u.Open(b, formats.Staging{})
+			return b, func() { end(); done() }, err
 		}}
 	}
 	return inner, nil

@@ -49,23 +49,32 @@ func fixedText(o formats.Options, samples []Sample) (lines [][]rune, err error) 
 		return nil, fmt.Errorf("read %s: %s", samples[0].Name, problems[0])
 	}
 	for _, s := range samples {
-		b, err := s.Open()
-		if err != nil {
+		if lines, err = linesOf(d, s, lines); err != nil {
+			return nil, fmt.Errorf("read %s: %w", s.Name, err)
+		}
+	}
+	return lines, nil
+}
+
+// linesOf adds the lines of one sample.
+func linesOf(d formats.Decoder, s Sample, lines [][]rune) ([][]rune, error) {
+	b, end, err := s.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	for rec, err := range d.Decode(b) {
+		var bad *formats.RecordError
+		switch {
+		case errors.As(err, &bad):
+			continue
+		case err != nil:
 			return nil, err
 		}
-		for rec, err := range d.Decode(b) {
-			var bad *formats.RecordError
-			switch {
-			case errors.As(err, &bad):
-				continue
-			case err != nil:
-				return nil, fmt.Errorf("read %s: %w", s.Name, err)
-			}
-			if len(lines) == fixedLines {
-				return lines, nil
-			}
-			lines = append(lines, []rune(string(rec.Raw)))
+		if len(lines) == fixedLines {
+			break
 		}
+		lines = append(lines, []rune(string(rec.Raw)))
 	}
 	return lines, nil
 }

@@ -12,10 +12,10 @@ import (
 	"waybill/formats"
 )
 
-// A Sample is one file. Open opens it anew each time.
+// A Sample is one file. Open opens it anew each time; end is called when the blob has been read.
 type Sample struct {
 	Name string
-	Open func() (formats.Blob, error)
+	Open func() (b formats.Blob, end func(), err error)
 }
 
 // Most bounds what is looked at: records of all samples together.
@@ -87,10 +87,11 @@ func (p *Proposal) records(m *maker, samples []Sample) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("read %s: %s", samples[0].Name, problems[0])
 	}
-	b, err := samples[0].Open()
+	b, end, err := samples[0].Open()
 	if err != nil {
 		return err
 	}
+	defer end()
 	for rec, err := range d.Decode(b) {
 		if err != nil {
 			return nil //nolint:nilerror // reading the records says what is wrong
@@ -152,10 +153,11 @@ func (p *Proposal) read(s Sample, o formats.Options, root *shape) (titles []stri
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("read %s: %s", s.Name, problems[0])
 	}
-	b, err := s.Open()
+	b, end, err := s.Open()
 	if err != nil {
 		return nil, err
 	}
+	defer end()
 	for rec, err := range d.Decode(b) {
 		var bad *formats.RecordError
 		switch {

@@ -14,9 +14,9 @@ import (
 )
 
 func sample(text string) infer.Sample {
-	return infer.Sample{Name: "sample", Open: func() (formats.Blob, error) {
+	return infer.Sample{Name: "sample", Open: func() (formats.Blob, func(), error) {
 		r := strings.NewReader(text)
-		return formats.Blob{Name: "sample", Reader: io.NewSectionReader(r, 0, r.Size()), ReaderAt: r, Size: r.Size()}, nil
+		return formats.Blob{Name: "sample", Reader: io.NewSectionReader(r, 0, r.Size()), ReaderAt: r, Size: r.Size()}, func() {}, nil
 	}}
 }
 
