@@ -101,7 +101,7 @@ func TestLongHandles(t *testing.T) {
 		go func() { // what came back
 			defer theirs.Close()
 			for {
-				a, err := wire.ReadAnswer(theirs) // requests look the same
+				a, err := wire.ReadAnswer(theirs, wire.Room) // requests look the same
 				if err != nil {
 					ended <- nil
 					return

@@ -33,6 +33,7 @@ type reader struct {
 	handle  string
 	queue   []chunk // under way, in order
 	text    []byte  // what has come and is not handed out
+	body    []byte  // where it stands
 	off     int64   // of the byte that comes next
 	asked   int64   // up to here is asked for
 	size    int     // of a chunk
@@ -210,6 +211,8 @@ func (r *reader) next() error {
 	if err := r.fill(); err != nil {
 		return err
 	}
+	r.session.free(r.body)
+	r.body = nil
 	c := r.queue[0]
 	a, err := c.call.wait(r.ctx)
 	if err != nil {
@@ -234,7 +237,7 @@ func (r *reader) next() error {
 			return err
 		}
 	}
-	r.text, r.off, r.resumed = data, r.off+int64(len(data)), 0
+	r.text, r.body, r.off, r.resumed = data, a.Body, r.off+int64(len(data)), 0
 	return r.pace()
 }
 

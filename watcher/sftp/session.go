@@ -32,12 +32,35 @@ type session struct {
 	done chan struct{} // closed when the session has ended
 	wg   sync.WaitGroup
 
+	chunks sync.Pool // of *body
+
 	mu      sync.Mutex
 	waiting map[uint32]*call // nil: nobody waits any more, see call.wait
 	next    uint32
 	tick    int
 	heard   int   // tick of the last answer
 	err     error // why it ended; nil while it has not
+}
+
+// A body is the space that a chunk of a file comes in, after the four bytes that say how long it is.
+type body [chunkSize + 4]byte
+
+// room is space for n bytes of an answer, for a chunk that of one before it.
+func (s *session) room(n int) []byte {
+	if n < len(body{})/2 || n > len(body{}) {
+		return make([]byte, n)
+	}
+	if b, ok := s.chunks.Get().(*body); ok {
+		return b[:n]
+	}
+	return new(body)[:n]
+}
+
+// free takes back what room gave, once nobody looks at it any more.
+func (s *session) free(b []byte) {
+	if cap(b) == len(body{}) {
+		s.chunks.Put((*body)(b[:cap(b)]))
+	}
 }
 
 // A call is a request that is under way.
@@ -56,7 +79,7 @@ func open(r io.Reader, w io.Writer, patience time.Duration, hangUp func()) (*ses
 		out: make(chan wire.Draft, 256), done: make(chan struct{}), waiting: map[uint32]*call{},
 	}
 	late := time.AfterFunc(patience, hangUp)
-	in := bufio.NewReaderSize(r, 64<<10)
+	in := bufio.NewReaderSize(r, 8<<10) // the most of a chunk goes to its place directly
 	err := s.greet(in, w)
 	if !late.Stop() && err == nil {
 		err = errStalled
@@ -76,7 +99,7 @@ func (s *session) greet(r io.Reader, w io.Writer) error {
 	if _, err := w.Write(wire.Begin(wire.Init).Seal(3)); err != nil {
 		return err
 	}
-	a, err := wire.ReadAnswer(r)
+	a, err := wire.ReadAnswer(r, wire.Room)
 	switch {
 	case err != nil:
 		return err
@@ -95,7 +118,7 @@ func (s *session) greet(r io.Reader, w io.Writer) error {
 // read hands answers to those who wait for them, until the transport ends.
 func (s *session) read(r io.Reader) error {
 	for {
-		a, err := wire.ReadAnswer(r)
+		a, err := wire.ReadAnswer(r, s.room)
 		if err != nil {
 			return err
 		}

@@ -20,8 +20,12 @@ type Answer struct {
 	Body []byte // what follows
 }
 
-// ReadAnswer reads one packet of a server. The error is that of r, or a [*ProtocolError].
-func ReadAnswer(r io.Reader) (a Answer, err error) {
+// Room is room that is not used again, for [ReadAnswer].
+func Room(n int) []byte { return make([]byte, n) }
+
+// ReadAnswer reads one packet of a server. room makes the space for a body of n bytes, whatever was there before. The error is that of r, or
+// a [*ProtocolError].
+func ReadAnswer(r io.Reader, room func(n int) []byte) (a Answer, err error) {
 	var head [9]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return a, err
@@ -30,7 +34,7 @@ func ReadAnswer(r io.Reader) (a Answer, err error) {
 	if n < 5 || n > MaxAnswer {
 		return a, Broken("a packet of %d bytes", n)
 	}
-	a = Answer{Type: Type(head[4]), ID: binary.BigEndian.Uint32(head[5:]), Body: make([]byte, n-5)}
+	a = Answer{Type: Type(head[4]), ID: binary.BigEndian.Uint32(head[5:]), Body: room(int(n - 5))}
 	if _, err := io.ReadFull(r, a.Body); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF

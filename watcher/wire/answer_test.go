@@ -47,7 +47,7 @@ func TestClientAndServerUnderstandEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := func(want Type, id uint32) Answer {
-		a, err := ReadAnswer(&out)
+		a, err := ReadAnswer(&out, Room)
 		if err != nil || a.Type != want || a.ID != id {
 			t.Fatalf("type %d, id %d, %v, want %d of %d", a.Type, a.ID, err, want, id)
 		}
@@ -82,7 +82,7 @@ func TestClientAndServerUnderstandEachOther(t *testing.T) {
 	if err := next(AnswerStatus, 6).Status(); err != nil {
 		t.Errorf("status %v", err)
 	}
-	if _, err := ReadAnswer(&out); err != io.EOF {
+	if _, err := ReadAnswer(&out, Room); err != io.EOF {
 		t.Errorf("at the end: %v", err)
 	}
 }
@@ -90,7 +90,7 @@ func TestClientAndServerUnderstandEachOther(t *testing.T) {
 // What is no answer, or not the one that belongs there, is an error and never a value.
 func TestWhatIsNoAnswerIsTold(t *testing.T) {
 	t.Parallel()
-	read := func(b []byte) (Answer, error) { return ReadAnswer(bytes.NewReader(b)) }
+	read := func(b []byte) (Answer, error) { return ReadAnswer(bytes.NewReader(b), Room) }
 	for name, b := range map[string][]byte{
 		"empty": {0, 0, 0, 0, 0, 0, 0, 0, 0}, "no id": {0, 0, 0, 4, 101, 0, 0, 0, 0},
 		"a gigabyte": {0x40, 0, 0, 0, 103, 0, 0, 0, 1}, "negative": {0xff, 0xff, 0xff, 0xff, 103, 0, 0, 0, 1},
@@ -176,7 +176,7 @@ func FuzzReadAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := bytes.NewReader(b)
 		for {
-			a, err := ReadAnswer(in)
+			a, err := ReadAnswer(in, Room)
 			if err != nil {
 				return
 			}
