@@ -673,3 +673,29 @@ func TestDocumentsAreForEveryone(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What a table says is tested is tested by a test of that name.
+func TestTestsThatTheDocumentsNameExist(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(read(t, path), -1) {
+				there[m[1]] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test[A-Z0-9]\\w+)`").FindAllStringSubmatch(read(t, "docs/architecture.md"), -1)
+	if len(named) < 20 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, m := range named {
+		if !there[m[1]] {
+			t.Errorf("docs/architecture.md names %s, which is not there", m[1])
+		}
+	}
+}
