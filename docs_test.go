@@ -528,7 +528,7 @@ func TestConfigurationReferenceNamesEveryFunction(t *testing.T) {
 //	yaml            a part of a file: it is YAML
 //	yaml complete   a whole waybill.yaml: waybill check finds it right
 //	yaml wrong      a whole waybill.yaml: waybill check says what the block of text behind it shows
-//	yaml file=NAME  another file of the example above it
+//	… file=NAME     another file of the example above it, in any language
 type example struct {
 	line   int
 	kind   string
@@ -545,7 +545,7 @@ func examples(t *testing.T, path string) (list []*example) {
 		lang, info, body := text[m[2]:m[3]], strings.TrimSpace(text[m[4]:m[5]]), text[m[6]:m[7]]
 		name, another := strings.CutPrefix(info, "file=")
 		switch last := len(list) - 1; {
-		case lang == "yaml" && another:
+		case another:
 			list[last].files[name] = body
 		case lang == "yaml":
 			line := 1 + strings.Count(text[:m[0]], "\n")

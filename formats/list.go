@@ -31,11 +31,12 @@ func all() []format {
 		fixedFormat(),
 		xlsxFormat(),
 		edifactFormat(),
+		protobufFormat(),
 	}
 }
 
 // later names the formats that are planned, so that they are refused as such and not as typing errors.
-var later = []string{"protobuf", "mt940", "camt"}
+var later = []string{"mt940", "camt"}
 
 // Names lists the formats.
 func Names() []string {

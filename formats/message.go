@@ -45,6 +45,7 @@ func messages() []messageFormat {
 		{"xml", []string{"encoding", "root", "namespaces"}, checkXMLMessage, newXMLMessage, ElementTree},
 		{"form", nil, checkJSONWriting, func(Writing) Message { return formMessage{&sync.Pool{New: newMessageParser}} }, FlatTree},
 		{"text", []string{"encoding", "unmappable"}, checkJSONWriting, newTextMessage, OneValue},
+		{"protobuf", []string{"schema", "message"}, checkPBWriting, newPBMessage, AnyTree},
 	}
 }
 

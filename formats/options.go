@@ -11,7 +11,7 @@ import (
 // Options say how a file is read. One flat struct serves all formats, as one block of the
 // configuration does; Validate tells which key does not go with which format.
 type Options struct {
-	Format     string            `yaml:"format" doc:"how the file is laid out: csv, tsv, json, ndjson, xml, fixed, xlsx or edifact"`
+	Format     string            `yaml:"format" doc:"how the file is laid out: csv, tsv, json, ndjson, xml, fixed, xlsx, edifact or protobuf"`
 	Encoding   string            `yaml:"encoding" doc:"utf-8, utf-16, windows-1252, koi8-r, cp866 and many more; left out: by the byte order mark, else (xml, edifact) as the file declares, else utf-8"`
 	Delimiter  string            `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
 	Quote      string            `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
@@ -26,13 +26,19 @@ type Options struct {
 	Hidden     string            `yaml:"hidden" enum:"take,skip" doc:"xlsx: rows that are hidden: take (default) or skip"`
 	Macros     string            `yaml:"macros" enum:"reject,allow" doc:"xlsx: a workbook with macros: reject (default), or allow, which reads its values and runs nothing"`
 	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes that paths use, and the namespaces they stand for"`
+	Schema     string            `yaml:"schema" doc:"protobuf: the .proto file that describes the messages"`
+	Unknown    string            `yaml:"unknown" doc:"protobuf: a field that the schema does not have: ignore (default) or reject"`
 	Unit       string            `yaml:"unit" doc:"fixed: what columns count, characters (default) or bytes as the file has them"`
 	Length     int               `yaml:"length" doc:"fixed: how many columns a record has; left out: at least as many as its fields need"`
 	Ends       string            `yaml:"ends" doc:"fixed: how records end, line (default), or none, where each is as long as length says"`
 	TooShort   string            `yaml:"short" doc:"fixed: a record that ends before its fields do: reject (default), or pad, as if blanks had been cut off"`
 	Limits     Limits            `yaml:"limits" doc:"bounds that keep a hostile file from hurting others"`
 	Raw        bool              // keep each record's text in Record.Raw
+	Files      Files             // reads what Schema names; nil: there are no files
 }
+
+// Files reads a file that the settings name, by the path that they have for it.
+type Files func(path string) ([]byte, error)
 
 // Columns say what happens when the columns of a file are not those that the fields name.
 type Columns struct {
@@ -184,6 +190,7 @@ func (o Options) used() []string {
 		{"skip", o.Skip != 0}, {"comment", o.Comment != ""}, {"footer", o.Footer != 0},
 		{"unit", o.Unit != ""}, {"length", o.Length != 0}, {"ends", o.Ends != ""}, {"short", o.TooShort != ""},
 		{"kind", o.Kind != ""}, {"ignore", len(o.Ignore) > 0},
+		{"schema", o.Schema != ""}, {"unknown", o.Unknown != ""},
 		{"hidden", o.Hidden != ""}, {"macros", o.Macros != ""},
 	} {
 		if k.set {

@@ -18,7 +18,7 @@ func TestProblemsOfOptions(t *testing.T) {
 	}{
 		"no format":            {Options{}, nil, []string{"format: missing: write one of csv, tsv, json, ndjson, xml, fixed"}},
 		"unknown format":       {Options{Format: "cvs"}, nil, []string{`format: unknown format "cvs", did you mean "csv"?`}},
-		"later format":         {Options{Format: "protobuf"}, nil, []string{"format: protobuf is not there yet"}},
+		"later format":         {Options{Format: "camt"}, nil, []string{"format: camt is not there yet"}},
 		"later encoding":       {Options{Format: "csv", Encoding: "ISO-2022-JP"}, nil, []string{"encoding: ISO-2022-JP is not read yet"}},
 		"unknown encoding":     {Options{Format: "csv", Encoding: "windows-1521"}, nil, []string{`encoding: unknown encoding "windows-1521", did you mean "windows-1251"?`}},
 		"keys of others":       {Options{Format: "json", Delimiter: ";", Titles: ptr(1)}, nil, []string{"delimiter: does not go with format json, only with csv", "titles: does not go with format json, only with csv, tsv"}},
@@ -95,7 +95,7 @@ func TestSizesAreReadAndWritten(t *testing.T) {
 
 func TestNamesAreThoseOfTheList(t *testing.T) {
 	t.Parallel()
-	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson", "xml", "fixed", "xlsx", "edifact"}) {
+	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson", "xml", "fixed", "xlsx", "edifact", "protobuf"}) {
 		t.Errorf("formats %v", got)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // Writing says how a file, or a message, is written.
 type Writing struct {
-	Format     string            `yaml:"as" doc:"how it is laid out: json, xml, form or text for a message; csv, tsv, json, ndjson, xml, fixed or xlsx for a file of all records"`
+	Format     string            `yaml:"as" doc:"how it is laid out: json, xml, form, text or protobuf for a message; csv, tsv, json, ndjson, xml, fixed, xlsx or protobuf for a file of all records"`
 	Encoding   string            `yaml:"encoding" doc:"utf-8 (default) or any that is read"`
 	Unmappable string            `yaml:"unmappable" doc:"a character that the encoding lacks: reject (default) or replace, by a question mark; xml writes it by its number"`
 	Delimiter  string            `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
@@ -25,6 +25,9 @@ type Writing struct {
 	Root       string            `yaml:"root" doc:"xml: name of the element around all"`
 	Element    string            `yaml:"element" doc:"xml, of all records: name of the element that each record becomes"`
 	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes of names, and the namespaces they stand for; \"\" is for names without a prefix"`
+	Schema     string            `yaml:"schema" doc:"protobuf: the .proto file that describes the messages"`
+	Message    string            `yaml:"message" doc:"protobuf: the name of the message; left out: the only one of the schema"`
+	Files      Files             // reads what Schema names
 }
 
 // A Column is one column of a file to be written.
@@ -101,6 +104,7 @@ func (w Writing) allowed(name string, keys []string) (ps []Problem) {
 		{"encoding", w.Encoding != "" && !strings.EqualFold(w.Encoding, UTF8)}, {"unmappable", w.Unmappable != ""}, {"delimiter", w.Delimiter != ""},
 		{"quote", w.Quote != ""}, {"lines", w.Lines != ""}, {"titles", w.Titles != ""}, {"formulas", w.Formulas != ""}, {"decimal", w.Decimal != ""},
 		{"unit", w.Unit != ""}, {"sheet", w.Sheet != ""}, {"root", w.Root != ""}, {"element", w.Element != ""}, {"namespaces", len(w.Namespaces) > 0},
+		{"schema", w.Schema != ""}, {"message", w.Message != ""},
 	} {
 		if k.set && !slices.Contains(keys, k.name) {
 			ps = append(ps, Problem{k.name, "does not go with " + name})

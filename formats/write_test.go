@@ -114,7 +114,7 @@ func TestProblemsOfWriting(t *testing.T) {
 		columns []string
 		want    string
 	}{
-		"format":     {Writing{Format: "protobuf"}, nil, "as: protobuf is not there yet"},
+		"format":     {Writing{Format: "camt"}, nil, "as: camt is not there yet"},
 		"no columns": {Writing{Format: "csv"}, nil, "columns: missing"},
 		"json keys":  {Writing{Format: "json", Delimiter: ";"}, []string{"a"}, "delimiter: does not go with json"},
 		"encoding":   {Writing{Format: "csv", Encoding: "koi9-r"}, []string{"a"}, `encoding: unknown encoding "koi9-r", did you mean "koi8-r"?`},

@@ -101,6 +101,9 @@ func (p *Plan) head(text []byte, size int64) (formats.Blob, error) {
 		}
 		return beginning(text, size, packed), nil
 	}
+	if p.options.Read.Format == "protobuf" { // no text
+		return beginning(text, size, packed), nil
+	}
 	first, err := formats.CheckText(beginning(text, size, packed), p.options.Read.Options)
 	switch {
 	case err != nil && !errors.Is(err, errCut):
@@ -161,7 +164,10 @@ func (p *Plan) expected() string {
 	if o.Format == "fixed" {
 		expected = "text of fixed width"
 	}
-	declares := o.Format == "xml" || o.Format == "edifact" // by itself what it is in
+	if o.Format == "protobuf" {
+		expected = "Protobuf, each message behind its length"
+	}
+	declares := o.Format == "protobuf" || o.Format == "xml" || o.Format == "edifact" // by itself what it is in
 	if o.Format != "xlsx" && (!declares || o.Encoding != "") {
 		expected += " in " + cmp.Or(o.Encoding, formats.UTF8)
 	}

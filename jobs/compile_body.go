@@ -51,7 +51,7 @@ func (c *compiler) message(path string, w formats.Writing) (shaper, formats.Shap
 	if !c.whole(path + ".as") {
 		return nil, formats.AnyTree, jsonMedia
 	}
-	w.Format = first(w.Format, "json")
+	w.Format, w.Files = first(w.Format, "json"), c.env.Files
 	m, shape, problems := formats.NewMessage(w)
 	for _, p := range problems {
 		c.problem(path+"."+p.Path, "%s", p.Text)
@@ -73,7 +73,7 @@ func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
 		as = "csv"
 	}
 	writing := o.Writing
-	writing.Format = as
+	writing.Format, writing.Files = as, c.env.Files
 	var columns []formats.Column
 	for i := range o.Columns {
 		columns = append(columns, o.Columns[i].Column)
@@ -116,6 +116,8 @@ func fileMedia(as, encoding string) string {
 		return "application/xml" + charset
 	case "ndjson":
 		return "application/x-ndjson"
+	case "protobuf":
+		return "application/x-protobuf"
 	case "xlsx":
 		return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 	}

@@ -91,7 +91,7 @@ func (c *compiler) decoder(o *Read) {
 		return
 	}
 	options := o.Options
-	options.Raw, options.Records = r.open, o.Records.Path
+	options.Raw, options.Records, options.Files = r.open, o.Records.Path, c.env.Files
 	parts := make([]formats.Part, len(r.parts))
 	for i, p := range r.parts {
 		parts[i] = formats.Part{Role: p.role, Name: p.name, Kind: p.kind, Wants: p.wants}

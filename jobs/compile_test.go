@@ -92,7 +92,7 @@ send:
   - {to: folder}
   - {to: folder, name: x.json}
   - {to: erp, each: file, key: =no, as: csv}
-  - {to: erp, each: window, as: protobuf}
+  - {to: erp, each: window, as: camt}
   - {to: folder, each: file, name: x.csv, when: '=n > 1'}
   - {to: erp, success: '=response.statis == 1', capture: {id: response.body.id}}
 `, []string{

@@ -59,7 +59,6 @@ type Read struct {
 	Trailer         *Section `yaml:"trailer" doc:"what stands once behind the records; trailer.NAME in check.file"`
 	Block           *Block   `yaml:"block" doc:"records stand in blocks, each with a header and a trailer of its own"`
 	Totals          []Total  `yaml:"totals" doc:"sums and counts over the records; totals.NAME in check.block and check.file"`
-	_               struct{} `later:"schema"`
 }
 
 // Field is one field of a record.

@@ -2,7 +2,7 @@ package jobs
 
 // Records says which parts of a file are its records.
 type Records struct {
-	Path  string       `yaml:",scalar" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element. xlsx: name or number of the sheet; left out: the first that shows. edifact: the type of message, ORDERS or ORDERS:D:96A; left out: all"`
+	Path  string       `yaml:",scalar" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element. xlsx: name or number of the sheet; left out: the first that shows. edifact: the type of message, ORDERS or ORDERS:D:96A; left out: all. protobuf: the name of the message"`
 	Kinds []RecordKind `yaml:",items" doc:"the kinds of records by name"`
 }
 

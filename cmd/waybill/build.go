@@ -192,7 +192,7 @@ func (b *builder) jobs() {
 			}
 		}
 		plan, problems := jobs.Compile(item.Name, o,
-			jobs.Environment{Zone: zone, Destinations: kinds, Formerly: formerly, Sources: sources, Tables: b.lookups, Config: item.Digest, Whole: b.wholeBelow("jobs." + item.Name)})
+			jobs.Environment{Zone: zone, Destinations: kinds, Formerly: formerly, Sources: sources, Tables: b.lookups, Config: item.Digest, Files: b.read, Whole: b.wholeBelow("jobs." + item.Name)})
 		for _, p := range problems {
 			b.mistake("jobs."+item.Name+"."+p.Path, p.Text)
 		}
@@ -201,6 +201,9 @@ func (b *builder) jobs() {
 		}
 	}
 }
+
+// read reads a file that the configuration names, from where that lies.
+func (b *builder) read(path string) ([]byte, error) { return os.ReadFile(b.absolute(path)) }
 
 func drains(destination *config.Item) bool {
 	if destination == nil {
