@@ -44,7 +44,7 @@ func kitchenPlan(t *testing.T) *Plan {
 
 // kitchenFile has two orders: a, with two dishes and a large number, and b, in the state that its argument says.
 func kitchenFile(state byte) string {
-	return "\x1d\x0a\x01a\x1a\x05\x0a\x01x\x10\x02\x1a\x05\x0a\x01y\x10\x03\x20\xff\xff\xff\xff\xff\xff\xff\xff\x7f" + "\x05\x0a\x01b\x10" + string(rune(state))
+	return "\x1b\x0a\x01a\x1a\x05\x0a\x01x\x10\x02\x1a\x05\x0a\x01y\x10\x03\x20\xff\xff\xff\xff\xff\xff\xff\xff\x7f" + "\x05\x0a\x01b\x10" + string(rune(state))
 }
 
 func TestJobsReadAndWriteProtobuf(t *testing.T) {
