@@ -355,8 +355,8 @@ func TestWhatIsNoMessageIsNotWritten(t *testing.T) {
 		}
 	}
 	for want, w := range map[string]Writing{
-		"[schema: missing: name the .proto file that describes the messages]":                                                {Format: "protobuf"},
-		"[schema: does not go with csv message: does not go with csv]":                                                       {Format: "csv", Schema: "x", Message: "y"},
+		"[schema: missing: name the .proto file that describes the messages]":            {Format: "protobuf"},
+		"[schema: does not go with csv message: does not go with csv]":                   {Format: "csv", Schema: "x", Message: "y"},
 		"[message: shop.proto has no message \"Ordr\": there are shop.Line, shop.Order]": {Format: "protobuf", Schema: "proto/shop.proto", Message: "Ordr", Files: testFiles},
 	} {
 		if _, ps := NewEncoder(w, nil); fmt.Sprint(ps) != want {
