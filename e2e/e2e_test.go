@@ -161,7 +161,13 @@ func (s *said) String() string {
 // serve starts the daemon, waits until it is ready, and has it stop in order when the test ends.
 func (h *house) serve() *daemon {
 	h.t.Helper()
-	d := &daemon{house: h, cmd: h.command("serve"), said: new(said)}
+	return h.start(h.command("serve"))
+}
+
+// start is serve with a command of one's own.
+func (h *house) start(cmd *exec.Cmd) *daemon {
+	h.t.Helper()
+	d := &daemon{house: h, cmd: cmd, said: new(said)}
 	d.cmd.Stdout, d.cmd.Stderr = d.said, d.said
 	h.must(d.cmd.Start())
 	ended := make(chan error, 1)

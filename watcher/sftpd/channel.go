@@ -21,13 +21,7 @@ func (c *connection) channel(ctx context.Context, n ssh.NewChannel) {
 		refuse(ssh.Prohibited, "this server speaks SFTP only")
 		return
 	}
-	c.mu.Lock()
-	full := c.open >= c.s.Limits.Channels
-	if !full {
-		c.open++
-	}
-	c.mu.Unlock()
-	if full {
+	if !c.s.opens(c) {
 		refuse(ssh.ResourceShortage, "too many channels are open")
 		return
 	}
@@ -40,6 +34,31 @@ func (c *connection) channel(ctx context.Context, n ssh.NewChannel) {
 		defer c.closed()
 		c.requests(ctx, ch, requests)
 	})
+}
+
+// opens counts a channel of a session, if it may have one more, and its partner too: what is sent into a channel is held in memory, up to 2 MiB of it.
+func (s *Server) opens(c *connection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own, all := 0, 0
+	for other := range s.sessions {
+		if other.Account.Name != c.Account.Name {
+			continue
+		}
+		other.mu.Lock()
+		all += other.open
+		if other == c {
+			own = other.open
+		}
+		other.mu.Unlock()
+	}
+	if own >= s.Limits.Channels || all >= s.Limits.AllChannels {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open++
+	return true
 }
 
 func (c *connection) closed() {

@@ -1,7 +1,9 @@
 package sftpd
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"sync"
 )
 
@@ -20,7 +22,7 @@ func block(a netip.Addr) netip.Prefix {
 }
 
 // A gate bounds the connections that have not logged in. When it is full, whoever has the most of them gives way to who has
-// fewer: one peer, or a crowd of them, cannot keep a partner out.
+// fewer, and of several who have as many one that says nothing: one peer, or a crowd of them, cannot keep a partner out.
 type gate struct {
 	mu         sync.Mutex
 	most       int
@@ -33,8 +35,9 @@ type gate struct {
 // A slot is one connection in the gate.
 type slot struct {
 	peer  netip.Prefix
-	order int64  // of entering
-	leave func() // ends the connection; called while the gate is locked, so it must not come back
+	order int64       // of entering
+	leave func()      // ends the connection; called while the gate is locked, so it must not come back
+	spoke func() bool // whether anything has come from it
 }
 
 func newGate(most, perAddress int) *gate {
@@ -42,7 +45,7 @@ func newGate(most, perAddress int) *gate {
 }
 
 // enter gives a connection a place, or says why not.
-func (g *gate) enter(peer netip.Prefix, leave func()) (p *slot, refusal string) {
+func (g *gate) enter(peer netip.Prefix, leave func(), spoke func() bool) (p *slot, refusal string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	own := len(g.by[peer])
@@ -59,21 +62,32 @@ func (g *gate) enter(peer netip.Prefix, leave func()) (p *slot, refusal string) 
 		oldest.leave()
 	}
 	g.entered++
-	p = &slot{peer, g.entered, leave}
+	p = &slot{peer, g.entered, leave, spoke}
 	g.by[peer] = append(g.by[peer], p)
 	g.places++
 	return p, ""
 }
 
-// heaviest is the peer with the most places; of several, the one who has waited longest, for who logs in does so soon.
+// heaviest is the peer with the most places; of several, one that has said nothing yet, where partners' programs speak at once; of these, the one
+// who has waited longest, for who logs in does so soon.
 func (g *gate) heaviest() (peer netip.Prefix) {
-	most, since := 0, int64(0)
-	for p, places := range g.by {
-		if len(places) > most || len(places) == most && places[0].order < since {
-			peer, most, since = p, len(places), places[0].order
+	var heavy []*slot // the oldest of each
+	most := 0
+	for _, places := range g.by {
+		if len(places) > most {
+			most, heavy = len(places), heavy[:0]
+		}
+		if len(places) == most {
+			heavy = append(heavy, places[0])
 		}
 	}
-	return peer
+	slices.SortFunc(heavy, func(a, b *slot) int { return cmp.Compare(a.order, b.order) })
+	for _, s := range heavy { // mostly the first says nothing
+		if !s.spoke() {
+			return s.peer
+		}
+	}
+	return heavy[0].peer
 }
 
 // exit frees a place. One that had to give way is free already.

@@ -128,7 +128,8 @@ func TestTheGateIsFair(t *testing.T) {
 			for _, other := range in {
 				other.leave = func() { out = true }
 			}
-			s, why := g.enter(peer, func() {})
+			speaks := rapid.Bool().Draw(t, "speaks")
+			s, why := g.enter(peer, func() {}, func() bool { return speaks })
 			fair := before[peer] < 3 && (len(in) < 8 || before[peer] < heaviest)
 			if (s != nil) != fair || (s == nil) != (why != "") {
 				t.Fatalf("peer with %d of %v: in %v, %q", before[peer], before, s != nil, why)
@@ -155,12 +156,33 @@ func TestWhoWaitsLongestGivesWay(t *testing.T) {
 		g := newGate(10, 10)
 		var out []int
 		for i := range 30 {
-			if s, why := g.enter(block(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})), func() { out = append(out, i) }); s == nil {
+			if s, why := g.enter(block(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})), func() { out = append(out, i) }, func() bool { return false }); s == nil {
 				t.Fatalf("%d: %s", i, why)
 			}
 		}
 		if len(out) != 20 || !slices.IsSorted(out) || out[19] != 19 {
 			t.Fatalf("%v", out)
+		}
+	}
+}
+
+// Who says nothing gives way before one who is about to log in, however many come.
+func TestWhoSaysNothingGivesWayFirst(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		g := newGate(10, 10)
+		peer := func(i int) netip.Prefix { return block(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)})) }
+		gone := false
+		if s, _ := g.enter(peer(0), func() { gone = true }, func() bool { return true }); s == nil {
+			t.Fatal("no place")
+		}
+		for i := 1; i < 1000; i++ {
+			if s, why := g.enter(peer(i), func() {}, func() bool { return false }); s == nil {
+				t.Fatalf("%d: %s", i, why)
+			}
+		}
+		if gone {
+			t.Fatal("who speaks gave way to those who say nothing")
 		}
 	}
 }

@@ -42,12 +42,13 @@ type Config struct {
 
 // Limits are bounds that no configuration needs to change. A zero is the default.
 type Limits struct {
-	Channels  int           // of one session at a time; 10
-	Refused   int           // channels refused before a session is ended; 100
-	Keepalive time.Duration // of silence before the peer is asked whether it is there; 30 s
-	Missed    int           // questions without an answer; 3
-	Write     time.Duration // that a peer may take to read what is sent; 30 s
-	Look      time.Duration // between two looks at all sessions; 1 s
+	Channels    int           // of one session at a time; 10
+	AllChannels int           // of all sessions of one partner at a time; 32
+	Refused     int           // channels refused before a session is ended; 100
+	Keepalive   time.Duration // of silence before the peer is asked whether it is there; 30 s
+	Missed      int           // questions without an answer; 3
+	Write       time.Duration // that a peer may take to read what is sent; 30 s
+	Look        time.Duration // between two looks at all sessions; 1 s
 }
 
 func (l Limits) fill() Limits {
@@ -58,6 +59,9 @@ func (l Limits) fill() Limits {
 	}
 	if l.Channels == 0 {
 		l.Channels = 10
+	}
+	if l.AllChannels == 0 {
+		l.AllChannels = 32
 	}
 	if l.Refused == 0 {
 		l.Refused = 100
@@ -245,9 +249,9 @@ func (s *Server) admit(conn net.Conn, legacy bool) {
 		return
 	}
 	e := &examiner{s: s, address: address.Addr(), legacy: legacy}
-	h := &handshake{examiner: e, conn: conn, peer: address}
+	h := &handshake{examiner: e, conn: conn, line: &line{Conn: conn, limit: s.Limits.Write}, peer: address}
 	e.end = func() { _ = conn.Close() }
-	p, why := s.gate.enter(block(address.Addr()), func() { h.gaveWay.Store(true); _ = conn.Close() })
+	p, why := s.gate.enter(block(address.Addr()), func() { h.gaveWay.Store(true); _ = conn.Close() }, h.line.spoke)
 	if p == nil {
 		away("too many connections", why)
 		return

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 )
 
 // A line is a connection whose peer must read what is sent to it, and which counts what is heard.
@@ -28,6 +30,26 @@ func (w *line) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// spoke reports whether anything has come, read or not.
+func (w *line) spoke() bool {
+	if w.heard.Load() > 0 {
+		return true
+	}
+	c, ok := w.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) {
+		n, _, _ = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT) //nolint:gosec // a descriptor; an error is nothing that came
+	})
+	return err == nil && n > 0
+}
+
 // Write ends the connection when the peer does not read, so that what waits for it is freed.
 func (w *line) Write(p []byte) (int, error) {
 	timer := time.AfterFunc(w.limit, func() { _ = w.Conn.Close() })
@@ -39,6 +61,7 @@ func (w *line) Write(p []byte) (int, error) {
 type handshake struct {
 	*examiner
 	conn    net.Conn
+	line    *line // over conn
 	peer    netip.AddrPort
 	slow    atomic.Bool // took too long
 	gaveWay atomic.Bool
@@ -52,8 +75,7 @@ func (h *handshake) run(p *slot) {
 	h.ctx = ctx
 	defer context.AfterFunc(ctx, func() { _ = h.conn.Close() })()
 	limit := time.AfterFunc(s.Options.LoginTime, func() { h.slow.Store(true); _ = h.conn.Close() })
-	w := &line{Conn: h.conn, limit: s.Limits.Write}
-	conn, channels, requests, err := ssh.NewServerConn(w, h.config())
+	conn, channels, requests, err := ssh.NewServerConn(h.line, h.config())
 	inTime := limit.Stop()
 	s.gate.exit(p)
 	if err != nil {
@@ -66,7 +88,7 @@ func (h *handshake) run(p *slot) {
 		h.refused(errors.New("closed as it logged in"))
 		return
 	}
-	c := &connection{s: s, conn: conn, line: w, login: l, legacy: h.legacy, client: string(conn.ClientVersion()), cancel: cancel, questions: make(chan struct{}, 1)}
+	c := &connection{s: s, conn: conn, line: h.line, login: l, legacy: h.legacy, client: string(conn.ClientVersion()), cancel: cancel, questions: make(chan struct{}, 1)}
 	c.Session = Session{ID: fmt.Sprintf("%x", conn.SessionID()[:8]), Account: l.member.Account, Address: h.peer,
 		Client: shown(string(conn.ClientVersion())), Login: s.now()}
 	c.run(ctx, channels, requests)
