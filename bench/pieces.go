@@ -29,6 +29,22 @@ func piece(name, folder string, scale float64) error {
 		m, err = acceptXML(folder, rows(250e3))
 	case "xmllint":
 		m, err = xmllint(folder, rows(250e3))
+	case "accept-xml-large":
+		m, err = acceptXML(folder, rows(8.3e6))
+	case "accept-xml-small":
+		m, err = acceptXML(folder, rows(83e3))
+	case "accept-xlsx":
+		m, err = acceptXLSX(folder, rows(200e3), false)
+	case "accept-xlsx-shared":
+		m, err = acceptXLSX(folder, rows(200e3), true)
+	case "accept-xlsx-large": // as many rows as max_sheet, 256 MiB, allows
+		m, err = acceptXLSX(folder, rows(540e3), false)
+	case "accept-xlsx-small":
+		m, err = acceptXLSX(folder, rows(40e3), false)
+	case "inflate":
+		m, err = inflate(folder, rows(200e3), false)
+	case "inflate-shared":
+		m, err = inflate(folder, rows(200e3), true)
 	case "file":
 		m, err = toFile(folder, rows(1e6))
 	case "http":

@@ -116,7 +116,7 @@ func newXMLParts(o Options, parts []Part) (Decoder, []Problem) {
 	if early = len(d.plan.outer); d.tail >= 0 {
 		d.outer(d.sides[d.tail], "trailer.")
 	}
-	d.plan.early, d.plan.spaces = early, m.spaces
+	d.plan.early, d.plan.spaces, d.plan.names = early, m.spaces, len(m.names)
 	if len(d.plan.outer) > 0 {
 		d.plan.root = m.state([]*xmlNode{root}, made)
 	}
@@ -227,7 +227,10 @@ func (d *xmlDecoder) reading(b Blob, on *bench) *xmlWalk {
 		on.xml = newXMLParser(d.o.Limits, d.plan)
 	}
 	on.xml.begin()
-	return &xmlWalk{d: d, w: w, p: on.xml, blob: b, outer: make([]Cell, len(d.plan.outer))}
+	k := &xmlWalk{d: d, w: w, p: on.xml, blob: b, outer: make([]Cell, len(d.plan.outer))}
+	k.header.named(d.plan.names)
+	k.tree.named(d.plan.names)
+	return k
 }
 
 // pathOf writes a path to the records as the configuration does.

@@ -20,6 +20,7 @@ type xmlPath struct {
 	slot  int  // of a path that does: where its value is kept
 	steps []xmlStep
 	attr  *xmlName // nil: the text of the element
+	near  bool     // it is one name, in any namespace and without tests
 	own   *xmlName // what the element it starts from must be called, where it was written from the document; nil: anything
 }
 

@@ -13,6 +13,7 @@ type xmlPlan struct {
 	outer  []xmlOuter // paths that start at the document, by their slots
 	early  int        // the first slots, which header and records need: the others may come late
 	spaces []string   // namespaces that paths ask for, by id
+	names  int        // how many names paths have
 }
 
 // An xmlOuter is a path that starts at the document, and whose it is.
@@ -131,6 +132,7 @@ func (m *xmlMaker) grow(n *xmlNode, p *xmlPath) *xmlNode {
 			}
 		}
 	}
+	p.near = len(p.steps) == 1 && p.steps[0].id != anyName && p.steps[0].space == anyName && len(p.steps[0].tests) == 0
 	return n
 }
 

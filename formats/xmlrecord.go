@@ -24,25 +24,31 @@ func (k *xmlWalk) hit() int {
 	return -1
 }
 
-// record reads the record whose start tag is next; it has been opened once to see that it is one.
-func (k *xmlWalk) record(body int) error {
+// record reads the record whose start tag is next; it has been passed once to see that it is one, and ends at i.
+func (k *xmlWalk) record(body, i int) error {
 	if err := k.begin(false); err != nil {
 		return err
 	}
 	k.body = &k.d.bodies[body]
 	p := k.p
 	base := len(p.open) - 1
-	p.pop()
+	opened := p.open[base].state == nil // nobody else wants anything of it: it need not be passed again
+	if !opened {
+		p.pop()
+	}
 	p.tree, p.copies = &k.tree, false
 	k.rec.Number++
 	last := k.rec.Offset
 	k.rec.Offset = k.w.offset(0)
 	k.rec.Line = k.w.lineAt(k.rec.Line, last)
-	i := -1
 	for {
-		p.reset(k.w.data(), k.w.err == io.EOF)
-		p.arena.reset()
-		if i = k.element(base); i >= 0 {
+		if !opened {
+			p.reset(k.w.data(), k.w.err == io.EOF)
+			p.arena.reset()
+			i = 0
+		}
+		opened = false
+		if i = k.element(base, i); i >= 0 {
 			break
 		}
 		for len(p.open) > base {
@@ -66,12 +72,13 @@ func (k *xmlWalk) record(body int) error {
 	return nil
 }
 
-// element reads the record to its end.
-func (k *xmlWalk) element(base int) int {
+// element reads the record, whose start tag ends at i unless that is to be passed too, to its end.
+func (k *xmlWalk) element(base, i int) int {
 	p := k.p
-	i := p.start(0)
-	if i < 0 {
-		return -1
+	if i == 0 {
+		if i = p.start(0); i < 0 {
+			return -1
+		}
 	}
 	o := &p.open[base]
 	o.state, o.spot = k.body.top, 0

@@ -14,6 +14,7 @@ const (
 	textPlain             // stands for itself in text
 	attrPlain             // and in the value of an attribute
 	xmlSpaces             // white space
+	namePlain             // may stand in a name, and is neither a colon nor beyond ASCII
 )
 
 var xmlClass = func() (t [256]uint8) {
@@ -34,6 +35,9 @@ var xmlClass = func() (t [256]uint8) {
 		}
 		if c == ' ' || c == '\t' || c == '\n' || c == '\r' {
 			t[c] |= xmlSpaces
+		}
+		if t[c]&nameMore != 0 && c != ':' {
+			t[c] |= namePlain
 		}
 	}
 	t[']'] &^= textPlain
@@ -69,6 +73,14 @@ func (p *xmlParser) end(from int, what string) int {
 func (p *xmlParser) name(i int, what string) int {
 	from := i
 	p.colon = -1
+	if i < len(p.buf) && xmlClass[p.buf[i]]&(nameFirst|namePlain) == nameFirst|namePlain { // nearly always: ASCII without a prefix
+		for i++; i < len(p.buf) && xmlClass[p.buf[i]]&namePlain != 0; i++ {
+		}
+		if i < len(p.buf) && p.buf[i] != ':' && xmlClass[p.buf[i]]&nameWide == 0 && i-from <= int(p.limits.MaxField) {
+			return i
+		}
+		i = from
+	}
 	for ; i < len(p.buf); i++ {
 		c := p.buf[i]
 		k := xmlClass[c]

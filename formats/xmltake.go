@@ -7,6 +7,7 @@ type xmlTree struct {
 	spots []xmlSpot
 	attrs []xmlTaken
 	hits  []int32 // elements that paths led to
+	first []int32 // by name: the first element of it right below the record; 0: none
 	bytes int     // in copies
 }
 
@@ -33,7 +34,11 @@ func (t *xmlTree) size() int { return len(t.spots) + len(t.attrs) }
 func (t *xmlTree) reset() {
 	t.spots = append(t.spots[:0], xmlSpot{name: anyName, space: anyName})
 	t.attrs, t.hits, t.bytes = t.attrs[:0], t.hits[:0], 0
+	clear(t.first)
 }
+
+// named makes room for elements of so many names.
+func (t *xmlTree) named(names int) { t.first = make([]int32, names) }
 
 // add puts an element below another one.
 func (t *xmlTree) add(parent, name, space int32) int32 {
@@ -46,6 +51,9 @@ func (t *xmlTree) add(parent, name, space int32) int32 {
 		t.spots[p.last].next = n
 	}
 	p.last = n
+	if parent == 0 && name >= 0 && t.first[name] == 0 {
+		t.first[name] = n
+	}
 	return n
 }
 
@@ -133,6 +141,15 @@ func (k *xmlTaker) reset() {
 
 // cell is what a path of a want leads to from one element.
 func (k *xmlTaker) cell(t *xmlTree, from int32, w *xmlWant, p *xmlPath) Cell {
+	if p.near && from == 0 && !w.list && len(w.fields) == 0 { // nearly always
+		at := t.first[p.steps[0].id]
+		if at == 0 {
+			return Cell{}
+		}
+		if c, ok := t.value(at, p); ok {
+			return c
+		}
+	}
 	base := len(t.hits)
 	most := 1
 	if w.list || p.attr != nil {

@@ -181,7 +181,7 @@ func (k *xmlWalk) next() error {
 			continue
 		}
 		if body := k.hit(); body >= 0 && k.yield != nil {
-			return k.record(body)
+			return k.record(body, i)
 		}
 		if k.p.empty {
 			k.p.pop()
