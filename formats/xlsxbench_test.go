@@ -143,7 +143,20 @@ func BenchmarkXLSX(b *testing.B) {
 			must(b, f.Close())
 		}
 	})
-	b.Run("write", func(b *testing.B) {
+	b.Run("tenth/write/peer=excelize", func(b *testing.B) {
+		for b.Loop() {
+			f := excelize.NewFile()
+			s, err := f.NewStreamWriter("Sheet1")
+			must(b, err)
+			for i := range rows / 10 {
+				must(b, s.SetRow(fmt.Sprintf("A%d", i+1), []any{"1000001", "AB-1", 12, 199.90, 46347, "W1", "Clermont-Ferrand", "63000", true, "note 1"}))
+			}
+			must(b, s.Flush())
+			must(b, f.Write(io.Discard))
+			must(b, f.Close())
+		}
+	})
+	b.Run("tenth/write", func(b *testing.B) {
 		e, _ := NewEncoder(Writing{Format: "xlsx"}, titled(benchTitles()...))
 		row := benchXLSXRow(1)
 		b.ReportAllocs()
