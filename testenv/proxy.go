@@ -20,6 +20,8 @@ type Proxy struct {
 	mu    sync.Mutex
 	conns []net.Conn
 	cut   [2]int64
+	last  bool // the connection after which none is taken
+	shut  bool // none is taken
 	stall chan struct{} // closed: nothing passes any more, and nobody is told
 	count [2]atomic.Int64
 }
@@ -52,10 +54,11 @@ func NewProxy(t testing.TB, to string) *Proxy {
 // Addr is where it listens, host:port.
 func (p *Proxy) Addr() string { return p.l.Addr().String() }
 
-// Kick ends the connections there are.
+// Kick ends the connections there are. New ones are taken.
 func (p *Proxy) Kick() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.shut = false
 	for _, c := range p.conns {
 		_ = c.Close()
 	}
@@ -66,8 +69,16 @@ func (p *Proxy) Kick() {
 func (p *Proxy) CutNext(direction int, after int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut = [2]int64{}
+	p.cut, p.last = [2]int64{}, false
 	p.cut[direction] = after
+}
+
+// CutLast is CutNext, and no connection is taken after that one until Kick.
+func (p *Proxy) CutLast(direction int, after int64) {
+	p.CutNext(direction, after)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = true
 }
 
 // Stall swallows all that comes from now on, without a word to either side, until the returned function is called; then
@@ -94,9 +105,14 @@ func (p *Proxy) pass(c net.Conn) {
 		return
 	}
 	p.mu.Lock()
+	if p.shut {
+		p.mu.Unlock()
+		_, _ = c.Close(), s.Close()
+		return
+	}
 	p.conns = append(p.conns, c, s)
 	cut, stall := p.cut, p.stall
-	p.cut = [2]int64{}
+	p.cut, p.shut, p.last = [2]int64{}, p.last, false
 	p.count[0].Store(0)
 	p.count[1].Store(0)
 	p.mu.Unlock()

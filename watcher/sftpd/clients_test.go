@@ -129,13 +129,15 @@ func TestLftp(t *testing.T) {
 	script := "set sftp:auto-confirm yes; set net:max-retries 1; set cmd:fail-exit yes; " +
 		"set sftp:connect-program 'ssh -a -x -i " + key + " " + strings.Join(sshOptions, " ") + "'; " +
 		"open -u acme,x -p " + port + " sftp://127.0.0.1; put " + r.file("plain.csv", whole) + " -o in/plain.csv; " +
-		"reput " + r.file("resumed.csv", whole) + " -o in/resumed.csv; mirror -R " + tree + " in/tree; cls -l in; bye"
+		"reput " + r.file("resumed.csv", whole) + " -o in/resumed.csv; mirror -R " + tree + " in/tree; cls -l in; " +
+		"set xfer:use-temp-file yes; set xfer:temp-file-name *.part; put " + r.file("safe.csv", whole) + " -o in/safe.csv; bye"
 	out, err := program(t, "", "lftp", "-c", script)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	r.landed("plain.csv", whole)
 	r.landed("resumed.csv", whole)
+	r.landed("safe.csv", whole)
 	for _, n := range []string{"a.csv", "deep/b.csv", "deep/er/c.csv"} {
 		r.landed("tree/"+n, []byte(n))
 	}
