@@ -20,9 +20,10 @@ type Options struct {
 	Comment    string            `yaml:"comment" doc:"csv, tsv: what starts a line that is passed over, as #"`
 	Footer     int               `yaml:"footer" doc:"csv, tsv: how many lines at the end of the file are no records; empty ones do not count"`
 	Columns    Columns           `yaml:"columns" doc:"csv, tsv, xlsx: what happens when the columns are not those of the fields"`
-	Records    string            `yaml:"-"` // json: path of the array; xml: path of the elements; xlsx: the sheet. Of several kinds: see Part
+	Records    string            `yaml:"-"` // json: path of the array; xml: path of the elements; edifact: the type of message. Of several kinds: see Part
 	Kind       string            `yaml:"kind" doc:"fixed: the columns that tell which kind of record a line is, 1-2; csv, tsv: the column, by title or number"`
 	Ignore     []string          `yaml:"ignore" one:"true" doc:"fixed, csv, tsv: kinds of records that are passed over"`
+	Sheet      string            `yaml:"sheet" doc:"xlsx: name or number of the sheet; left out: the first that shows"`
 	Hidden     string            `yaml:"hidden" enum:"take,skip" doc:"xlsx: rows that are hidden: take (default) or skip"`
 	Macros     string            `yaml:"macros" enum:"reject,allow" doc:"xlsx: a workbook with macros: reject (default), or allow, which reads its values and runs nothing"`
 	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes that paths use, and the namespaces they stand for"`
@@ -167,7 +168,11 @@ func (o Options) Validate() []Problem {
 	}
 	for _, key := range o.used() {
 		if !slices.Contains(f.keys, key) {
-			ps = append(ps, Problem{key, fmt.Sprintf("does not go with format %s, only with %s", f.name, strings.Join(formatsWith(key), ", "))})
+			text := fmt.Sprintf("does not go with format %s, only with %s", f.name, strings.Join(formatsWith(key), ", "))
+			if key == "records" && slices.Contains(f.keys, "sheet") {
+				text += ": write sheet with the name or number of the sheet"
+			}
+			ps = append(ps, Problem{key, text})
 		}
 	}
 	ps = append(ps, checkEncoding("encoding", o.Encoding)...)
@@ -191,7 +196,7 @@ func (o Options) used() []string {
 		{"unit", o.Unit != ""}, {"length", o.Length != 0}, {"ends", o.Ends != ""}, {"short", o.TooShort != ""},
 		{"kind", o.Kind != ""}, {"ignore", len(o.Ignore) > 0},
 		{"schema", o.Schema != ""}, {"unknown", o.Unknown != ""},
-		{"hidden", o.Hidden != ""}, {"macros", o.Macros != ""},
+		{"sheet", o.Sheet != ""}, {"hidden", o.Hidden != ""}, {"macros", o.Macros != ""},
 	} {
 		if k.set {
 			keys = append(keys, k.name)

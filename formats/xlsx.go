@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 )
 
 // XLSX (Office Open XML, transitional and strict) is read as a stream, row by row, out of one sheet. Numbers come as they are
@@ -12,8 +13,8 @@ import (
 // the parts of the file only those are unpacked that say what the cells hold, each within its limit.
 
 func xlsxFormat() format {
-	return format{name: "xlsx", keys: []string{"titles", "columns", "records", "hidden", "macros"},
-		check: checkXLSX, decoder: newXLSX, encoder: newXLSXEncoder,
+	return format{name: "xlsx", keys: []string{"titles", "columns", "sheet", "hidden", "macros"},
+		check: checkXLSX, decoder: newXLSX, parts: newXLSXParts, encoder: newXLSXEncoder,
 		writes: []string{"titles", "formulas", "sheet"}, checkWriting: checkXLSXWriting}
 }
 
@@ -43,10 +44,14 @@ type xlsxDecoder struct {
 	wants   []Want
 	fixed   []int // by index of wants: the column from 1, 0 to look for it among the titles
 	byTitle bool  // some want goes by its title
+
+	body, header, tail int        // the parts, -1: none
+	above, below       []xlsxSide // of header and trailer
+	lastRow            bool       // the last row is that of the trailer
 }
 
 func newXLSX(o Options, wants []Want) (Decoder, []Problem) {
-	d := &xlsxDecoder{o: o, titles: -1, wants: wants}
+	d := &xlsxDecoder{o: o, titles: -1, wants: wants, header: -1, tail: -1}
 	if o.Titles != nil {
 		d.titles = *o.Titles
 	}
@@ -90,14 +95,16 @@ func (d *xlsxDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 		}
 		defer book.box.drop()
 		r := &xlsxReading{d: d, book: book}
-		if r.part, err = book.sheet(d.o.Records); err == nil {
+		if r.part, err = book.sheet(d.o.Sheet); err == nil {
 			err = r.head()
 		}
 		switch {
 		case errors.Is(err, io.EOF): // there is nothing in the sheet
 			return
 		case err == nil:
-			err = r.records(yield)
+			if err = r.top(yield); err == nil {
+				err = r.records(yield)
+			}
 		}
 		if err != nil && !errors.Is(err, errLeft) {
 			yield(nil, err)
@@ -119,6 +126,10 @@ type xlsxReading struct {
 	dates  []bool // by column from 1: a bare number stands for a date
 	found  []*sheetCell
 	rec    Record
+
+	tail   []xlsxSide
+	wanted []int  // columns that the trailer needs
+	end    []Cell // of the trailer
 }
 
 // records gives the rows below the titles.
@@ -128,26 +139,57 @@ func (r *xlsxReading) records(yield func(*Record, error) bool) error {
 		return err
 	}
 	defer s.part.close()
-	s.take = func(column int) bool { return column < len(r.slots) && r.slots[column] >= 0 }
-	s.dates = func(column int) bool { return column < len(r.dates) && r.dates[column] }
+	s.take = func(column int) bool {
+		return column < len(r.slots) && r.slots[column] >= 0 || slices.Contains(r.wanted, column)
+	}
+	s.dates = func(column int) bool {
+		return column < len(r.dates) && r.dates[column] || len(r.tail) > 0 && datesOf(r.tail, column, s.row)
+	}
+	var held *sheetScan // a row that may be the last
 	for {
-		switch err := s.nextRow(); {
-		case errors.Is(err, io.EOF):
-			return s.rest()
-		case err != nil:
+		err := s.nextRow()
+		if errors.Is(err, io.EOF) {
+			if err = s.rest(); err == nil {
+				err = r.bottom(held, yield)
+			}
+			return err
+		}
+		if err == nil && len(r.tail) > 0 {
+			err = r.pick(s, r.tail, r.end)
+		}
+		if err != nil {
 			return err
 		}
 		if s.row <= r.titles || s.hidden && r.d.o.Hidden == skip || r.blank(s) {
 			continue
 		}
-		if bad := r.record(s); bad != nil {
-			if !yield(nil, bad) {
-				return errLeft
+		row := s
+		if r.d.lastRow {
+			if held == nil {
+				held = &sheetScan{}
+				s.hold(held)
+				continue
 			}
-		} else if !yield(&r.rec, nil) {
-			return errLeft
+			row = held
+		}
+		if err := r.hand(row, yield); err != nil {
+			return err
+		}
+		if row == held {
+			s.hold(held)
 		}
 	}
+}
+
+// hand gives the record of a row.
+func (r *xlsxReading) hand(s *sheetScan, yield func(*Record, error) bool) error {
+	if bad := r.record(s); bad != nil {
+		if !yield(nil, bad) {
+			return errLeft
+		}
+		return nil
+	}
+	return r.give(&r.rec, yield)
 }
 
 // blank tells whether a row holds nothing in the columns of the table.
@@ -172,6 +214,7 @@ func (s *sheetScan) content(c *sheetCell) []byte {
 // record makes the record of a row.
 func (r *xlsxReading) record(s *sheetScan) *RecordError {
 	r.rec.Number++
+	r.rec.Part = r.d.body
 	r.rec.Line, r.rec.Offset = s.row, s.rowAt
 	clear(r.found)
 	for i := range s.cells {

@@ -150,6 +150,11 @@ func (r *xlsxReading) lacking(titles []string) int {
 			n++
 		}
 	}
+	for _, s := range r.d.below {
+		if s.column == 0 && anyOf(titles, s.text) < 0 {
+			n++
+		}
+	}
 	return n
 }
 
@@ -225,14 +230,14 @@ func (r *xlsxReading) bind(titles []string) error {
 		return err
 	}
 	r.rec.Names = numbers(titles, r.width)
-	if len(r.d.wants) == 0 {
+	missing := r.bindTail(titles)
+	if len(r.d.wants) == 0 && len(missing) == 0 {
 		for i := range r.width {
 			r.at = append(r.at, i+1)
 		}
 		r.lay()
 		return nil
 	}
-	var missing []string
 	named := make([]bool, r.width)
 	for i, w := range r.d.wants {
 		at := r.d.fixed[i]
@@ -246,6 +251,11 @@ func (r *xlsxReading) bind(titles []string) error {
 			named[at-1] = true
 		}
 		r.at = append(r.at, at)
+	}
+	for _, t := range r.tail {
+		if t.row == 0 && t.column > 0 && t.column <= r.width {
+			named[t.column-1] = true
+		}
 	}
 	if len(missing) > 0 {
 		return r.refuse(r.titles, strings.Join(missing, "; ")+r.there(titles))

@@ -2,21 +2,21 @@ package jobs
 
 // Records says which parts of a file are its records.
 type Records struct {
-	Path  string       `yaml:",scalar" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element. xlsx: name or number of the sheet; left out: the first that shows. edifact: the type of message, ORDERS or ORDERS:D:96A; left out: all. protobuf: the name of the message"`
+	Path  string       `yaml:",scalar" doc:"json: the path of the array whose elements are the records; left out: the document itself. xml: the path of the elements that are the records, /Orders/Order; left out: the root element. edifact: the type of message, ORDERS or ORDERS:D:96A; left out: all. protobuf: the name of the message"`
 	Kinds []RecordKind `yaml:",items" doc:"the kinds of records by name"`
 }
 
 // RecordKind is one of several kinds of records.
 type RecordKind struct {
 	Name   string  `yaml:",key"`
-	Kind   string  `yaml:"kind" required:"true" doc:"what tells these records from others: fixed, csv: the text at kind; json, xml: their path"`
+	Kind   string  `yaml:"kind" required:"true" doc:"what tells these records from others: fixed, csv, tsv: the text at kind; json, xml: their path"`
 	Fields []Field `yaml:"fields" required:"true" doc:"their fields by name"`
 	Only   string  `yaml:"only" as:"expression" doc:"which of them count; the others are skipped, not rejected"`
 }
 
 // Section is what stands around the records of a file or of a block.
 type Section struct {
-	Kind   string  `yaml:"kind" doc:"fixed, csv: the text at kind that tells it from records; left out: the first line, or the last"`
+	Kind   string  `yaml:"kind" doc:"fixed, csv, tsv: the text at kind that tells it from records; left out: the first line, or the last"`
 	Fields []Field `yaml:"fields" required:"true" doc:"its fields by name; each must be there unless it says required: false"`
 }
 
