@@ -106,6 +106,8 @@ func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
+		case "sheet":
+			o.Sheet = value
 		case "skip":
 			o.Skip = corpusNumber(t, value)
 		case "footer":
