@@ -86,7 +86,7 @@ func TestWhatIsWrongWithPartsOfWorkbooksIsToldByPath(t *testing.T) {
 		parts []Part
 		want  string
 	}{
-		{Options{Records: "Orders"}, []Part{{}}, "[records: does not go with format xlsx, only with json, xml, edifact: write sheet with the name or number of the sheet]"},
+		{Options{Records: "Orders"}, []Part{{}}, "[records: does not go with format xlsx, only with json, xml, edifact, protobuf: write sheet with the name or number of the sheet]"},
 		{Options{}, []Part{{Name: "a", Kind: "A"}, {Role: BlockHeader, Kind: "x"}}, "[records.a: does not go with format xlsx: a sheet holds records of one kind block.header: does not go with format xlsx: a sheet holds records of one kind]"},
 		{Options{}, []Part{{Role: Header, Kind: "x"}}, "[header.kind: does not go with format xlsx: its cells are named, as B1 records: missing: header and trailer stand around records]"},
 		{Options{}, []Part{{}, {Role: Header}}, "[header.fields: missing: name what is to be taken]"},
