@@ -21,12 +21,13 @@ type Input struct {
 	Entry    ledger.Entry
 	File     ledger.File // of an entry that has one
 	Partner  Partner
-	Blob     formats.Blob // its bytes, unpacked; unless Rows is set
-	Rows     *Rows        // of a query
-	Unique   Uniqueness   // asked when the job has check.unique; nil: every key is new
-	Sequence Sequencing   // asked when the job has check.sequence; nil: every number is the next
-	Files    Files        // where `each: file` and `window` write; may be nil when no route does
-	Anew     bool         // the entry is rendered anew (--rerender, corrected): keys carry the run's number
+	Blob     formats.Blob                             // its bytes, unpacked; unless Rows is set
+	Rows     *Rows                                    // of a query
+	Unique   Uniqueness                               // asked when the job has check.unique; nil: every key is new
+	Sequence Sequencing                               // asked when the job has check.sequence; nil: every number is the next
+	Files    Files                                    // where `each: file` and `window` write; may be nil when no route does
+	Faulty   func(record int64, field, reason string) // is told of every fault, also of those that the outcome has no room for; may be nil
+	Anew     bool                                     // the entry is rendered anew (--rerender, corrected): keys carry the run's number
 }
 
 // Partner is who sent a file.

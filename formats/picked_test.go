@@ -1,0 +1,124 @@
+package formats
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// picked writes the second record of a text, with a reason.
+func picked(t *testing.T, o Options, parts []Part, text string, pick ...int64) string {
+	t.Helper()
+	reasons := map[int64]string{}
+	for _, n := range pick {
+		reasons[n] = fmt.Sprintf("reason %d; is \"bad\"", n)
+	}
+	open := func() (Blob, func()) {
+		r := strings.NewReader(text)
+		return Blob{Reader: r, ReaderAt: strings.NewReader(text), Size: int64(len(text))}, func() {}
+	}
+	var b bytes.Buffer
+	n, err := Picked(open, o, parts, Pick{Reasons: reasons}, &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n != int64(len(pick)) {
+		t.Errorf("%d records were written, not %d", n, len(pick))
+	}
+	return b.String()
+}
+
+func TestPickedRecordsAreWrittenAsTheyCame(t *testing.T) {
+	t.Parallel()
+	two := 2
+	none := 0
+	for _, test := range []struct {
+		name string
+		o    Options
+		text string
+		want string
+	}{
+		{"csv", Options{Format: "csv", Delimiter: ";"}, "a;b\r\n1;2\r\n3;\"4\r\n5\"\r\n6;7\r\n", "a;b;reject_reason\r\n3;\"4\r\n5\";\"reason 2; is \"\"bad\"\"\"\r\n"},
+		{"csv, a preamble and a byte order mark", Options{Format: "csv", Titles: &two}, "\ufeffReport\na,b\n1,2\n3,4\n", "\ufeffReport\na,b,reject_reason\n3,4,\"reason 2; is \"\"bad\"\"\"\n"},
+		{"csv, no titles, no line end", Options{Format: "csv", Titles: &none, Quote: "none"}, "1,2\n3,4", "3,4,reason 2; is \"bad\""},
+		{"csv, a row that cannot be read", Options{Format: "csv"}, "a,b\n1,2\n3\n5,6\n", "a,b,reject_reason\n3,\"reason 2; is \"\"bad\"\"\"\n"},
+		{"csv, windows-1252", Options{Format: "csv", Encoding: "windows-1252"}, "\xe9,b\n1,2\n\xe9\xe0,4\n", "\xe9,b,reject_reason\n\xe9\xe0,4,\"reason 2; is \"\"bad\"\"\"\n"},
+		{"csv, the reason's title is taken", Options{Format: "csv"}, "a,reject_reason\n1,2\n3,4\n", "a,reject_reason,reject_reason_2\n3,4,\"reason 2; is \"\"bad\"\"\"\n"},
+		{"utf-16", Options{Format: "csv"}, "\xff\xfea\x00\n\x001\x00\n\x002\x00\n\x00", "\xff\xfe" + wide("a,reject_reason\n2,\"reason 2; is \"\"bad\"\"\"\n")},
+		{"fixed", Options{Format: "fixed"}, "aa11\nbb22\ncc33\n", "bb22  reason 2; is \"bad\"\n"},
+		{"fixed, of one length", Options{Format: "fixed", Length: 4}, "aa11\nbb22\ncc33\n", "bb22\n"},
+		{"ndjson", Options{Format: "ndjson"}, "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n", "{\"a\":2, \"reject_reason\": \"reason 2; is \\\"bad\\\"\"}\n"},
+		{"json", Options{Format: "json", Records: "x.y"}, `{"h":1,"x":{"y":[{"a":1}, {"a":{}} , {}]},"t":2}`, `{"h":1,"x":{"y":[{"a":{}, "reject_reason": "reason 2; is \"bad\""}]},"t":2}`},
+		{"xml", Options{Format: "xml", Records: "/Os/O"}, "<?xml version=\"1.0\"?>\n<Os v='1'><H/><O>1</O>\n<O n=\"2\">x</O>\n<O/><T/></Os>", "<?xml version=\"1.0\"?>\n<Os v='1'><H/><!-- reason 2; is \"bad\" -->\n<O n=\"2\">x</O><T/></Os>"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			wants := []Want{{Name: "a", From: []string{"1"}}}
+			if test.o.Format != "fixed" {
+				wants = nil
+			}
+			if got := picked(t, test.o, []Part{{Wants: wants}}, test.text, 2); got != test.want {
+				t.Errorf("\n%q, not\n%q", got, test.want)
+			}
+		})
+	}
+}
+
+func wide(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		b.WriteString(string(r) + "\x00")
+	}
+	return b.String()
+}
+
+func TestSeveralPickedRecordsOfADocument(t *testing.T) {
+	t.Parallel()
+	got := picked(t, Options{Format: "json"}, []Part{{}}, ` [{"a":1},{"a":2},{"a":3}] `, 1, 3)
+	if want := " [{\"a\":1, \"reject_reason\": \"reason 1; is \\\"bad\\\"\"},\n{\"a\":3, \"reject_reason\": \"reason 3; is \\\"bad\\\"\"}] "; got != want {
+		t.Errorf("%q", got)
+	}
+	got = picked(t, Options{Format: "xml", Records: "/Os/O"}, []Part{{}}, `<Os><O>1</O><X/><O>2</O><O>3</O></Os>`, 1, 3)
+	if want := "<Os><!-- reason 1; is \"bad\" -->\n<O>1</O>\n<!-- reason 3; is \"bad\" -->\n<O>3</O></Os>"; got != want {
+		t.Errorf("%q", got)
+	}
+	if got = picked(t, Options{Format: "csv"}, []Part{{}}, "a\n1\n2\n"); got != "a,reject_reason\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestPickedRowsOfAWorkbook(t *testing.T) {
+	t.Parallel()
+	e, problems := NewEncoder(Writing{Format: "xlsx"}, []Column{{Title: "No"}, {Title: "On"}, {Title: "Qty"}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var b bytes.Buffer
+	err := e.Encode(&b, func(yield func([]Value, error) bool) {
+		for _, no := range []string{"007", "008", "009"} {
+			if !yield([]Value{{Text, []byte(no)}, {Date, []byte("2026-11-21")}, {Number, []byte("2.5")}}, nil) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := picked(t, Options{Format: "xlsx"}, []Part{{Wants: []Want{{Name: "no", From: []string{"No"}}}}}, b.String(), 2)
+	d, _ := New(Options{Format: "xlsx"}, nil)
+	var got []string
+	for rec, err := range d.Decode(Blob{Reader: strings.NewReader(out), ReaderAt: strings.NewReader(out), Size: int64(len(out))}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := strings.Join(rec.Names, ",") + ":"
+		for _, c := range rec.Cells {
+			row += " " + string(c.Bytes)
+		}
+		got = append(got, row)
+	}
+	if want := `No,On,Qty,reject_reason: 008 2026-11-21 2.5 reason 2; is "bad"`; len(got) != 1 || got[0] != want {
+		t.Errorf("%q", got)
+	}
+}
