@@ -35,6 +35,9 @@ func (r *run) reject(record, line int64, faults ...fault) {
 	c := &r.rejects
 	c.records++
 	for i := range faults {
+		if r.in.Faulty != nil {
+			r.in.Faulty(record, faults[i].field, faults[i].reason)
+		}
 		c.keep(ledger.Reject{Record: record, Line: line, Field: faults[i].field, Value: clip(faults[i].value), Reason: faults[i].reason})
 	}
 }
