@@ -312,20 +312,10 @@ func pickedRows(open func() (Blob, func()), o Options, parts []Part, pick Pick, 
 	if len(parts) > 1 {
 		return 0, errors.New("a workbook with parts beside its records cannot be written with some of them only")
 	}
-	if o.Titles == nil { // the row that has the titles which fields name
-		d, problems := NewParts(o, parts)
-		if len(problems) > 0 {
-			return 0, errors.New(problems[0].String())
+	if o.Titles == nil {
+		if o.Titles, err = titleRow(open, o, parts); err != nil {
+			return 0, err
 		}
-		b, end := open()
-		for rec, err := range d.Decode(b) {
-			if err == nil {
-				row := int(rec.Line) - 1
-				o.Titles = &row
-			}
-			break
-		}
-		end()
 	}
 	d, problems := New(o, nil)
 	if len(problems) > 0 {
@@ -369,6 +359,24 @@ func pickedRows(open func() (Blob, func()), o Options, parts []Part, pick Pick, 
 	}
 	err = e.Encode(w, rows)
 	return n, err
+}
+
+// titleRow is the row that has the titles which fields name; nil where there is no record below it.
+func titleRow(open func() (Blob, func()), o Options, parts []Part) (*int, error) {
+	d, problems := NewParts(o, parts)
+	if len(problems) > 0 {
+		return nil, errors.New(problems[0].String())
+	}
+	b, end := open()
+	defer end()
+	for rec, err := range d.Decode(b) {
+		if err != nil {
+			return nil, fmt.Errorf("look for the titles: %w", err)
+		}
+		row := int(rec.Line) - 1
+		return &row, nil
+	}
+	return nil, nil
 }
 
 // titlesOf are the names of the columns of a table.
