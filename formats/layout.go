@@ -60,5 +60,5 @@ func NewParts(o Options, parts []Part) (Decoder, []Problem) {
 		return nil, []Problem{{strings.TrimSuffix(parts[i].path(), "."), fmt.Sprintf("does not go with format %s", f.name)}}
 	}
 	o.Limits = f.limits(o)
-	return f.parts(o, parts)
+	return withSchema(o, func(o Options) (Decoder, []Problem) { return f.parts(o, parts) })
 }

@@ -56,7 +56,7 @@ func New(o Options, wants []Want) (Decoder, []Problem) {
 	}
 	f, _ := find(o.Format)
 	o.Limits = f.limits(o)
-	return f.decoder(o, wants)
+	return withSchema(o, func(o Options) (Decoder, []Problem) { return f.decoder(o, wants) })
 }
 
 // limits are those of the options, with the defaults of the format.

@@ -27,7 +27,7 @@ type Options struct {
 	Hidden     string            `yaml:"hidden" enum:"take,skip" doc:"xlsx: rows that are hidden: take (default) or skip"`
 	Macros     string            `yaml:"macros" enum:"reject,allow" doc:"xlsx: a workbook with macros: reject (default), or allow, which reads its values and runs nothing"`
 	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes that paths use, and the namespaces they stand for"`
-	Schema     string            `yaml:"schema" doc:"protobuf: the .proto file that describes the messages"`
+	Schema     string            `yaml:"schema" doc:"xml: the XSD that documents are compared with; json, ndjson: the JSON Schema of each record; protobuf: the .proto file that describes the messages"`
 	Unknown    string            `yaml:"unknown" doc:"protobuf: a field that the schema does not have: ignore (default) or reject"`
 	Unit       string            `yaml:"unit" doc:"fixed: what columns count, characters (default) or bytes as the file has them"`
 	Length     int               `yaml:"length" doc:"fixed: how many columns a record has; left out: at least as many as its fields need"`

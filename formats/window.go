@@ -27,8 +27,9 @@ type window struct {
 	base   int64 // offset of buf[0] in the text
 	err    error // why there is no more: io.EOF, a *FileError or what the reader said
 	begun  bool
-	o      Options  // how it is encoded, as far as configured
-	passed *passage // lines of the text before buf[0]; nil for who counts them himself
+	o      Options      // how it is encoded, as far as configured
+	tee    func([]byte) // is shown all text, once it is known to be good; nil: nobody
+	passed *passage     // lines of the text before buf[0]; nil for who counts them himself
 }
 
 // A passage is what is known of the text that a window has let go of.
@@ -201,6 +202,9 @@ func (w *window) check(read int) {
 		fresh = fresh[:i]
 	}
 	w.end += len(fresh)
+	if w.tee != nil {
+		w.tee(fresh)
+	}
 }
 
 // stop ends the text before the i-th byte behind end.

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"slices"
 	"sort"
+
+	"github.com/jacoelho/xsd"
 )
 
 // XML 1.0 with namespaces, read strictly and without a document type: no DOCTYPE, so no entities but the five of XML itself, and
@@ -13,7 +15,7 @@ import (
 // walked over, so that a file may be longer than memory.
 
 func xmlFormat() format {
-	return format{name: "xml", keys: []string{"records", "namespaces"}, depth: 200, check: checkXML, decoder: newXML, parts: newXMLParts,
+	return format{name: "xml", keys: []string{"records", "namespaces", "schema"}, depth: 200, check: checkXML, decoder: newXML, parts: newXMLParts,
 		writes: []string{"encoding", "root", "element", "namespaces"}, checkWriting: checkXMLFile, encoder: newXMLEncoder}
 }
 
@@ -53,6 +55,7 @@ func recordsPath(path string, namespaces map[string]string) ([]xmlStep, error) {
 }
 
 type xmlDecoder struct {
+	engine *xsd.Engine // of the schema; nil: there is none
 	o      Options
 	shop   workshop
 	parts  []Part
@@ -103,6 +106,10 @@ func newXMLParts(o Options, parts []Part) (Decoder, []Problem) {
 			continue
 		}
 		d.sides[i] = m.wants(p.Wants, p.path()+"fields.", nil, func(path *xmlPath) (*xmlNode, error) { return root, d.around(path, true) })
+	}
+	if o.Schema != "" {
+		d.engine, ps = compileXSD(o.Schema, o.Files)
+		m.problems = append(m.problems, ps...)
 	}
 	if len(m.problems) > 0 {
 		return nil, m.problems
@@ -214,10 +221,21 @@ func (d *xmlDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 		k := d.reading(b, on)
 		defer d.shop.back(on, k.w)
 		k.yield = yield
-		if err := k.document(); err != nil && !errors.Is(err, errStopped) {
+		if err := d.compared(k); err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
 	}
+}
+
+// compared reads a document and, where there is a schema, compares it with that.
+func (d *xmlDecoder) compared(k *xmlWalk) error {
+	if d.engine == nil {
+		return k.document()
+	}
+	run := beginXSD(d.engine, d.o.Schema, d.o.Limits)
+	defer func() { _ = run.w.CloseWithError(errStopped) }() // when a reader of records panics
+	k.w.tee = run.take
+	return run.finish(k.document())
 }
 
 func (d *xmlDecoder) reading(b Blob, on *bench) *xmlWalk {

@@ -1,0 +1,160 @@
+package formats
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path"
+	"strings"
+
+	"github.com/jacoelho/xsd"
+	"github.com/jacoelho/xsd/xsderrors"
+)
+
+// An XML document is compared with its schema while it is read: the text that the window has checked and turned into UTF-8 goes to the
+// validator too, which runs beside the reader and holds no more than what it is at. What it finds is told at the end of
+// the document, so that a file says the same however fast the two are.
+
+// compileXSD compiles a schema and what it includes and imports, all of which are files.
+func compileXSD(schema string, files Files) (*xsd.Engine, []Problem) {
+	if files == nil {
+		return nil, []Problem{{"schema", "there are no files here"}}
+	}
+	text, err := files(schema)
+	if err != nil {
+		return nil, []Problem{{"schema", err.Error()}}
+	}
+	var resolve xsd.ResolverFunc
+	resolve = func(_ context.Context, base, location string) (xsd.SchemaSource, error) {
+		if strings.Contains(location, "://") {
+			return xsd.SchemaSource{}, fmt.Errorf("%s is not fetched: keep the schema in a file and refer to that", location)
+		}
+		name := location
+		if !path.IsAbs(name) {
+			name = path.Join(path.Dir(base), name)
+		}
+		text, err := files(name)
+		if err != nil {
+			return xsd.SchemaSource{}, err
+		}
+		return xsd.Bytes(name, text).WithResolver(resolve), nil
+	}
+	engine, err := xsd.Compile(context.Background(), xsd.Bytes(schema, text).WithResolver(resolve))
+	if err != nil {
+		return nil, []Problem{{"schema", strings.Join(schemaFaults(err), "; ")}}
+	}
+	return engine, nil
+}
+
+const mostSchemaFaults = 10 // that are told of one document
+
+// schemaFaults are the single errors in what the library returns, with their places.
+func schemaFaults(err error) (list []string) {
+	for _, e := range singleErrors(err) {
+		text := e.Message
+		if e.Err != nil {
+			text = strings.TrimPrefix(text+": "+e.Err.Error(), ": ")
+		}
+		switch {
+		case e.Line > 0 && e.Path != "":
+			text = fmt.Sprintf("%s:%d:%d: %s", e.Path, e.Line, e.Column, text)
+		case e.Line > 0:
+			text = fmt.Sprintf("line %d: %s", e.Line, text)
+		}
+		list = append(list, text)
+	}
+	if len(list) == 0 {
+		list = []string{err.Error()}
+	}
+	return list
+}
+
+// singleErrors takes joined errors apart.
+func singleErrors(err error) (list []*xsderrors.Error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			list = append(list, singleErrors(one)...)
+		}
+		return list
+	}
+	var e *xsderrors.Error
+	if errors.As(err, &e) {
+		list = append(list, e)
+	}
+	return list
+}
+
+// An xsdRun compares one document with a schema.
+type xsdRun struct {
+	schema string
+	w      *io.PipeWriter
+	done   chan error
+	begun  bool
+	dead   bool // the validator wants no more
+}
+
+// beginXSD starts the validator. It ends with finish, which must be called.
+func beginXSD(engine *xsd.Engine, schema string, l Limits) *xsdRun {
+	r, w := io.Pipe()
+	run := &xsdRun{schema: schema, w: w, done: make(chan error, 1)}
+	o := xsd.ValidateOptions{MaxErrors: mostSchemaFaults, MaxInstanceDepth: l.MaxDepth + 1, MaxInstanceAttributes: l.MaxColumns, MaxInstanceBytes: math.MaxInt64 / 2,
+		MaxInstanceTextBytes: int64(l.MaxRecord), MaxInstanceTokenBytes: int64(l.MaxRecord)}
+	go func() {
+		err := engine.ValidateWithOptions(context.Background(), r, o)
+		_ = r.CloseWithError(errStopped) // of a pipe it never fails
+		run.done <- err
+	}()
+	return run
+}
+
+// take gives the validator the next text. The XML declaration, which may name the encoding that the text was in, becomes blanks.
+func (x *xsdRun) take(text []byte) {
+	if !x.begun && bytes.HasPrefix(text, []byte("<?xml")) {
+		if end := bytes.Index(text, []byte("?>")); end >= 0 {
+			head := bytes.Map(func(r rune) rune {
+				if r == '\n' || r == '\r' {
+					return r
+				}
+				return ' '
+			}, text[:end+2])
+			text = text[end+2:]
+			x.give(head)
+		}
+	}
+	x.begun = true
+	x.give(text)
+}
+
+func (x *xsdRun) give(text []byte) {
+	if !x.dead {
+		_, err := x.w.Write(text)
+		x.dead = err != nil
+	}
+}
+
+// finish waits for the validator and returns what it found, unless the reader found something itself: err.
+func (x *xsdRun) finish(err error) error {
+	_ = x.w.CloseWithError(err) // of a pipe it never fails; nil is the end of the document
+	found := <-x.done
+	if err != nil || found == nil {
+		return err
+	}
+	e := &FileError{Offset: -1, Reason: fmt.Sprintf("it is not as %s says: %s", x.schema, found), Err: found}
+	list := singleErrors(found)
+	if len(list) == 0 {
+		return e
+	}
+	e.Line, e.Column = int64(list[0].Line), int64(list[0].Column)
+	texts := []string{list[0].Message}
+	for _, f := range list[1:] {
+		texts = append(texts, fmt.Sprintf("line %d: %s", f.Line, f.Message))
+	}
+	if len(list) == mostSchemaFaults {
+		texts = append(texts, "and perhaps more")
+	}
+	e.Reason = fmt.Sprintf("it is not as %s says: %s", x.schema, strings.Join(texts, "; "))
+	return e
+}
