@@ -3,6 +3,7 @@ package house_test
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -20,6 +21,9 @@ import (
 	"strings"
 	"testing"
 
+	"filippo.io/age"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 	gocmp "github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
 
@@ -454,8 +458,7 @@ func (r *reference) notYet(structs []string) string {
 	}
 	fmt.Fprintf(&b, "| kinds of sources | %s |\n| kinds of destinations | %s |\n", code(kinds[0]), code(kinds[1]))
 	fmt.Fprintf(&b, "| formats | %s |\n", code(r.lists("formats/list.go", "later")[0]))
-	fmt.Fprintf(&b, "| encodings | %s |\n", code(r.lists("formats/charset.go", "laterEncodings")[0]))
-	fmt.Fprintf(&b, "| `unpack` | %s |\n\n", code(r.lists("formats/unpack.go", "laterPackings")[0]))
+	fmt.Fprintf(&b, "| encodings | %s |\n\n", code(r.lists("formats/charset.go", "laterEncodings")[0]))
 	return b.String()
 }
 
@@ -596,6 +599,24 @@ func TestExamplesOfTheConfigurationReferenceAreRight(t *testing.T) {
 	}
 }
 
+// pgpKey is a private key, armored.
+func pgpKey(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	e, err := openpgp.NewEntity("example", "", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := armor.Encode(&b, "PGP PRIVATE KEY BLOCK", nil)
+	if err == nil {
+		err = errors.Join(e.SerializePrivateWithoutSigning(w, nil), w.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
 // check runs waybill check on an example. Credentials that it names are there.
 func check(t *testing.T, program string, e *example) (code int, out string) {
 	t.Helper()
@@ -612,6 +633,14 @@ func check(t *testing.T, program string, e *example) (code int, out string) {
 			secret := "secret"
 			if strings.HasSuffix(m[1], "-db") {
 				secret = "postgres://reader:secret@db.example/shop"
+			} else if strings.HasSuffix(m[1], "-pgp") {
+				secret = pgpKey(t)
+			} else if strings.HasSuffix(m[1], "-age") {
+				id, err := age.GenerateX25519Identity()
+				if err != nil {
+					t.Fatal(err)
+				}
+				secret = id.String()
 			} else if strings.HasSuffix(m[1], "-url") {
 				secret = "amqp://waybill:secret@rabbit.example:5672/"
 			}

@@ -192,7 +192,7 @@ func TestArchivesInArchives(t *testing.T) {
 		}
 		break
 	}
-	if _, ps := NewUnpacker([]string{"zip", "zip", "zip"}, Limits{}); len(ps) != 1 || !strings.Contains(ps[0].Text, "archive_depth") {
+	if _, ps := NewUnpacker([]string{"zip", "zip", "zip"}, Limits{}, Keys{}); len(ps) != 1 || !strings.Contains(ps[0].Text, "archive_depth") {
 		t.Errorf("%v", ps)
 	}
 	packed := zipWith(t, file("a.csv.gz", packAs(t, "gzip", []byte("1"))), file("b.csv.gz", packAs(t, "gzip", []byte("2"))))

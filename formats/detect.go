@@ -48,6 +48,10 @@ func Detect(b Blob) (Finding, error) {
 		if packed == "" || len(f.Unpack) == maxArchiveDepth {
 			return f, f.look(head, all)
 		}
+		if packed == "pgp" || packed == "age" {
+			f.found("format", "the file is encrypted with %s: what is inside cannot be seen without its key", packed)
+			return f, nil
+		}
 		f.found("unpack", "the bytes start as those of %s do", packed)
 		f.Unpack = append(f.Unpack, packed)
 		b.Reader = io.MultiReader(bytes.NewReader(head), b.Reader)
@@ -75,7 +79,7 @@ func headOf(b Blob) (head []byte, all bool, err error) {
 
 // unpackFirst is the beginning of the first file in a packing.
 func unpackFirst(b Blob, kind string) (Blob, error) {
-	u, problems := NewUnpacker([]string{kind}, Limits{})
+	u, problems := NewUnpacker([]string{kind}, Limits{}, Keys{})
 	if len(problems) > 0 {
 		return Blob{}, errors.New(problems[0].String())
 	}

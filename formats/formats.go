@@ -3,7 +3,7 @@
 // A file passes these stages, each of which reads from the one before it and holds its limits:
 //
 //	Blob ─► Unpack ─► charset ─► window ─► csv, json, xml, … ─► Record
-//	        gzip, zip to UTF-8   BOM, UTF-8, NUL; slides
+//	        zip, pgp  to UTF-8   BOM, UTF-8, NUL; slides
 //	  └───────────► container ─► parts ──► xlsx ──────────────► Record
 //	                zip, guarded XML, unpacked as a stream
 //

@@ -131,7 +131,7 @@ func titled(titles ...string) (columns []Column) {
 // Unpack yields what is inside b.
 func Unpack(b Blob, kinds []string, l Limits) iter.Seq2[Blob, error] {
 	return func(yield func(Blob, error) bool) {
-		u, ps := NewUnpacker(kinds, l)
+		u, ps := NewUnpacker(kinds, l, Keys{})
 		if len(ps) > 0 {
 			yield(Blob{}, errors.New(ps[0].String()))
 			return

@@ -107,8 +107,10 @@ func TestCheckUnpack(t *testing.T) {
 		"gzip gzip":      "[]",
 		"gzip gzip gzip": "[unpack: at most 2 packings in each other (archive_depth)]",
 		"zip tar":        "[]",
-		"pgp":            "[unpack[0]: pgp is not unpacked yet: today there are gzip, zstd, bzip2, zip, tar]",
-		"gzp":            `[unpack[0]: unknown packing "gzp", did you mean "gzip"?: there are gzip, zstd, bzip2, zip, tar]`,
+		"pgp":            "[pgp: is missing: unpack says pgp, so say with which keys]",
+		"pgp gzip tar":   "[pgp: is missing: unpack says pgp, so say with which keys]",
+		"age pgp":        "[unpack: at most one encryption age: is missing: unpack says age, so say with which keys pgp: is missing: unpack says pgp, so say with which keys]",
+		"gzp":            `[unpack[0]: unknown packing "gzp", did you mean "gzip"?: there are gzip, zstd, bzip2, zip, tar, pgp, age]`,
 	} {
 		if got := fmt.Sprint(checkUnpack(kinds)); got != want {
 			t.Errorf("%s: %s, want %s", kinds, got, want)
@@ -140,6 +142,6 @@ func TestDetectEncoding(t *testing.T) {
 }
 
 func checkUnpack(kinds string) []Problem {
-	_, ps := NewUnpacker(strings.Fields(kinds), Limits{})
+	_, ps := NewUnpacker(strings.Fields(kinds), Limits{}, Keys{})
 	return ps
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"filippo.io/age"
 )
 
 const (
@@ -20,23 +22,24 @@ const (
 // valid until the next step. It has to hold the limits itself, since it alone sees both sides.
 type packing struct {
 	name    string
-	suffix  string // of the file name, dropped with the packing
+	suffix  string // of the file name, dropped with the packing; several with a blank between them
 	archive bool
+	keys    string // the setting that holds its keys, "" for none: then it is encrypted, and no layer of archive_depth
 	unpack  func(u *unpacking, f packed) iter.Seq2[packed, error]
 }
 
 // packings lists what can be unpacked. A new one is one line here.
 func packings() []packing {
 	return []packing{
-		{"gzip", ".gz", false, one(gunzip)},
-		{"zstd", ".zst", false, one(unzstd)},
-		{"bzip2", ".bz2", false, one(bunzip2)},
-		{"zip", "", true, unzip},
-		{"tar", "", true, untar},
+		{"gzip", ".gz", false, "", one(gunzip)},
+		{"zstd", ".zst", false, "", one(unzstd)},
+		{"bzip2", ".bz2", false, "", one(bunzip2)},
+		{"zip", "", true, "", unzip},
+		{"tar", "", true, "", untar},
+		{"pgp", ".pgp .gpg .asc", false, "pgp", decryptPGP},
+		{"age", ".age", false, "age", decryptAge},
 	}
 }
-
-var laterPackings = []string{"pgp", "age"}
 
 func packingNames() []string {
 	var names []string
@@ -48,7 +51,7 @@ func packingNames() []string {
 
 // A Staging is what unpacking may use beside the file.
 type Staging struct {
-	At   time.Time                // when the file landed: what keys are judged by
+	At   time.Time                // when the file landed: what keys are judged by; zero: nothing is decrypted
 	Temp func() (*os.File, error) // makes a file that is gone once it is closed; nil: in the system's folder for temporary files
 }
 
@@ -64,11 +67,51 @@ func (s Staging) Create() (*os.File, error) {
 type Unpacker struct {
 	packings []packing
 	limits   Limits
+	keys     keyring
+}
+
+// Keys are those with which encrypted files are opened.
+type Keys struct {
+	PGP     *PGP
+	Age     *Age
+	Unknown bool // they cannot be read here, as in commands that only look: nothing is decrypted
+}
+
+type keyring struct {
+	pgp *pgpRing
+	age []age.Identity
+}
+
+// take reads the keys that the packings need.
+func (r *keyring) take(list []packing, k Keys) (problems []Problem) {
+	for _, p := range list {
+		var more []Problem
+		switch {
+		case p.keys == "pgp" && k.PGP == nil, p.keys == "age" && k.Age == nil:
+			more = []Problem{{p.keys, fmt.Sprintf("is missing: unpack says %s, so say with which keys", p.name)}}
+		case k.Unknown:
+		case p.keys == "pgp":
+			r.pgp, more = k.PGP.ring()
+		case p.keys == "age":
+			r.age, more = k.Age.keys()
+		}
+		problems = append(problems, more...)
+	}
+	for _, o := range []struct {
+		name string
+		set  bool
+	}{{"pgp", k.PGP != nil}, {"age", k.Age != nil}} {
+		if o.set && !slices.ContainsFunc(list, func(p packing) bool { return p.keys == o.name }) {
+			problems = append(problems, Problem{o.name, fmt.Sprintf("goes with unpack: %s", o.name)})
+		}
+	}
+	return problems
 }
 
 // NewUnpacker makes an unpacker, or tells what is wrong with the value of `unpack`.
-func NewUnpacker(kinds []string, l Limits) (*Unpacker, []Problem) {
+func NewUnpacker(kinds []string, l Limits, k Keys) (*Unpacker, []Problem) {
 	var ps []Problem
+	layers := 0
 	u := &Unpacker{limits: l.WithDefaults()}
 	all, there := packings(), packingNames()
 	for i, kind := range kinds {
@@ -77,15 +120,20 @@ func NewUnpacker(kinds []string, l Limits) (*Unpacker, []Problem) {
 		switch {
 		case at >= 0:
 			u.packings = append(u.packings, all[at])
-		case slices.Contains(laterPackings, kind):
-			ps = append(ps, Problem{path, fmt.Sprintf("%s is not unpacked yet: today there are %s", kind, strings.Join(there, ", "))})
+			if all[at].keys == "" {
+				layers++
+			}
 		default:
-			ps = append(ps, Problem{path, fmt.Sprintf("unknown packing %q%s: there are %s", kind, meant(kind, append(laterPackings, there...)), strings.Join(there, ", "))})
+			ps = append(ps, Problem{path, fmt.Sprintf("unknown packing %q%s: there are %s", kind, meant(kind, there), strings.Join(there, ", "))})
 		}
 	}
-	if len(kinds) > maxArchiveDepth {
+	if layers > maxArchiveDepth {
 		ps = append(ps, Problem{"unpack", fmt.Sprintf("at most %d packings in each other (archive_depth)", maxArchiveDepth)})
 	}
+	if len(u.packings)-layers > 1 {
+		ps = append(ps, Problem{"unpack", "at most one encryption"})
+	}
+	ps = append(ps, u.keys.take(u.packings, k)...)
 	if len(ps) > 0 {
 		return nil, ps
 	}
@@ -106,7 +154,7 @@ func (u *Unpacker) Open(b Blob, s Staging) (inner Blob, end func(), err error) {
 	if len(u.packings) == 0 {
 		return b, func() {}, nil
 	}
-	next, stop := iter.Pull2(u.all(&unpacking{limits: u.limits, staging: s}, packed{Blob: b}, u.packings))
+	next, stop := iter.Pull2(u.all(&unpacking{limits: u.limits, staging: s, keys: u.keys}, packed{Blob: b}, u.packings))
 	f, err, ok := next()
 	if !ok {
 		err = refused("nothing is inside")
@@ -119,7 +167,7 @@ func (u *Unpacker) Open(b Blob, s Staging) (inner Blob, end func(), err error) {
 // archive as a whole is bad. The error may be that of a file's reader.
 func (u *Unpacker) Members(b Blob, s Staging) iter.Seq2[Blob, error] {
 	return func(yield func(Blob, error) bool) {
-		state := &unpacking{limits: u.limits, staging: s}
+		state := &unpacking{limits: u.limits, staging: s, keys: u.keys}
 		names := map[string]bool{}
 		for f, err := range u.all(state, packed{Blob: b}, u.packings) {
 			if err == nil && names[folded(f.Name)] {
@@ -142,6 +190,7 @@ func (u *Unpacker) Members(b Blob, s Staging) iter.Seq2[Blob, error] {
 type unpacking struct {
 	limits  Limits
 	staging Staging
+	keys    keyring
 	entries int   // of all archives
 	out     int64 // bytes of all files that came out
 }
@@ -165,7 +214,9 @@ func (u *Unpacker) all(state *unpacking, f packed, list []packing) iter.Seq2[pac
 				yield(packed{}, err)
 				return
 			}
-			inner.Name = strings.TrimSuffix(inner.Name, list[0].suffix)
+			for suffix := range strings.FieldsSeq(list[0].suffix) {
+				inner.Name = strings.TrimSuffix(inner.Name, suffix)
+			}
 			for file, err := range u.all(state, inner, list[1:]) {
 				if !yield(file, err) || err != nil {
 					return

@@ -87,6 +87,7 @@ type limitedReader struct {
 	name  string
 	u     *unpacking
 	used  func() int64 // bytes that it takes
+	at    func() int64 // where it is in what is packed
 	tells func(err error) error
 	out   int64
 }
@@ -97,9 +98,9 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	most, ratio := l.u.limits.MaxUnpacked, int64(l.u.limits.MaxRatio)
 	switch {
 	case l.out > int64(most):
-		return 0, &FileError{Offset: -1, Limit: "max_unpacked", Reason: fmt.Sprintf("%s: %s unpacks to more than max_unpacked, %s", l.kind, cut([]byte(l.name)), most)}
+		return 0, &FileError{Offset: l.at(), Limit: "max_unpacked", Reason: fmt.Sprintf("%s: %s unpacks to more than max_unpacked, %s", l.kind, cut([]byte(l.name)), most)}
 	case l.out > ratioFrom && l.out/ratio > l.used():
-		return 0, &FileError{Offset: -1, Limit: "max_ratio", Reason: fmt.Sprintf("%s: %s unpacks to more than %d times its size (max_ratio)", l.kind, cut([]byte(l.name)), ratio)}
+		return 0, &FileError{Offset: l.at(), Limit: "max_ratio", Reason: fmt.Sprintf("%s: %s unpacks to more than %d times its size (max_ratio)", l.kind, cut([]byte(l.name)), ratio)}
 	case err != nil && !errors.Is(err, io.EOF):
 		return n, l.tells(err)
 	}

@@ -107,7 +107,7 @@ func (t *tarFile) next() (packed, error) {
 	if err != nil {
 		return packed{}, err
 	}
-	limited := &limitedReader{r: t.r, kind: "tar", name: name, u: t.u, used: t.used, tells: t.refuse}
+	limited := &limitedReader{r: t.r, kind: "tar", name: name, u: t.u, used: t.used, at: t.offset, tells: t.refuse}
 	return packed{Blob{Name: name, Reader: limited, Size: -1, Unpacked: true, ModTime: h.ModTime}, t.used, true}, nil
 }
 

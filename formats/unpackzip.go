@@ -39,7 +39,7 @@ func unzip(u *unpacking, f packed) iter.Seq2[packed, error] {
 			if f.used != nil {
 				used = func() int64 { return min(length, f.used()) }
 			}
-			limited := &limitedReader{r: r, kind: "zip", name: m.name, u: u, used: used, tells: func(err error) error { return z.broken(m.name, err) }}
+			limited := &limitedReader{r: r, kind: "zip", name: m.name, u: u, used: used, at: func() int64 { return m.at }, tells: func(err error) error { return z.broken(m.name, err) }}
 			changed := m.file.Modified
 			if changed.Year() < 1980 { // none is said
 				changed = time.Time{}
@@ -64,6 +64,7 @@ type zipFile struct {
 type zipMember struct {
 	name string
 	file *zip.File
+	at   int64 // where its bytes begin
 }
 
 // directory reads what is inside and refuses what is hostile about it.
@@ -104,10 +105,15 @@ func (z *zipFile) directory(size int64) ([]zipMember, error) {
 		if total += min(f.UncompressedSize64, 1<<60); total > uint64(z.u.limits.MaxUnpacked) {
 			return nil, &FileError{Offset: -1, Limit: "max_unpacked", Reason: fmt.Sprintf("zip: the archive unpacks to more than max_unpacked, %s", z.u.limits.MaxUnpacked)}
 		}
-		list = append(list, zipMember{name, f})
+		list = append(list, zipMember{name: name, file: f})
 	}
 	if err := overlapping(r.File, size); err != nil {
 		return nil, z.broken("", err)
+	}
+	for i := range list {
+		if list[i].at, err = list[i].file.DataOffset(); err != nil {
+			return nil, z.broken(list[i].name, err)
+		}
 	}
 	z.at.left.Store(1 << 62)
 	return list, nil

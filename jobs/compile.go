@@ -18,6 +18,7 @@ type Environment struct {
 	Sources      map[string]string      // kind by name (folder, mailboxes); nil: not checked
 	Tables       map[string]*Table      // what lookup finds things in; nil: one that is not understood
 	Files        formats.Files          // reads a file that the job names, as read.schema; nil: there are none
+	Blind        bool                   // secrets were not read: nothing is decrypted
 	Config       string                 // digest of the job's configuration, kept with its entries
 	Whole        func(path string) bool // whether what stands at path below the job was understood, see config.Config.Whole; nil: it was
 }

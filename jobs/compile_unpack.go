@@ -12,7 +12,7 @@ func (c *compiler) unpack(o Options) {
 	if o.Read != nil {
 		limits = o.Read.Limits
 	}
-	u, problems := formats.NewUnpacker(o.Unpack, limits)
+	u, problems := formats.NewUnpacker(o.Unpack, limits, formats.Keys{PGP: o.PGP, Age: o.Age, Unknown: c.env.Blind})
 	for _, p := range problems {
 		c.problem(p.Path, "%s", p.Text)
 	}

@@ -208,7 +208,12 @@ func (r *run) all() error {
 		}
 		return err
 	}
-	return r.finish()
+	err = r.finish()
+	if errors.As(err, &bad) { // of a file that is handed on as it is, only now is all of it unpacked
+		r.rejects.file(bad)
+		return nil
+	}
+	return err
 }
 
 // read works all records.

@@ -75,6 +75,7 @@ type builder struct {
 	out      *landscape
 	mistakes config.Problems
 	lookups  map[string]*jobs.Table // nil: not understood
+	blind    bool                   // secrets were not read
 }
 
 // build compiles a configuration, also one with mistakes, to find more of them. With mistakes the landscape is good for
@@ -192,7 +193,7 @@ func (b *builder) jobs() {
 			}
 		}
 		plan, problems := jobs.Compile(item.Name, o,
-			jobs.Environment{Zone: zone, Destinations: kinds, Formerly: formerly, Sources: sources, Tables: b.lookups, Config: item.Digest, Files: b.read, Whole: b.wholeBelow("jobs." + item.Name)})
+			jobs.Environment{Zone: zone, Blind: b.blind, Destinations: kinds, Formerly: formerly, Sources: sources, Tables: b.lookups, Config: item.Digest, Files: b.read, Whole: b.wholeBelow("jobs." + item.Name)})
 		for _, p := range problems {
 			b.mistake("jobs."+item.Name+"."+p.Path, p.Text)
 		}

@@ -121,7 +121,7 @@ func unpacked(samples []infer.Sample, kinds []string) ([]infer.Sample, error) {
 	if len(kinds) == 0 {
 		return samples, nil
 	}
-	u, problems := formats.NewUnpacker(kinds, formats.Limits{})
+	u, problems := formats.NewUnpacker(kinds, formats.Limits{}, formats.Keys{})
 	if len(problems) > 0 {
 		return nil, usage("unpack %s: %s", samples[0].Name, problems[0])
 	}

@@ -116,7 +116,7 @@ func (p *program) looking(ctx context.Context) (*landscape, error) {
 	if c == nil {
 		return nil, p.mistakes(mistakes)
 	}
-	b := &builder{c: c, now: p.now, out: &landscape{config: c, jobs: &jobs.Set{}, connections: map[string]*query.Connection{}}}
+	b := &builder{c: c, now: p.now, blind: true, out: &landscape{config: c, jobs: &jobs.Set{}, connections: map[string]*query.Connection{}}}
 	b.tables()
 	b.jobs()
 	if mistakes = append(mistakes, b.mistakes...); len(mistakes) > 0 {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,14 @@ func (p *program) runCases(ctx context.Context, o testOptions) error {
 	l, err := p.looking(ctx)
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(l.jobs.Plans, func(p *jobs.Plan) bool {
+		return p.Decrypts() && (len(o.jobs) == 0 || slices.Contains(o.jobs, p.Name()))
+	}) {
+		if l, err = p.load(ctx); err != nil { // which takes the secrets
+			return err
+		}
+		defer func() { _ = l.close() }() // only read
 	}
 	for _, job := range o.jobs {
 		if l.jobs.Plan(job) == nil {

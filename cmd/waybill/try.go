@@ -58,11 +58,13 @@ func (p *program) runTry(ctx context.Context, o tryOptions) error {
 	if plan == nil {
 		return usage("there is no job %s in %s", ledger.Shown(o.job), p.file)
 	}
-	if plan.Options().Query != nil && o.rows == "" && o.file == "" { // its connection needs the secrets
+	asks := plan.Options().Query != nil && o.rows == "" && o.file == ""
+	if asks || plan.Decrypts() { // which takes the secrets
 		if l, err = p.load(ctx); err != nil {
 			return err
 		}
 		defer func() { _ = l.close() }() // only read
+		plan = l.jobs.Plan(o.job)
 	}
 	if _, known := l.jobs.Partners[o.partner]; o.partner != "" && !known {
 		return usage("there is no partner %s in %s", ledger.Shown(o.partner), p.file)
