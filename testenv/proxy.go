@@ -20,8 +20,8 @@ type Proxy struct {
 	mu    sync.Mutex
 	conns []net.Conn
 	cut   [2]int64
-	last  bool // the connection after which none is taken
-	shut  bool // none is taken
+	last  bool          // the connection after which none is taken
+	shut  bool          // none is taken
 	stall chan struct{} // closed: nothing passes any more, and nobody is told
 	count [2]atomic.Int64
 }
