@@ -22,7 +22,7 @@ func (u *upload) close(ctx context.Context) error {
 	if u.ended {
 		return u.usable()
 	}
-	if u.behind != nil && u.flags&wire.FlagCreate != 0 && u.err == nil { // nothing was written: it leaves the other alone
+	if u.behind != nil && u.err == nil { // nothing was written: it leaves the other alone
 		u.ended = true
 		u.box.let(u)
 		return nil

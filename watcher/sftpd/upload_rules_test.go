@@ -197,6 +197,33 @@ func TestAResumedUploadTakesOverFromADeadConnection(t *testing.T) {
 	}
 }
 
+// Whoever opens an upload in progress, to look at it or to set its time, and writes nothing, neither ends it nor lands an empty file beside it.
+func TestWhoWritesNothingLeavesAnUploadInProgressAlone(t *testing.T) {
+	t.Parallel()
+	for _, flags := range []int{os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND, os.O_WRONLY | os.O_CREATE} {
+		r := newRig(t)
+		c1, _ := r.dial()
+		f1, err := c1.Create("/in/a.csv")
+		r.must(err)
+		whole := pattern(400_000)
+		_, err = f1.Write(whole[:200_000])
+		r.must(err)
+		c2, _ := r.dial()
+		f2, err := c2.OpenFile("/in/a.csv", flags)
+		r.must(err)
+		r.must(f2.Close())
+		if got, landed := r.content("acme/a.csv"); landed {
+			t.Errorf("flags %#x: %d bytes landed", flags, len(got))
+		}
+		_, err = f1.Write(whole[200_000:])
+		r.must(err)
+		r.must(f1.Close())
+		if got, _ := r.content("acme/a.csv"); got != string(whole) {
+			t.Errorf("flags %#x: %d bytes landed in the end", flags, len(got))
+		}
+	}
+}
+
 func TestWhatWaitsCanBeReadReplacedAndWithdrawn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
