@@ -353,6 +353,35 @@ func TestSessionsOfOnePartnerAreBounded(t *testing.T) {
 	works(t, c)
 }
 
+// A partner who has all his sessions and logs in on and on does not gather connections that wait to be told so.
+func TestConnectionsThatAreNotServedAreBounded(t *testing.T) {
+	t.Parallel()
+	key := edKey(t)
+	h := open(t, func(c *Config) { c.Options.Sessions, c.Options.PerAddress = 1, 100 }, partner("acme", nil, key.PublicKey()))
+	dial := func() *ssh.Client {
+		c, err := h.dial("acme", with(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	works(t, dial())
+	ended := make(chan struct{}, mostHearing+1)
+	for range mostHearing + 1 {
+		c := dial()
+		go func() {
+			_ = c.Wait()
+			ended <- struct{}{}
+		}()
+	}
+	select {
+	case <-ended: // one was too many
+	case <-time.After(hearing / 2):
+		t.Errorf("more than %d are kept", mostHearing)
+	}
+	h.journal.wait(t, "login refused", func(d map[string]any) bool { return d["reason"] == "not served" })
+}
+
 func TestAReloadEndsSessionsThatMayNotGoOn(t *testing.T) {
 	t.Parallel()
 	stays, old, gone, off, moved := edKey(t), edKey(t), edKey(t), edKey(t), edKey(t)

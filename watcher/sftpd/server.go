@@ -94,6 +94,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	sessions map[*connection]struct{}
+	hearing  map[string]int // connections that are told why they are not served, by partner
 	logins   int64
 	addr     []listening
 }
@@ -115,6 +116,7 @@ func New(c Config) (*Server, error) {
 		seed:      maphash.MakeSeed(),
 		signers:   map[bool][]ssh.Signer{},
 		sessions:  map[*connection]struct{}{},
+		hearing:   map[string]int{},
 	}
 	s.denials = newDenials(c.Now, s.note)
 	s.uploader, _ = c.Files.(Uploader)

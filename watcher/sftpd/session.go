@@ -222,11 +222,38 @@ func (s *Server) leave(c *connection) {
 	delete(s.sessions, c)
 }
 
-// hearing is how long a session that cannot be may take to hear why.
-const hearing = 10 * time.Second
+// A session that cannot be may take so long to hear why, and so many of one partner may at a time: the others are cut off.
+const (
+	hearing     = 10 * time.Second
+	mostHearing = 10
+)
+
+// hears counts a connection that is to be told why it is not served, if its partner may have one more.
+func (s *Server) hears(partner string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hearing[partner] >= mostHearing {
+		return false
+	}
+	s.hearing[partner]++
+	return true
+}
+
+func (s *Server) heard(partner string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hearing[partner]--; s.hearing[partner] == 0 {
+		delete(s.hearing, partner)
+	}
+}
 
 // turnAway tells a client why it is not served: the first thing that it asks for is refused with the reason.
 func (c *connection) turnAway(why string, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	if c.s.hears(c.Account.Name) {
+		defer c.s.heard(c.Account.Name)
+	} else {
+		_ = c.conn.Close() // what has come is read to its end below
+	}
 	timer := time.AfterFunc(hearing, func() { _ = c.conn.Close() })
 	defer timer.Stop()
 	c.wg.Go(func() { ssh.DiscardRequests(requests) })
