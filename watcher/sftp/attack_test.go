@@ -137,6 +137,32 @@ func TestLongHandles(t *testing.T) {
 	}
 }
 
+// A server that answers everything but CLOSE, whose answer nobody waits for, is not owed to for ever.
+func TestClosesWithoutAnAnswerEndTheSession(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		defer theirs.Close()
+		if _, err := wire.ReadAnswer(theirs, wire.Room); err != nil { // the version: requests look the same
+			return
+		}
+		_, _ = theirs.Write(wire.Begin(wire.AnswerVersion).Seal(3))
+		_, _ = io.Copy(io.Discard, theirs)
+	}()
+	s, err := open(ours, ours, time.Minute, func() { _ = ours.Close() })
+	must(t, err)
+	for range mostOwed + 1 {
+		s.forget("handle")
+	}
+	if err := s.lost(); !errors.Is(err, errStalled) {
+		t.Errorf("it goes on: %v", err)
+	}
+	s.close()
+	<-gone
+}
+
 // A server that sends a byte now and then, each before anybody takes it for dead, ends by the pace.
 func TestADripIsNotAFetch(t *testing.T) {
 	t.Parallel()

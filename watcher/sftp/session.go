@@ -18,6 +18,10 @@ const writeAtOnce = 32 << 10
 // errStalled is what ends a session whose server leaves a request without an answer.
 var errStalled = errors.New("the server does not answer requests any more")
 
+// mostOwed is how many requests may be without an answer when one more handle is closed, whose answer nobody waits for. Those of all files that may be
+// open are far fewer.
+const mostOwed = 10_000
+
 // errEnded is what ends a session on our side.
 var errEnded = errors.New("the connection was closed")
 
@@ -150,6 +154,11 @@ func (s *session) forget(handle string) {
 	s.mu.Lock()
 	if s.err != nil {
 		s.mu.Unlock()
+		return
+	}
+	if len(s.waiting) >= mostOwed { // it does not answer CLOSE
+		s.mu.Unlock()
+		s.end(errStalled)
 		return
 	}
 	s.next++
