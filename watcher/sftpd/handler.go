@@ -222,6 +222,13 @@ func (h *handler) note(ctx context.Context, kind string, more ...any) error {
 	return h.files.Journal.Note(ctx, kind, h.session.detail(more...))
 }
 
+// did is note of what is done, and told as done: a client that heard otherwise would do it again. What cannot be noted is logged.
+func (h *handler) did(ctx context.Context, kind string, more ...any) {
+	if err := h.note(ctx, kind, more...); err != nil {
+		h.log.Error("cannot note what happened", "kind", kind, "detail", h.session.detail(more...), "error", err)
+	}
+}
+
 // detail is what an event of this session says: who, from where, with what, and more pairs of name and value.
 func (s *Session) detail(more ...any) map[string]any {
 	d := map[string]any{"partner": s.Account.Name, "address": s.Address.String(), "client": s.Client}

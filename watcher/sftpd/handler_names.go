@@ -30,7 +30,8 @@ func (h *handler) remove(ctx context.Context, raw string) error {
 		return err
 	}
 	if there {
-		return h.note(ctx, "upload removed", "path", "/"+at.path)
+		h.did(ctx, "upload removed", "path", "/"+at.path)
+		return nil
 	}
 	err = h.files.Ledger.Withdraw(ctx, h.box.of(at.folder), at.rest, "partner "+h.box.partner, &ledger.Event{Kind: "withdrawn", Detail: h.session.detail("path", "/"+at.path)})
 	_, lately := h.recent.find(at.path)
@@ -85,7 +86,8 @@ func (h *handler) delete(ctx context.Context, at place) error {
 		return err
 	}
 	h.box.lighter()
-	return h.note(ctx, "deleted", "path", "/"+at.path, "size", m.size)
+	h.did(ctx, "deleted", "path", "/"+at.path, "size", m.size)
+	return nil
 }
 
 // renamed carries out a rename and answers it. It goes on when the session ends: half of it would leave the file under neither name.
@@ -141,7 +143,8 @@ func (h *handler) rename(ctx context.Context, from, to string, posix bool) error
 	if err != nil {
 		return err
 	}
-	return h.note(ctx, "renamed", "path", "/"+source.path, "to", "/"+target.path)
+	h.did(ctx, "renamed", "path", "/"+source.path, "to", "/"+target.path)
+	return nil
 }
 
 // noPart says why what is not an unfinished upload cannot be renamed.

@@ -114,9 +114,7 @@ func (h *handler) turnedAway(ctx context.Context, path string, why error) {
 	if reason == "" || !h.files.refusals.admit(h.box.partner, reason) {
 		return
 	}
-	if err := h.note(ctx, "refused", "path", "/"+path, "reason", reason); err != nil {
-		h.log.Error("cannot note what happened", "kind", "refused", "path", shownPath("/"+path), "reason", reason, "error", err)
-	}
+	h.did(ctx, "refused", "path", "/"+path, "reason", reason)
 }
 
 // passing is the reason of a refusal that will be over by itself; "" of any other.

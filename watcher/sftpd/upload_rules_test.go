@@ -73,6 +73,30 @@ func TestTemporaryNamesLandWhenTheyAreRenamed(t *testing.T) {
 	}
 }
 
+// A mute journal takes nothing.
+type mute struct{}
+
+func (mute) Note(context.Context, string, map[string]any) error { return errors.New("no") }
+
+// What is done is told as done, whether it could be noted or not: who hears of a failure sends the file again.
+func TestWhatIsDoneIsToldAsDoneThoughItCannotBeNoted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(o *FilesOptions) { o.Journal = mute{} })
+	c, _ := r.dial()
+	for _, n := range []int{10, 200_000} {
+		r.must(send(c, "/in/a.csv.part", pattern(n)))
+		r.must(c.Rename("/in/a.csv.part", "/in/b.csv.part"))
+		r.must(c.Rename("/in/b.csv.part", "/in/b.csv"))
+		if got, _ := r.content("acme/b.csv"); got != string(pattern(n)) {
+			t.Errorf("%d bytes landed, not %d", len(got), n)
+		}
+	}
+	r.must(send(c, "/in/c.csv.part", pattern(10)))
+	r.must(c.Remove("/in/c.csv.part"))
+	r.must(os.WriteFile(filepath.Join(r.data, "mailboxes", "acme", "out", "ack.json"), []byte("{}"), 0o600))
+	r.must(c.Remove("/out/ack.json"))
+}
+
 func TestWhatWasNotClosedDoesNotLandByRenaming(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
