@@ -46,7 +46,7 @@ func (p *patience) fail(path, version, reason string) (wait time.Duration, tries
 	if len(p.files) >= watchedAtOnce {
 		p.sweep(now)
 	}
-	if len(p.files) < watchedAtOnce {
+	if _, there := p.files[path]; there || len(p.files) < watchedAtOnce {
 		p.files[path] = t
 	}
 	return wait, t.tries
