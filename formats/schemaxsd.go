@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"path"
+	"runtime/debug"
 	"strings"
 
 	"github.com/jacoelho/xsd"
@@ -98,17 +99,39 @@ type xsdRun struct {
 
 // beginXSD starts the validator. It ends with finish, which must be called.
 func beginXSD(engine *xsd.Engine, schema string, l Limits) *xsdRun {
-	r, w := io.Pipe()
-	run := &xsdRun{schema: schema, w: w, done: make(chan error, 1)}
 	o := xsd.ValidateOptions{MaxErrors: mostSchemaFaults, MaxInstanceDepth: l.MaxDepth + 1, MaxInstanceAttributes: l.MaxColumns, MaxInstanceBytes: math.MaxInt64 / 2,
 		MaxInstanceTextBytes: int64(l.MaxRecord), MaxInstanceTokenBytes: int64(l.MaxRecord)}
+	return startXSD(schema, func(r io.Reader) error { return engine.ValidateWithOptions(context.Background(), r, o) })
+}
+
+func startXSD(schema string, validate func(io.Reader) error) *xsdRun {
+	r, w := io.Pipe()
+	run := &xsdRun{schema: schema, w: w, done: make(chan error, 1)}
 	go func() {
-		err := engine.ValidateWithOptions(context.Background(), r, o)
+		err := guarded(validate, r)
 		_ = r.CloseWithError(errStopped) // of a pipe it never fails
 		run.done <- err
 	}()
 	return run
 }
+
+// guarded makes a panic of the validator an error: on a goroutine of its own it would end the process.
+func guarded(validate func(io.Reader) error, r io.Reader) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &validatorPanic{v, debug.Stack()}
+		}
+	}()
+	return validate(r)
+}
+
+// A validatorPanic is a panic that goes on where the document is read.
+type validatorPanic struct {
+	value any
+	stack []byte
+}
+
+func (p *validatorPanic) Error() string { return fmt.Sprintf("%v\n%s", p.value, p.stack) }
 
 // take gives the validator the next text. The XML declaration, which may name the encoding that the text was in, becomes blanks.
 func (x *xsdRun) take(text []byte) {
@@ -141,6 +164,10 @@ func (x *xsdRun) finish(err error) error {
 	found := <-x.done
 	if err != nil || found == nil {
 		return err
+	}
+	var fatal *validatorPanic
+	if errors.As(found, &fatal) {
+		panic(fatal.Error())
 	}
 	e := &FileError{Offset: -1, Reason: fmt.Sprintf("it is not as %s says: %s", x.schema, found), Err: found}
 	list := singleErrors(found)
