@@ -266,5 +266,8 @@ func (r *lineRun) release() error {
 	if errors.As(h.bad, &bad) && r.l.parts[h.part].Role != Body {
 		return &FileError{Line: bad.Line, Offset: bad.Offset, Reason: told(r.l.told(h.part), bad)}
 	}
+	if bad != nil {
+		bad.Offset = h.rec.Offset // its line is that of what is wrong; the record begins further up
+	}
 	return r.give(&h.rec, h.bad)
 }

@@ -122,3 +122,26 @@ func TestPickedRowsOfAWorkbook(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A record that is bad because of a line that follows it begins with its own line.
+func TestAPickedRecordBeginsWithItsFirstLine(t *testing.T) {
+	t.Parallel()
+	parts := []Part{{Kind: "R", Wants: []Want{
+		{Name: "n", Column: "2"},
+		{Name: "lines", List: true, Kind: "L", Fields: []Want{{Name: "x", Column: "3", Must: true}}},
+	}}}
+	const text = "R,1,\nL,a,b\nR,2,\nL,c,d\nL,bad\nL,e,f\nR,3,\n"
+	o := Options{Format: "csv", Kind: "1", Titles: new(0)}
+	for _, test := range []struct {
+		pick []int64
+		want string
+	}{
+		{[]int64{2}, "R,2,\nL,c,d\nL,bad\nL,e,f\n"},
+		{[]int64{1}, "R,1,\nL,a,b\n"},
+	} {
+		got := picked(t, o, parts, text, test.pick...)
+		if got = strings.NewReplacer(`,"reason 1; is ""bad"""`, "", `,"reason 2; is ""bad"""`, "").Replace(got); got != test.want {
+			t.Errorf("%v: %q, not %q", test.pick, got, test.want)
+		}
+	}
+}
