@@ -98,9 +98,11 @@ func (r *run) section() error {
 	return nil
 }
 
-// blank reports whether the file has nothing in it.
+// blank reports whether the file has nothing in it. One that was held because it has no records, and then approved, may have a header, a trailer and a
+// number: that verdict is of an earlier run, which has left its configuration.
 func (r *run) blank() bool {
-	return r.records == 0 && (r.in.Entry.Verdict == ledger.Empty || r.in.Blob.Size == 0)
+	e := &r.in.Entry
+	return r.records == 0 && (r.in.Blob.Size == 0 || e.Verdict == ledger.Empty && e.Config == "")
 }
 
 // broken refuses a file whose parts do not stand as they should.
@@ -329,7 +331,7 @@ func (r *run) ofFile() error {
 	a := &r.around
 	totals, err := r.figures(a.totals)
 	if err != nil {
-		return err
+		return r.broken(0, err.Error())
 	}
 	r.beside["header"], r.beside["trailer"], r.beside["totals"] = a.header, a.trailer, totals
 	clear(r.once)

@@ -137,11 +137,16 @@ func (r *run) numbered(line int64) error {
 		return nil
 	}
 	at := &a.numbers[i]
-	if d, out := n.out(value, ledger.Sequence{Value: at.Last, Entry: -1}); out && n.action[d] != "process" && a.disorder == nil {
+	if d, out := n.out(value, ledger.Sequence{Value: at.Last, Entry: -1}); out && a.graver(n.action[d]) {
 		a.disorder = &Finding{What: n.action[d], Text: n.tell(d, at, value, ledger.Sequence{Value: at.Last, Entry: -1}), Line: line}
 	}
 	at.Last = max(at.Last, value)
 	return nil
+}
+
+// graver reports whether an action says more of the file than what was found before: what is to be rejected is not taken because somebody approves a gap before it.
+func (a *around) graver(action string) bool {
+	return action != "process" && (a.disorder == nil || a.disorder.What == "hold" && action == "reject")
 }
 
 // out reports how a number does not follow what was there before.
@@ -204,7 +209,8 @@ func (r *run) order() (bool, error) {
 	}
 	if !n.block {
 		if err := r.ofFile(); err != nil {
-			return false, err
+			r.rejects.wholly(ledger.Reject{Reason: err.Error()})
+			return false, nil
 		}
 		if err := r.numbered(0); err != nil {
 			return false, err

@@ -122,9 +122,16 @@ func (l *Ledger) resume(tx *store.Tx, id int64, by Entry, s Step) error {
 	return l.Record(tx, Event{Kind: "resume", Entry: id, Detail: map[string]any{"because": fmt.Sprintf("number %d came with #%d", s.Last, by.ID), "held": e.Reason}})
 }
 
-// AwaitNumber notes, in the transaction that holds an entry, what it waits for.
+// AwaitNumber notes, in the transaction that holds an entry, what it waits for. It fails when that has come since the
+// entry was judged.
 func (l *Ledger) AwaitNumber(tx *store.Tx, job string, e Entry, a Await) error {
-	_, err := tx.Exec(`DELETE FROM awaited WHERE entry = ?`, e.ID)
+	now, err := sequence(tx, job, a.Key)
+	if err == nil && now.Entry != 0 && now.Value >= a.Need {
+		err = errMoved // what it would wait for came meanwhile, and nobody would let it go on
+	}
+	if err == nil {
+		_, err = tx.Exec(`DELETE FROM awaited WHERE entry = ?`, e.ID)
+	}
 	if err == nil {
 		_, err = tx.Exec(`INSERT INTO awaited (job, key, need, entry) VALUES (?, ?, ?, ?)`, job, a.Key, a.Need, e.ID)
 	}
