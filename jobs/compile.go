@@ -50,9 +50,10 @@ type reader struct {
 	none    bool // read: none
 	open    bool // nobody declared fields
 	decoder formats.Decoder
-	parts   []segment // by formats.Record.Part: the kinds of records, then what stands around them
-	kinds   int       // how many of them are kinds of records
-	named   bool      // read.records names them
+	files   formats.Files // that the decoder reads
+	parts   []segment     // by formats.Record.Part: the kinds of records, then what stands around them
+	kinds   int           // how many of them are kinds of records
+	named   bool          // read.records names them
 	totals  []total
 	header  bool // there is one, of the file or of a block
 	blocks  bool

@@ -97,7 +97,7 @@ func (c *compiler) decoder(o *Read) {
 		parts[i] = formats.Part{Role: p.role, Name: p.name, Kind: p.kind, Wants: p.wants}
 	}
 	d, problems := formats.NewParts(options, parts)
-	r.decoder = d
+	r.decoder, r.files = d, options.Files
 	for _, p := range problems {
 		c.problem("read."+p.Path, "%s", p.Text)
 	}

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -21,7 +22,10 @@ func (p *Plan) Rejected(ctx context.Context, in Input, open func() (formats.Blob
 	}
 	pick := map[int64]string{}
 	for _, k := range kept {
-		if k.Record == 0 {
+		switch {
+		case k.Record == 0 && in.Entry.State != ledger.Rejected:
+			return 0, fmt.Errorf("the block at line %d was rejected as a whole, and the others were taken: %s; what to mend and send again is that block", k.Line, k.Reason)
+		case k.Record == 0:
 			return 0, errors.New("the file was rejected as a whole: " + k.Reason + "; what to mend is the file itself")
 		}
 		pick[k.Record] = reasonOf(pick[k.Record], k.Field, k.Reason)
@@ -32,7 +36,7 @@ func (p *Plan) Rejected(ctx context.Context, in Input, open func() (formats.Blob
 		}
 	}
 	options := p.options.Read.Options
-	options.Records = p.options.Read.Records.Path
+	options.Records, options.Files = p.options.Read.Records.Path, r.files
 	parts := make([]formats.Part, len(r.parts))
 	for i, s := range r.parts {
 		parts[i] = formats.Part{Role: s.role, Name: s.name, Kind: s.kind, Wants: s.wants}
