@@ -108,12 +108,8 @@ func (t *Table) Refresh(ctx context.Context) error {
 	if now := t.now.Load(); now != nil && now.size == is.Size() && now.changed.Equal(is.ModTime()) && os.SameFile(now.file, is) {
 		return nil
 	}
-	f, err := os.Open(t.path)
+	made, err := t.open(ctx, is)
 	if err != nil {
-		return fmt.Errorf("table %s: %w", t.name, err)
-	}
-	made, err := t.read(ctx, f, is)
-	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("table %s: %s: %w", t.name, t.options.File, err)
 	}
 	made.make, made.row = maker{}, nil
@@ -121,10 +117,36 @@ func (t *Table) Refresh(ctx context.Context) error {
 	return nil
 }
 
-func (t *Table) read(ctx context.Context, f *os.File, is os.FileInfo) (*tableRows, error) {
-	if !is.Mode().IsRegular() {
+// open reads the file whole, as it is at one moment: half of a table would let keys be missing that are not.
+func (t *Table) open(ctx context.Context, is os.FileInfo) (*tableRows, error) {
+	if !is.Mode().IsRegular() { // to open a pipe would wait for whoever writes it
 		return nil, errors.New("is not a regular file")
 	}
+	f, err := os.Open(t.path)
+	if err != nil {
+		return nil, err
+	}
+	made, err := t.still(ctx, f)
+	return made, errors.Join(err, f.Close())
+}
+
+// still reads a file that does not change meanwhile.
+func (t *Table) still(ctx context.Context, f *os.File) (*tableRows, error) {
+	before, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	made, err := t.read(ctx, f, before)
+	switch after, bad := f.Stat(); {
+	case bad != nil:
+		return nil, errors.Join(err, bad)
+	case after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()):
+		return nil, errors.New("changed while it was read: write it beside and rename it")
+	}
+	return made, err
+}
+
+func (t *Table) read(ctx context.Context, f *os.File, is os.FileInfo) (*tableRows, error) {
 	made := newTableRows(is)
 	for rec, err := range t.decoder.Decode(formats.Blob{Name: t.path, Reader: f, ReaderAt: f, Size: is.Size()}) {
 		if err != nil {
