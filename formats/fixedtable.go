@@ -1,6 +1,10 @@
 package formats
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+)
 
 // A fixedTable says what to take out of the lines of one kind.
 type fixedTable struct {
@@ -126,4 +130,21 @@ func (r *fixedReading) cutCharacter(t *fixedTable, rec *Record, want int, p plac
 	e := newRecordError(rec, r.text, fmt.Sprintf("stands in %s, but column %d lies inside a character of several bytes: is unit: characters meant?", p, at))
 	e.Field = t.wants[want].Name
 	return e
+}
+
+// behind reports whether what stands behind a line, the last of a record of fixed width, is in no field: none goes on to the end of the line, and the line
+// reaches to the end of all.
+func behind(lines []byte, wants []Want) bool {
+	columns := utf8.RuneCount(lines[bytes.LastIndexAny(lines, "\r\n")+1:])
+	for _, w := range wants {
+		for _, from := range w.From {
+			if at, err := parsePlace(from); err != nil || at.to == 0 || at.to > columns {
+				return false
+			}
+		}
+		if !behind(lines, w.Fields) {
+			return false
+		}
+	}
+	return true
 }

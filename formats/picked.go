@@ -222,7 +222,7 @@ func (p *picker) reasoned(text []byte, reason string, last bool) []byte {
 		}
 		return append(append(append(slices.Clone(body), p.delimiter()), p.cell(reason)...), ending...)
 	case "fixed":
-		if reason == "" || p.o.Length > 0 || p.o.Ends == "none" || len(p.parts) > 1 {
+		if reason == "" || p.o.Length > 0 || p.o.Ends == "none" || len(p.parts) > 1 || !behind(body, p.parts[0].Wants) {
 			return text
 		}
 		return append(slices.Clone(body), "  "+reason+ending...)

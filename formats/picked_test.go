@@ -145,3 +145,20 @@ func TestAPickedRecordBeginsWithItsFirstLine(t *testing.T) {
 		}
 	}
 }
+
+// A reason that stands within a field would be taken for its value when the mended file comes back.
+func TestAReasonBehindALineIsInNoField(t *testing.T) {
+	t.Parallel()
+	const text = "aa11\nbb22\ncc33\n"
+	for from, want := range map[string]string{
+		"3-4": "bb22  reason 2; is \"bad\"\n",
+		"3-":  "bb22\n",
+		"3-9": "bb22\n", // the line is too short, which is what is wrong with it
+		"3+2": "bb22  reason 2; is \"bad\"\n",
+		"5":   "bb22\n",
+	} {
+		if got := picked(t, Options{Format: "fixed"}, []Part{{Wants: []Want{{Name: "a", From: []string{"1"}}, {Name: "b", From: []string{from}}}}}, text, 2); got != want {
+			t.Errorf("%s: %q, not %q", from, got, want)
+		}
+	}
+}
