@@ -339,7 +339,18 @@ func FuzzZip(f *testing.F) {
 }
 
 func FuzzTar(f *testing.F) {
-	seeds(f, "testdata/unpack/*.tar")
+	// Without the zeros that fill the last record: inputs of 10 KiB, nearly all of them zeros, are minimized for a minute each.
+	files, err := filepath.Glob("testdata/unpack/*.tar")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(append(bytes.TrimRight(data, "\x00"), make([]byte, 2*tarBlock)...))
+	}
 	f.Add(tarWith(f, tar.Header{Name: "a", Size: 700, Typeflag: tar.TypeReg}, tar.Header{Name: "sub/", Typeflag: tar.TypeDir}))
 	fuzzArchive(f, "tar")
 }

@@ -9,7 +9,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for package in $(go list "$@"); do
 	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
-		if go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" >"$log" 2>&1; then
+		if go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1s "$package" >"$log" 2>&1; then
 			echo "$package $target: $(grep -o 'execs: [0-9]*' "$log" | tail -1)"
 		elif grep -q 'context deadline exceeded' "$log" && ! grep -qE 'Failing input|panic|\.go:[0-9]+:' "$log"; then
 			echo "$package $target: $(grep -o 'execs: [0-9]*' "$log" | tail -1), ended by the clock"
