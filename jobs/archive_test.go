@@ -434,3 +434,29 @@ func TestMembersOfTheConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// The rows of members' files may outlive their entries, as bytes are kept for longer or listings have shown them; that of the archive's entry outlives those of its members by a
+// pass of retention.
+func TestAnArchiveWhoseMembersRetentionHasRemovedIsReplayedToItsEnd(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, "orders", zippedLines)
+	p.run()
+	id := p.land1("day.zip", zipOf(t, "a.csv", orderLines(1, 2), "b.csv", orderLines(3, 3)))
+	p.await(id, ledger.Delivered)
+	p.ahead.Add(int64(time.Hour))
+	_, err := p.outbox.Prune(t.Context(), time.Minute)
+	p.must(err)
+	pruned, err := p.ledger.Prune(t.Context(), ledger.Retain{Entries: time.Minute})
+	if p.must(err); pruned.Entries != 2 || len(p.members(id)) != 0 {
+		t.Fatalf("%+v", pruned)
+	}
+	again, err := p.ledger.Replay(t.Context(), id, "ann", false)
+	p.must(err)
+	if e := p.await(again.ID, ledger.Delivered); e.Dead != 0 {
+		t.Errorf("%+v", e)
+	}
+	if got := p.states(id); got != "day.zip/a.csv duplicate, day.zip/b.csv duplicate" {
+		t.Error(got)
+	}
+	p.is(3, `SELECT count(*) FROM objects`)
+}

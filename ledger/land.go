@@ -247,7 +247,7 @@ func (g *landing) prior(tx *store.Tx) (id int64, known bool, err error) {
 }
 
 // repeated answers for a version that has a row. It is not done when that version was only seen, or when jobs take
-// now what none took when it landed.
+// now what none took when it landed, or when it is a member whose entry is gone.
 func (g *landing) repeated(tx *store.Tx, id int64, taken bool) (done bool, err error) {
 	if g.file, err = fileByID(tx, id); err != nil {
 		return false, err
@@ -259,7 +259,14 @@ func (g *landing) repeated(tx *store.Tx, id int64, taken bool) (done bool, err e
 		return false, g.ledger.spool.Remove(tx, g.file.Object)
 	}
 	g.entries, err = entries(tx, `SELECT `+entryColumns+` FROM entries e WHERE e.file = ? AND e.run = 1 ORDER BY e.id`, id)
-	return true, err
+	if err != nil || g.archive == nil || len(g.entries) > 0 {
+		return true, err
+	}
+	// Retention has removed the entry of a member and left its row. Without one the archive would never come to its end.
+	if g.file.Object != 0 {
+		err = g.ledger.spool.Remove(tx, g.file.Object)
+	}
+	return false, err
 }
 
 // keepFile writes the file's row, in the state that its entries will have brought it to.
@@ -350,20 +357,6 @@ func insertEntry(tx *store.Tx, e *Entry) error {
 		store.NullMillis(e.Since), store.NullMillis(e.Till), store.Millis(e.Received), store.NullMillis(e.Finished), e.Partner, e.Trial)
 	e.ID = id
 	return err
-}
-
-func orNull(id int64) any {
-	if id == 0 {
-		return nil
-	}
-	return id
-}
-
-func textOrNull(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
 }
 
 // blankReader passes r through and notes whether there was anything but white space and a byte order mark.

@@ -79,3 +79,17 @@ func modTime(t time.Time) int64 {
 	}
 	return t.UnixNano()
 }
+
+func orNull(id int64) any {
+	if id == 0 {
+		return nil
+	}
+	return id
+}
+
+func textOrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
