@@ -568,3 +568,50 @@ func fuzzOpen(f *testing.F, u *Unpacker) {
 		}
 	})
 }
+
+// What the libraries would gather in memory before anything of it is used.
+func TestArmorWithoutEndTakesNoMemory(t *testing.T) {
+	us, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		kind, head, more string
+		k                Keys
+		want             string
+	}{
+		"line of a PGP head": {"pgp", "-----BEGIN PGP MESSAGE-----\nComment: ", "x", Keys{PGP: &PGP{Decrypt: []string{exported(t, pgpKey(t, "us"), true)}}}, "a line of more than 1024 bytes"},
+		"PGP head":           {"pgp", "-----BEGIN PGP MESSAGE-----\n", "Comment: x\n", Keys{PGP: &PGP{Decrypt: []string{exported(t, pgpKey(t, "us"), true)}}}, "the head of the armor is longer than"},
+		"line of age":        {"age", ageArmor + "\n", "x", Keys{Age: &Age{Identities: []string{us.String()}}}, "a line of more than 1024 bytes"},
+	} {
+		u, ps := NewUnpacker([]string{c.kind}, Limits{}, c.k)
+		if len(ps) > 0 {
+			t.Fatal(ps)
+		}
+		long := &endless{text: []byte(c.more), left: 64 << 20}
+		_, end, err := u.Open(Blob{Reader: io.MultiReader(strings.NewReader(c.head), long), Size: -1}, Staging{At: landedAt()})
+		end()
+		var f *FileError
+		if !errors.As(err, &f) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if long.taken > 1<<20 {
+			t.Errorf("%s: %d bytes were taken", name, long.taken)
+		}
+	}
+}
+
+func TestArmorThatCannotBeReadIsNoFaultOfTheFile(t *testing.T) {
+	t.Parallel()
+	k := Keys{PGP: &PGP{Decrypt: []string{exported(t, pgpKey(t, "us"), true)}}}
+	u, ps := NewUnpacker([]string{"pgp"}, Limits{}, k)
+	if len(ps) > 0 {
+		t.Fatal(ps)
+	}
+	_, end, err := u.Open(Blob{Reader: io.MultiReader(strings.NewReader("-----BEGIN PGP MESSAGE-----\n"), errorReader{}), Size: -1}, Staging{At: landedAt()})
+	end()
+	var f *FileError
+	if err == nil || errors.As(err, &f) || !strings.Contains(err.Error(), "the disk is gone") {
+		t.Error(err)
+	}
+}

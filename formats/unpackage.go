@@ -62,7 +62,7 @@ func decryptAge(u *unpacking, f packed) iter.Seq2[packed, error] {
 		case bytes.HasPrefix(head, []byte(ageMagic)):
 			err = nil
 		case string(head) == ageArmor:
-			from, err = agearmor.NewReader(s.buffer), nil
+			from, err = agearmor.NewReader(newArmorReader(s, 0)), nil
 		case len(head) == 0:
 			err = s.fail("", "the file is empty, not encrypted with age", nil)
 		default:

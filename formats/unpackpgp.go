@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -127,7 +128,7 @@ type pgpMessage struct {
 	*stream
 	u     *unpacking
 	ring  *pgpRing
-	armor bool
+	armor *bufio.Reader // the text of one in armor, nil for any other
 }
 
 const pgpArmor = "-----BEGIN PGP "
@@ -145,14 +146,20 @@ func (m *pgpMessage) begin() (io.Reader, error) {
 	case string(head) != pgpArmor:
 		return nil, m.fail("", "the file is not an OpenPGP message", nil)
 	}
-	block, err := armor.Decode(m.buffer) // which reads from the buffer itself, and no further than it must
+	bound := newArmorReader(m.stream, armorHead)
+	text := bufio.NewReaderSize(bound, armorLine)
+	block, err := armor.Decode(text) // which reads from the buffer itself, and no further than it must
 	switch {
+	case m.packed.err != nil: // no fault of the file's
+		return nil, m.stream.refuse(m.packed.err)
+	case bound.err != nil:
+		return nil, bound.err
 	case err != nil:
 		return nil, m.fail("", "the armor of the message is damaged", err)
 	case block.Type != "PGP MESSAGE":
 		return nil, m.fail("", fmt.Sprintf("the file is a %s, not a message", cut([]byte(block.Type))), nil)
 	}
-	m.armor = true
+	m.armor, bound.head = text, 0
 	return block.Body, nil
 }
 
@@ -179,8 +186,8 @@ func (m *pgpMessage) read(from io.Reader, size int64) (*openpgp.MessageDetails, 
 
 // check judges the signature once all of the message was read, and that nothing follows.
 func (m *pgpMessage) check(body *openpgp.MessageDetails) error {
-	if m.armor {
-		rest, err := io.ReadAll(io.LimitReader(m.buffer, 1<<10))
+	if m.armor != nil {
+		rest, err := io.ReadAll(io.LimitReader(m.armor, 1<<10))
 		if err != nil {
 			return m.stream.refuse(err)
 		}
