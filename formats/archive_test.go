@@ -235,13 +235,15 @@ func TestArchiveBombsAreRefusedInFlatMemory(t *testing.T) {
 		l     Limits
 		limit string
 	}{
-		"ratio":    {"zip", inner, Limits{}, "max_ratio"},
-		"said":     {"zip", inner, Limits{MaxUnpacked: 1 << 20}, "max_unpacked"},
-		"sum":      {"zip", zipWith(t, spread...), Limits{MaxUnpacked: 32 << 20}, "max_unpacked"},
-		"tar.gz":   {"gzip tar", gz, Limits{}, "max_ratio"},
-		"zip.zip":  {"zip zip", zipWith(t, file("a.zip", inner)), Limits{MaxRatio: 2000}, "max_ratio"},
-		"zip.gz":   {"gzip zip", packAs(t, "gzip", inner), Limits{MaxRatio: 1030}, "max_ratio"},
-		"gz inner": {"zip gzip", zipWith(t, file("a.gz", packAs(t, "gzip", zeros))), Limits{}, "max_ratio"},
+		"ratio":      {"zip", inner, Limits{}, "max_ratio"},
+		"said":       {"zip", inner, Limits{MaxUnpacked: 1 << 20}, "max_unpacked"},
+		"sum":        {"zip", zipWith(t, spread...), Limits{MaxUnpacked: 32 << 20}, "max_unpacked"},
+		"tar.gz":     {"gzip tar", gz, Limits{}, "max_ratio"},
+		"zip.zip":    {"zip zip", zipWith(t, file("a.zip", inner)), Limits{MaxRatio: 2000}, "max_ratio"},
+		"zip.gz":     {"gzip zip", packAs(t, "gzip", inner), Limits{MaxRatio: 1030}, "max_ratio"},
+		"gz inner":   {"zip gzip", zipWith(t, file("a.gz", packAs(t, "gzip", zeros))), Limits{}, "max_ratio"},
+		"small ones": {"zip", zipWith(t, spread...), Limits{}, "max_ratio"},
+		"zip64":      {"zip", crowded(64 << 20), Limits{}, "archive_entries"},
 	} {
 		var before, after runtime.MemStats
 		runtime.GC()
@@ -271,6 +273,27 @@ func TestArchiveBombsAreRefusedInFlatMemory(t *testing.T) {
 			t.Errorf("%s: %d MiB were taken", name, grown>>20)
 		}
 	}
+}
+
+// crowded is a file of so many bytes whose end says that it has as many entries as fit into them.
+func crowded(size int) []byte {
+	data := make([]byte, size)
+	copy(data, "PK\x03\x04")
+	end := data[size-98:]
+	copy(end, "PK\x06\x06")
+	binary.LittleEndian.PutUint64(end[4:], 44)
+	binary.LittleEndian.PutUint64(end[24:], uint64(size/30-10))
+	binary.LittleEndian.PutUint64(end[32:], uint64(size/30-10))
+	binary.LittleEndian.PutUint64(end[40:], 100)
+	binary.LittleEndian.PutUint64(end[48:], 0)
+	copy(end[56:], "PK\x06\x07")
+	binary.LittleEndian.PutUint64(end[64:], uint64(size-98))
+	end[72] = 1
+	copy(end[76:], "PK\x05\x06")
+	for i := 84; i < 96; i++ {
+		end[i] = 0xFF
+	}
+	return data
 }
 
 func TestTarOfHoles(t *testing.T) {

@@ -167,7 +167,7 @@ func (u *Unpacker) Open(b Blob, s Staging) (inner Blob, end func(), err error) {
 // archive as a whole is bad. The error may be that of a file's reader.
 func (u *Unpacker) Members(b Blob, s Staging) iter.Seq2[Blob, error] {
 	return func(yield func(Blob, error) bool) {
-		state := &unpacking{limits: u.limits, staging: s, keys: u.keys}
+		state := &unpacking{limits: u.limits, staging: s, keys: u.keys, size: b.Size}
 		names := map[string]bool{}
 		for f, err := range u.all(state, packed{Blob: b}, u.packings) {
 			if err == nil && names[folded(f.Name)] {
@@ -191,6 +191,7 @@ type unpacking struct {
 	limits  Limits
 	staging Staging
 	keys    keyring
+	size    int64 // of the outermost file, -1 when it is not known
 	entries int   // of all archives
 	out     int64 // bytes of all files that came out
 }

@@ -120,6 +120,10 @@ func (m *memberReader) Read(p []byte) (int, error) {
 	if most := m.u.limits.MaxUnpacked; m.u.out > int64(most) {
 		return 0, &FileError{Offset: -1, Limit: "max_unpacked", Reason: fmt.Sprintf("the files of the archive unpack to more than max_unpacked, %s", most)}
 	}
+	// Of all together, too: each may be smaller than what the ratio of one is looked at from.
+	if ratio := int64(m.u.limits.MaxRatio); m.u.size >= 0 && m.u.out > ratioFrom && m.u.out/ratio > m.u.size {
+		return 0, &FileError{Offset: -1, Limit: "max_ratio", Reason: fmt.Sprintf("the files of the archive unpack to more than %d times its size (max_ratio)", ratio)}
+	}
 	var bad *FileError
 	if errors.As(err, &bad) && !strings.Contains(bad.Reason, m.name) {
 		named := *bad

@@ -3,6 +3,7 @@ package formats
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,9 @@ func (z *zipFile) directory(size int64) ([]zipMember, error) {
 	case !bytes.Equal(head, []byte("PK\x03\x04")) && !bytes.Equal(head, []byte("PK\x05\x06")):
 		return nil, refused("zip: the file is not a zip archive")
 	}
+	if err := saneCount(z.at, size); err != nil {
+		return nil, z.broken("", err)
+	}
 	r, err := zip.NewReader(z.at, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, z.broken("", err)
@@ -146,4 +150,34 @@ func (z *zipFile) broken(name string, err error) error {
 		return &FileError{Offset: 0, Reason: what + " is not as long as it is said to be, or damaged", Err: err}
 	}
 	return &FileError{Offset: 0, Reason: what + " is damaged or cut off", Err: err}
+}
+
+// saneCount refuses a zip file that says, in its zip64 record, that it has more entries than any is taken with: the library makes room
+// for as many as would fit into a file of that size, some 500 MiB for one of 2 GiB.
+func saneCount(at io.ReaderAt, size int64) error {
+	const locator, record = 20, 56
+	tail := make([]byte, min(size, 1<<16+22+locator)) // as far back as the library looks
+	if _, err := at.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	for {
+		i := bytes.Index(tail, []byte("PK\x06\x07"))
+		if i < 0 || len(tail)-i < locator {
+			return nil
+		}
+		from := binary.LittleEndian.Uint64(tail[i+8:])
+		if tail = tail[i+4:]; from > uint64(size) {
+			continue
+		}
+		var end [record]byte
+		if n, err := at.ReadAt(end[:], int64(from)); n < record {
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			continue
+		}
+		if bytes.HasPrefix(end[:], []byte("PK\x06\x06")) && binary.LittleEndian.Uint64(end[32:]) > 1<<16 {
+			return errMuch
+		}
+	}
 }

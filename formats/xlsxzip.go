@@ -141,6 +141,9 @@ func (c *container) directory(size int64) error {
 	case !bytes.HasPrefix(head, []byte("PK")):
 		return refused("the file is not an xlsx workbook: it is no zip file")
 	}
+	if err := saneCount(c.at, size); err != nil {
+		return c.broken("the file", err)
+	}
 	z, err := zip.NewReader(c.at, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return c.broken("the file", err)
