@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -576,5 +577,23 @@ func TestSweepAsksWhenAFileCameNotHowOldItSaysToBe(t *testing.T) {
 	}
 	if err := db.Tx(t.Context(), func(tx *store.Tx) error { _, err := in.Commit(tx); return err }); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is killed before it has taken the name away leaves a file that the sweep knows as one of the spool's own.
+func TestAFileWithoutANameHasHadOneThatIsSwept(t *testing.T) {
+	t.Parallel()
+	s, _, _ := open(t)
+	f, err := s.Temp()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil || info.Mode().Perm() != 0o600 || !isName(filepath.Base(f.Name())) || filepath.Base(filepath.Dir(f.Name())) != temporary {
+		t.Errorf("%s, %v, %v", f.Name(), info, err)
+	}
+	if _, err := os.Stat(f.Name()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
 	}
 }

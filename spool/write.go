@@ -73,7 +73,10 @@ func (s *Spool) ReceiveApart(ctx context.Context, r io.Reader, max int64) (*Inco
 
 // Temp makes a file in the spool's folder that has no name there: it is gone when it is closed, or the process ends.
 func (s *Spool) Temp() (*os.File, error) {
-	f, err := os.CreateTemp(filepath.Join(s.folder, temporary), "unnamed-")
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	// Under a name that the sweep knows: a process may be killed before it is taken away.
+	f, err := os.OpenFile(s.temp(hex.EncodeToString(id[:])), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, failed(err)
 	}
