@@ -168,5 +168,8 @@ func startOf(head []byte) (bom int, said string, err error) {
 			return 0, "", &FileError{Offset: 0, Reason: s.reason}
 		}
 	}
+	if kind := encryptedAs(head); kind != "" {
+		return 0, "", &FileError{Offset: 0, Reason: fmt.Sprintf("the file is encrypted with %s: add %s to unpack, and its keys to the job", kind, kind)}
+	}
 	return 0, "", nil
 }

@@ -103,13 +103,16 @@ func unpackFirst(b Blob, kind string) (Blob, error) {
 
 // packedAs names the packing that the bytes start as.
 func packedAs(head []byte) string {
+	if kind := encryptedAs(head); kind != "" {
+		return kind
+	}
+	if len(head) >= 512 && string(head[257:262]) == "ustar" {
+		return "tar"
+	}
 	for _, p := range []struct{ magic, name string }{
 		{"\x1F\x8B", "gzip"},
 		{"\x28\xB5\x2F\xFD", "zstd"},
 		{"BZh", "bzip2"},
-		{"-----BEGIN PGP MESSAGE-----", "pgp"},
-		{"age-encryption.org/", "age"},
-		{"-----BEGIN AGE ENCRYPTED FILE-----", "age"},
 		{"PK\x03\x04", "zip"},
 	} {
 		if p.name == "zip" && isWorkbook(zipNames(head)) {
@@ -121,6 +124,47 @@ func packedAs(head []byte) string {
 		}
 	}
 	return ""
+}
+
+// encryptedAs names the encryption that a file begins as: "pgp", "age" or none. No text begins with the bytes of a binary message: the version behind
+// its tag and length is a control character.
+func encryptedAs(head []byte) string {
+	for _, p := range []struct{ magic, name string }{
+		{"-----BEGIN PGP MESSAGE-----", "pgp"},
+		{"age-encryption.org/", "age"},
+		{"-----BEGIN AGE ENCRYPTED FILE-----", "age"},
+		{"\x84", "pgp"}, // a session key for a public key, with a length of one byte
+		{"\x85", "pgp"}, // of two
+		{"\xC1", "pgp"},
+		{"\x8C", "pgp"}, // for a passphrase
+		{"\xC3", "pgp"},
+	} {
+		rest, is := bytes.CutPrefix(head, []byte(p.magic))
+		switch {
+		case !is:
+		case len(p.magic) > 1:
+			return p.name
+		case pgpVersion(head[0], rest):
+			return p.name
+		}
+	}
+	return ""
+}
+
+// pgpVersion tells whether the version of an encrypted session key stands where it should.
+func pgpVersion(tag byte, rest []byte) bool {
+	at := 1
+	if tag == 0x85 || tag == 0xC1 && len(rest) > 0 && rest[0] >= 192 {
+		at = 2
+	}
+	if len(rest) < at+2 {
+		return false
+	}
+	if version := rest[at]; tag == 0x8C || tag == 0xC3 {
+		return version >= 4 && version <= 6 && rest[at+1] < ' '
+	} else {
+		return version == 3 || version == 6 && tag == 0xC1
+	}
 }
 
 func (f *Finding) found(key, format string, args ...any) {
@@ -148,6 +192,10 @@ func (f *Finding) look(head []byte, all bool) error {
 		f.found("format", "there is nothing in the file")
 	case f.markup(body), f.json(body, all), f.interchange(body), f.table(text, all), f.columns(text, all):
 	default:
+		if bytes.ContainsAny(body, "\x00\x01\x02\x03\x04\x05\x06\x08") {
+			f.found("format", "it is no text, but bytes that no format begins with; Protobuf cannot be told by looking: say format: protobuf and its schema")
+			return nil
+		}
 		f.found("format", "no format is like it")
 	}
 	return nil
@@ -155,7 +203,10 @@ func (f *Finding) look(head []byte, all bool) error {
 
 // isWorkbook tells whether a zip archive with these files is one.
 func isWorkbook(names []string) bool {
-	return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "xl/") || n == "[Content_Types].xml" })
+	begins := func(folder string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, folder) })
+	}
+	return begins("xl/") || begins("[Content_Types].xml") && !begins("word/") && !begins("ppt/")
 }
 
 // zipNames reads the names of the files at the beginning of a zip archive.
@@ -232,7 +283,7 @@ func (f *Finding) json(text []byte, all bool) bool {
 func (f *Finding) interchange(text []byte) bool {
 	switch {
 	case bytes.HasPrefix(text, []byte("UNA")) && len(text) > 9 && bytes.HasPrefix(bytes.TrimLeft(text[9:], "\r\n"), []byte("UNB")),
-		bytes.HasPrefix(text, []byte("UNB+UNO")), bytes.HasPrefix(text, []byte("UNH+")):
+		bytes.HasPrefix(text, []byte("UNB+")), bytes.HasPrefix(text, []byte("UNH+")):
 		f.Format = "edifact"
 		f.found("format", "the text begins with the segment %s", text[:3])
 		return true

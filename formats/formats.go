@@ -90,6 +90,7 @@ type Record struct {
 	Cells  []Cell   // by index of Want; without wants csv: every column; json: one cell, the record as a whole
 	Places []string // xlsx: the letters of the column of each cell; the same slice for all records of a file
 	Names  []string // csv, xlsx: the titles, or the column numbers where there are none; the same slice for all records of a file
+	Titles int64    // xlsx: the row in which Names stand, 0 for none
 	Row    [][]byte // csv: the text of every column, by index of Names; nil elsewhere
 	Raw    []byte   // the record's text as UTF-8, without the line end; nil unless Options.Raw
 }

@@ -15,7 +15,7 @@ type Options struct {
 	Encoding   string            `yaml:"encoding" doc:"utf-8, utf-16, windows-1252, koi8-r, cp866 and many more; left out: by the byte order mark, else (xml, edifact) as the file declares, else utf-8"`
 	Delimiter  string            `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
 	Quote      string            `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
-	Titles     *int              `yaml:"titles" doc:"csv, tsv, xlsx: the line that holds the column titles, 0 for none; left out: the first behind those that skip passes over (none where kind is set and no field goes by a title), xlsx: the one of the first 50 rows that has the titles which fields name"`
+	Titles     *int              `yaml:"titles" doc:"csv, tsv, xlsx: the line that holds the column titles, 0 for none; left out: the first behind those that skip passes over (none where kind is set and no field goes by a title), xlsx: the one of the first 50 rows that has the titles which fields name, without fields the first that is not much shorter than the longest"`
 	Skip       int               `yaml:"skip" doc:"csv, tsv: how many lines at the beginning of the file are passed over unread"`
 	Comment    string            `yaml:"comment" doc:"csv, tsv: what starts a line that is passed over, as #"`
 	Footer     int               `yaml:"footer" doc:"csv, tsv: how many lines at the end of the file are no records; empty ones do not count"`

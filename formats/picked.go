@@ -3,7 +3,6 @@ package formats
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -305,89 +304,4 @@ func (t *textCopy) until(to int64, each func([]byte)) error {
 			return t.w.cause()
 		}
 	}
-}
-
-// pickedRows writes a workbook with the picked rows, below their titles.
-func pickedRows(open func() (Blob, func()), o Options, parts []Part, pick Pick, w io.Writer) (n int64, err error) {
-	if len(parts) > 1 {
-		return 0, errors.New("a workbook with parts beside its records cannot be written with some of them only")
-	}
-	if o.Titles == nil {
-		if o.Titles, err = titleRow(open, o, parts); err != nil {
-			return 0, err
-		}
-	}
-	d, problems := New(o, nil)
-	if len(problems) > 0 {
-		return 0, errors.New(problems[0].String())
-	}
-	b, end := open()
-	defer end()
-	var e Encoder
-	rows := func(yield func([]Value, error) bool) {
-		for rec, err := range d.Decode(b) {
-			reason, picked := "", false
-			if err == nil {
-				reason, picked = pick.of(rec.Number)
-			} else if !errors.As(err, new(*RecordError)) {
-				yield(nil, err)
-				return
-			}
-			if !picked {
-				continue
-			}
-			n++
-			row := make([]Value, 0, len(rec.Cells)+1)
-			for _, c := range rec.Cells {
-				row = append(row, Value{Kind: c.Kind, Bytes: c.Bytes})
-			}
-			if !yield(append(row, Value{Kind: Text, Bytes: []byte(reason)}), nil) {
-				return
-			}
-		}
-	}
-	titles, err := titlesOf(open, d)
-	if err != nil {
-		return 0, err
-	}
-	columns := make([]Column, 0, len(titles)+1)
-	for _, title := range append(titles, ReasonTitle) {
-		columns = append(columns, Column{Title: title})
-	}
-	if e, problems = NewEncoder(Writing{Format: "xlsx"}, columns); len(problems) > 0 {
-		return 0, errors.New(problems[0].String())
-	}
-	err = e.Encode(w, rows)
-	return n, err
-}
-
-// titleRow is the row that has the titles which fields name; nil where there is no record below it.
-func titleRow(open func() (Blob, func()), o Options, parts []Part) (*int, error) {
-	d, problems := NewParts(o, parts)
-	if len(problems) > 0 {
-		return nil, errors.New(problems[0].String())
-	}
-	b, end := open()
-	defer end()
-	for rec, err := range d.Decode(b) {
-		if err != nil {
-			return nil, fmt.Errorf("look for the titles: %w", err)
-		}
-		row := int(rec.Line) - 1
-		return &row, nil
-	}
-	return nil, nil
-}
-
-// titlesOf are the names of the columns of a table.
-func titlesOf(open func() (Blob, func()), d Decoder) ([]string, error) {
-	b, end := open()
-	defer end()
-	for rec, err := range d.Decode(b) {
-		if err != nil {
-			return nil, fmt.Errorf("read the titles: %w", err)
-		}
-		return slices.Clone(rec.Names), nil
-	}
-	return nil, nil
 }

@@ -162,3 +162,51 @@ func TestAReasonBehindALineIsInNoField(t *testing.T) {
 		}
 	}
 }
+
+func TestPickedRowsStandWhereTheJobLooksForThem(t *testing.T) {
+	t.Parallel()
+	e, problems := NewEncoder(Writing{Format: "xlsx", Sheet: "Orders", Titles: skip}, []Column{{Title: "a"}, {Title: "b"}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var b bytes.Buffer
+	err := e.Encode(&b, func(yield func([]Value, error) bool) {
+		for _, row := range [][2]string{{"orders of november", ""}, {"", ""}, {"No", "Qty"}, {"", ""}, {"7", "x"}, {"8", "2"}} {
+			if !yield([]Value{{Text, []byte(row[0])}, {Text, []byte(row[1])}}, nil) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, none := 3, 0
+	for name, c := range map[string]struct {
+		o    Options
+		pick int64
+		want string
+	}{
+		"titles in line 3":  {Options{Format: "xlsx", Titles: &three, Sheet: "Orders"}, 1, `No,Qty,reject_reason: 7 x reason 1; is "bad"`},
+		"titles are found":  {Options{Format: "xlsx"}, 1, `No,Qty,reject_reason: 7 x reason 1; is "bad"`},
+		"there are none":    {Options{Format: "xlsx", Titles: &none, Sheet: "1"}, 1, `1,2: orders of november reason 1; is "bad"`},
+		"sheet by its name": {Options{Format: "xlsx", Sheet: "Orders"}, 2, `No,Qty,reject_reason: 8 2 reason 2; is "bad"`},
+	} {
+		out := picked(t, c.o, []Part{{}}, b.String(), c.pick)
+		d, _ := New(c.o, nil) // the job that the mended file goes through
+		var got []string
+		for rec, err := range d.Decode(Blob{Reader: strings.NewReader(out), ReaderAt: strings.NewReader(out), Size: int64(len(out))}) {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				break
+			}
+			row := strings.Join(rec.Names, ",") + ":"
+			for _, cell := range rec.Cells {
+				row += " " + string(cell.Bytes)
+			}
+			got = append(got, row)
+		}
+		if len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package formats
 import (
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -55,6 +56,9 @@ func (w *workbook) read() error {
 			main = target
 		}
 	})
+	if err == nil && w.box.parts[main] == nil {
+		err = w.none()
+	}
 	if err != nil {
 		return err
 	}
@@ -77,6 +81,22 @@ func (w *workbook) read() error {
 		err = w.readStyles(styles)
 	}
 	return err
+}
+
+// none says what a zip archive is that is no workbook.
+func (w *workbook) none() error {
+	names := slices.Sorted(maps.Keys(w.box.parts))
+	switch {
+	case w.box.parts["word/document.xml"] != nil, w.box.parts["ppt/presentation.xml"] != nil:
+		return refused("the file is a Word or PowerPoint document, not an xlsx workbook: ask for .xlsx")
+	case w.box.parts["content.xml"] != nil && w.box.parts["META-INF/manifest.xml"] != nil:
+		return refused("the file is an OpenDocument file (.ods), not an xlsx workbook: have it saved as .xlsx")
+	case len(names) == 0:
+		return refused("the file is an empty zip archive, not an xlsx workbook")
+	case slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "xl/") }):
+		return refused("the workbook has no part xl/workbook.xml: have it saved anew")
+	}
+	return refused(fmt.Sprintf("the file is a zip archive with %s in it, not an xlsx workbook: for the files in it say unpack: zip, and their format", cut([]byte(names[0]))))
 }
 
 // kind refuses what is a workbook of another kind.

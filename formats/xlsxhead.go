@@ -101,6 +101,15 @@ func (h *headRow) add(s *sheetScan, c *sheetCell) {
 	h.titles[c.column-1] = text
 }
 
+func (h *headRow) filled() (n int) {
+	for _, t := range h.titles {
+		if t != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // chooseTitles finds the row of the titles. Only where it takes merged cells to find them the sheet is read once more for these,
 // as they stand at its end.
 func (r *xlsxReading) chooseTitles(rows []headRow, last int64) ([]string, error) {
@@ -129,11 +138,20 @@ func (r *xlsxReading) chooseTitles(rows []headRow, last int64) ([]string, error)
 		return nil, r.refuse(last, fmt.Sprintf("the first %d rows are empty: say in which row the titles stand (titles)", last))
 	}
 	r.titles = rows[best].row
+	r.rec.Titles = r.titles
 	return rows[best].titles, nil
 }
 
-// bestRow is the first row that lacks the fewest of the titles that fields name; where none goes by its title, the first.
+// bestRow is the first row that lacks the fewest of the titles that fields name. Where there are no fields it is the first that has more than half as many
+// cells as the fullest: a caption or two above a table are not its titles.
 func (r *xlsxReading) bestRow(rows []headRow) (best, lacking int) {
+	if len(r.d.wants) == 0 && len(r.d.below) == 0 {
+		most := 0
+		for i := range rows {
+			most = max(most, rows[i].filled())
+		}
+		return slices.IndexFunc(rows, func(h headRow) bool { return 2*h.filled() > most }), 0
+	}
 	lacking = r.lacking(rows[0].titles)
 	for i := range rows {
 		if n := r.lacking(rows[i].titles); n < lacking {

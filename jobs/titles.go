@@ -33,7 +33,7 @@ func (p *Plan) Columns(b formats.Blob) (c Columns, ok bool) {
 		}
 		if err == nil {
 			names = slices.Clone(rec.Names)
-			c.TitlesIn = int(rec.Line) - 1
+			c.TitlesIn = int(rec.Titles)
 			break
 		}
 	}
@@ -43,7 +43,7 @@ func (p *Plan) Columns(b formats.Blob) (c Columns, ok bool) {
 	switch {
 	case o.Titles != nil:
 		c.TitlesIn = *o.Titles
-	case o.Format != "xlsx": // its row of titles is looked for, and lies above the first record
+	case o.Format != "xlsx": // whose row of titles is looked for
 		c.TitlesIn = 1
 	}
 	if c.TitlesIn == 0 {
