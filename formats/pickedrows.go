@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 )
 
@@ -23,61 +24,71 @@ func pickedRows(open func() (Blob, func()), o Options, parts []Part, pick Pick, 
 	if len(problems) > 0 {
 		return 0, errors.New(problems[0].String())
 	}
-	b, end := open()
-	defer end()
-	var e Encoder
-	var above [][]Value
-	rows := func(yield func([]Value, error) bool) {
-		for _, row := range above {
-			if !yield(row, nil) {
-				return
-			}
-		}
-		for rec, err := range d.Decode(b) {
-			reason, picked := "", false
-			if err == nil {
-				reason, picked = pick.of(rec.Number)
-			} else if !errors.As(err, new(*RecordError)) {
-				yield(nil, err)
-				return
-			}
-			if !picked {
-				continue
-			}
-			n++
-			row := make([]Value, 0, len(rec.Cells)+1)
-			for _, c := range rec.Cells {
-				row = append(row, Value{Kind: c.Kind, Bytes: c.Bytes})
-			}
-			if !yield(append(row, Value{Kind: Text, Bytes: []byte(reason)}), nil) {
-				return
-			}
-		}
-	}
 	titles, err := titlesOf(open, d)
 	if err != nil {
 		return 0, err
-	}
-	columns := make([]Column, 0, len(titles)+1)
-	last := make([]Value, 0, len(titles)+1)
-	for _, title := range append(titles, ReasonTitle) {
-		columns, last = append(columns, Column{Title: title}), append(last, Value{Kind: Text, Bytes: []byte(title)})
 	}
 	writing := Writing{Format: "xlsx", Sheet: o.Sheet}
 	if at != 1 {
 		writing.Titles = skip
 	}
-	if at > 1 {
-		for range at - 1 {
-			above = append(above, make([]Value, len(last)))
-		}
-		above = append(above, last)
-	}
-	if e, problems = NewEncoder(writing, columns); len(problems) > 0 {
+	columns, above := tableHead(append(titles, ReasonTitle), at)
+	e, problems := NewEncoder(writing, columns)
+	if len(problems) > 0 {
 		return 0, errors.New(problems[0].String())
 	}
-	err = e.Encode(w, rows)
+	b, end := open()
+	defer end()
+	err = e.Encode(w, func(yield func([]Value, error) bool) {
+		for _, row := range above {
+			if !yield(row, nil) {
+				return
+			}
+		}
+		n = pickRows(d.Decode(b), pick, yield)
+	})
 	return n, err
+}
+
+// tableHead gives the columns of a table, and the rows above its first one where its titles do not stand in the first row.
+func tableHead(titles []string, at int) (columns []Column, above [][]Value) {
+	last := make([]Value, 0, len(titles))
+	for _, title := range titles {
+		columns, last = append(columns, Column{Title: title}), append(last, Value{Kind: Text, Bytes: []byte(title)})
+	}
+	if at <= 1 {
+		return columns, nil
+	}
+	for range at - 1 {
+		above = append(above, make([]Value, len(last)))
+	}
+	return columns, append(above, last)
+}
+
+// pickRows yields the picked records with their reasons, and returns how many there were.
+func pickRows(records iter.Seq2[*Record, error], pick Pick, yield func([]Value, error) bool) (n int64) {
+	for rec, err := range records {
+		if err != nil && !errors.As(err, new(*RecordError)) {
+			yield(nil, err)
+			return n
+		}
+		if err != nil {
+			continue
+		}
+		reason, picked := pick.of(rec.Number)
+		if !picked {
+			continue
+		}
+		n++
+		row := make([]Value, 0, len(rec.Cells)+1)
+		for _, c := range rec.Cells {
+			row = append(row, Value{Kind: c.Kind, Bytes: c.Bytes})
+		}
+		if !yield(append(row, Value{Kind: Text, Bytes: []byte(reason)}), nil) {
+			return n
+		}
+	}
+	return n
 }
 
 // titleRow is the row that has the titles which fields name; nil where there is no record below it.
