@@ -384,11 +384,13 @@ func TestReported8AMailboxIsReadOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	tr.mu.Lock() // the last CLOSE may still be on its way
 	if n := tr.opened["out/a.csv"]; n != 1 || tr.stats > 0 {
 		t.Errorf("opened %d times, asked about %d times", n, tr.stats)
 	}
 	// A server that only refuses FSTAT needs no such care.
 	tr.before = func(p wire.Packet) (reply, bool) { return status(p, wire.Unsupported), p.Type == wire.Fstat }
+	tr.mu.Unlock()
 	c, _ := onTree(t, tr)
 	if got, err := c.Content(c.Listed("a.csv")); err != nil || got != text {
 		t.Errorf("%d bytes, %v", len(got), err)
