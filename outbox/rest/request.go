@@ -86,7 +86,9 @@ func (t *Target) target(path, query string) (*url.URL, error) {
 
 // checkPath refuses what could make an escaped path mean another place at the receiver.
 func checkPath(path string) error {
-	if strings.ContainsAny(path, `?#\`) || strings.ContainsFunc(path, unfit) {
+	// The characters after the backslash stand in no path of RFC 3986; net/url, finding one, would write the whole path anew,
+	// and %2F as a slash.
+	if strings.ContainsAny(path, "?#\\\"<>^`{|}") || strings.ContainsFunc(path, unfit) {
 		return fmt.Errorf("path %q holds characters that must be percent-encoded", path)
 	}
 	for segment := range strings.SplitSeq(path, "/") {
