@@ -122,7 +122,7 @@ func (d deed) more() string {
 		if addresses := d.text("addresses"); addresses != "" {
 			return fmt.Sprintf("%s more, from %s addresses: %s", n, addresses, list)
 		}
-		return fmt.Sprintf("and %s more: %s", n, list)
+		return strings.TrimSuffix(fmt.Sprintf("and %s more: %s", n, list), ": ")
 	}
 	list := []string{cmp.Or(d.text("why"), d.text("reason"))}
 	for _, part := range [][2]string{{"method", "by "}, {"to", "to /"}, {"size", ""}, {"client", ""}} {

@@ -195,6 +195,7 @@ func (d *daemon) serveSFTP(intake context.Context, failed context.CancelCauseFun
 		if err := d.sftp.Run(intake, d.sftp.plain, d.sftp.legacy, grace); err != nil {
 			failed(fmt.Errorf("serve SFTP: %w", err))
 		}
+		d.sftp.files.SumUp(context.WithoutCancel(intake)) // with what was done while sessions ended
 	})
 }
 

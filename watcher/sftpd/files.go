@@ -40,7 +40,7 @@ type Files struct {
 	buffers sync.Pool    // *[]byte of digestBlock
 	memory  atomic.Int64 // bytes of uploads that lie there
 
-	refusals *refusals
+	ration *ration // of what is noted
 
 	mu    sync.Mutex
 	boxes map[string]*mailbox // of partners that are connected
@@ -61,7 +61,7 @@ func NewFiles(ctx context.Context, o FilesOptions) (*Files, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	f := &Files{FilesOptions: o, boxes: map[string]*mailbox{}, busy: map[string]int{}, landed: map[string]int64{}, refusals: newRefusals(o.Now)}
+	f := &Files{FilesOptions: o, boxes: map[string]*mailbox{}, busy: map[string]int{}, landed: map[string]int64{}, ration: newRation(o.Journal, o.Now, o.Log)}
 	f.buffers.New = func() any {
 		b := make([]byte, digestBlock)
 		return &b

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,13 +23,14 @@ const (
 	sweepEvery = 10 * time.Minute
 )
 
-// Run takes away uploads that were never finished, every ten minutes, and notes how many refusals were not noted by themselves, until ctx ends. accounts are those of now.
+// Run takes away uploads that were never finished, every ten minutes, and notes how much was not noted by itself, until ctx ends. accounts are those of now. [Files.SumUp] is for
+// when nobody is served any more.
 func (f *Files) Run(ctx context.Context, accounts func() []*Account) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	minute := time.NewTicker(refusedSum)
-	defer minute.Stop()
-	defer func() { f.sumUp(context.WithoutCancel(ctx)) }()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { f.ration.run(ctx) })
 	sweep := func() {
 		if _, err := f.Sweep(ctx, accounts()); err != nil && ctx.Err() == nil {
 			f.Log.Error("take away unfinished uploads", "error", err)
@@ -41,8 +43,6 @@ func (f *Files) Run(ctx context.Context, accounts func() []*Account) error {
 			return nil
 		case <-tick.C:
 			sweep()
-		case <-minute.C:
-			f.sumUp(ctx)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (f *Files) Sweep(ctx context.Context, accounts []*Account) (n int, err erro
 				return err
 			}
 			n++
-			return f.note1(ctx, "upload expired", map[string]any{"partner": p.Partner, "path": ledger.Shown("/" + p.Path), "size": p.Size})
+			return f.ration.Note(ctx, "upload expired", map[string]any{"partner": p.Partner, "path": ledger.Shown("/" + p.Path), "size": p.Size})
 		})
 		errs = append(errs, err, f.leave(box))
 	}
@@ -125,12 +125,8 @@ func (b *mailbox) expire(path string, m meta) (bool, error) {
 	return true, b.unlink(path, m)
 }
 
-func (f *Files) note1(ctx context.Context, kind string, detail map[string]any) error {
-	if f.Journal == nil {
-		return nil
-	}
-	return f.Journal.Note(ctx, kind, detail)
-}
+// SumUp notes how much was not noted by itself until now.
+func (f *Files) SumUp(ctx context.Context) { f.ration.sumUp(ctx) }
 
 // afterPowerCut takes away what was being written when the machine went down, once for each start of the machine: such files have
 // their length, but not for sure their bytes, and would be resumed at the end. A killed process leaves what it wrote.
@@ -150,7 +146,7 @@ func (f *Files) afterPowerCut(ctx context.Context, box *mailbox, a *Account) err
 		if _, err := box.expire(p.Path, m); err != nil {
 			return err
 		}
-		return f.note1(ctx, "upload broken", map[string]any{"partner": p.Partner, "path": ledger.Shown("/" + p.Path), "size": p.Size,
+		return f.ration.Note(ctx, "upload broken", map[string]any{"partner": p.Partner, "path": ledger.Shown("/" + p.Path), "size": p.Size,
 			"reason": "the machine went down while it was sent: it is to be sent anew"})
 	})
 	if err != nil {

@@ -216,6 +216,11 @@ func (h *handler) room() error {
 
 // note records something that happened in this session.
 func (h *handler) note(ctx context.Context, kind string, more ...any) error {
+	return h.files.ration.Note(ctx, kind, h.session.detail(more...))
+}
+
+// prove is note of what stands in the ledger each time, for it is asked after, and there are only as many of it as there were files to be picked up.
+func (h *handler) prove(ctx context.Context, kind string, more ...any) error {
 	if h.files.Journal == nil {
 		return nil
 	}
@@ -224,7 +229,12 @@ func (h *handler) note(ctx context.Context, kind string, more ...any) error {
 
 // did is note of what is done, and told as done: a client that heard otherwise would do it again. What cannot be noted is logged.
 func (h *handler) did(ctx context.Context, kind string, more ...any) {
-	if err := h.note(ctx, kind, more...); err != nil {
+	h.noted(h.note(ctx, kind, more...), kind, more...)
+}
+
+// noted logs what could not be noted.
+func (h *handler) noted(err error, kind string, more ...any) {
+	if err != nil {
 		h.log.Error("cannot note what happened", "kind", kind, "detail", h.session.detail(more...), "error", err)
 	}
 }

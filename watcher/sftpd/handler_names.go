@@ -86,7 +86,8 @@ func (h *handler) delete(ctx context.Context, at place) error {
 		return err
 	}
 	h.box.lighter()
-	h.did(ctx, "deleted", "path", "/"+at.path, "size", m.size)
+	what := []any{"path", "/" + at.path, "size", m.size}
+	h.noted(h.prove(ctx, "deleted", what...), "deleted", what...)
 	return nil
 }
 

@@ -90,11 +90,12 @@ func (h *handler) pickedUp(ctx context.Context, d *download) error {
 	if err != nil || m.mode&unix.S_ISVTX != 0 {
 		return err
 	}
-	if err := h.note(ctx, "picked up", "path", "/"+d.at.path, "size", d.size); err != nil {
+	mode := os.FileMode(m.mode & 0o777)
+	if err := d.pick.Chmod(mode); err != nil { // another's file cannot be marked: it is told each time, of which there is no end
+		return h.note(ctx, "picked up", "path", "/"+d.at.path, "size", d.size)
+	}
+	if err := h.prove(ctx, "picked up", "path", "/"+d.at.path, "size", d.size); err != nil {
 		return err
 	}
-	if err := d.pick.Chmod(os.FileMode(m.mode&0o777) | os.ModeSticky); err != nil { // another's file: it is told each time
-		h.log.Debug("mark a file as picked up", "error", err)
-	}
-	return nil
+	return d.pick.Chmod(mode | os.ModeSticky)
 }

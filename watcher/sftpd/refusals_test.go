@@ -96,7 +96,7 @@ func TestRefusalsOfAFloodAreOneRow(t *testing.T) {
 	r := newRig(t, func(o *FilesOptions) { o.Now = clock.now })
 	r.account.Quota = Quota{FileSize: 10}
 	c, _ := r.dial()
-	const flood = refusedBurst + 50
+	const flood = rationBurst + 50
 	for i := range flood {
 		r.refuses("close", send(c, fmt.Sprintf("/in/%d.csv", i), pattern(100)), "larger than the limit")
 	}
@@ -104,11 +104,11 @@ func TestRefusalsOfAFloodAreOneRow(t *testing.T) {
 		r.must(r.db.Tx(t.Context(), func(tx *store.Tx) error { return tx.QueryRow(`SELECT COUNT(*) FROM entries`).Scan(&n) }))
 		return n
 	}
-	if n := rejected(); n != refusedBurst {
-		t.Errorf("%d entries, want %d", n, refusedBurst)
+	if n := rejected(); n != rationBurst {
+		t.Errorf("%d entries, want %d", n, rationBurst)
 	}
-	r.files.sumUp(t.Context())
-	r.files.sumUp(t.Context())
+	r.files.SumUp(t.Context())
+	r.files.SumUp(t.Context())
 	var sums []note
 	for _, n := range r.notes {
 		if n.detail["count"] != nil {
@@ -118,31 +118,18 @@ func TestRefusalsOfAFloodAreOneRow(t *testing.T) {
 	if len(sums) != 1 || sums[0].detail["count"] != 50 || sums[0].detail["partner"] != "acme" {
 		t.Errorf("%v", sums)
 	}
-	clock.add(refusedEvery)
+	clock.add(rationEvery)
 	for range 2 {
 		r.refuses("close", send(c, "/in/again.csv", pattern(100)), "larger than the limit")
 	}
-	if n := rejected(); n != refusedBurst+1 {
-		t.Errorf("%d entries after %s, want one more than %d", n, refusedEvery, refusedBurst)
+	if n := rejected(); n != rationBurst+1 {
+		t.Errorf("%d entries after %s, want one more than %d", n, rationEvery, rationBurst)
 	}
 	clock.add(24 * time.Hour)
-	r.files.sumUp(t.Context())
-	r.files.sumUp(t.Context())
-	if n := len(r.files.refusals.by); n != 0 {
+	r.files.SumUp(t.Context())
+	r.files.SumUp(t.Context())
+	if n := len(r.files.ration.by); n != 0 {
 		t.Errorf("%d partners are still known a day later", n)
-	}
-}
-
-func TestTheReasonsOfAFloodAreBounded(t *testing.T) {
-	t.Parallel()
-	r := newRefusals(newClock().now)
-	for i := range refusedBurst + 1000 {
-		r.admit("acme", fmt.Sprint("reason ", i))
-	}
-	sums := r.turn()
-	reasons := sums[0]["reasons"].(map[string]int)
-	if len(sums) != 1 || len(reasons) != refusedReasons+1 || reasons["other reasons"] != 1000-refusedReasons {
-		t.Errorf("%v", sums)
 	}
 }
 

@@ -86,6 +86,7 @@ type Server struct {
 	slowness  *slowness
 	passwords *passwords
 	denials   *denials
+	ration    *ration // of what is noted of those who have logged in
 	seed      maphash.Seed
 	signers   map[bool][]ssh.Signer // by whether the listener is legacy
 
@@ -118,7 +119,8 @@ func New(c Config) (*Server, error) {
 		sessions:  map[*connection]struct{}{},
 		hearing:   map[string]int{},
 	}
-	s.denials = newDenials(c.Now, s.note)
+	s.denials = newDenials(c.Now, func(kind string, detail map[string]any) { s.note(s.Journal, kind, detail) })
+	s.ration = newRation(c.Journal, c.Now, c.Log)
 	s.uploader, _ = c.Files.(Uploader)
 	s.roster.Store(c.Roster)
 	if len(c.HostKeys) == 0 {
@@ -151,11 +153,11 @@ func (s *Server) algorithms(legacy bool) *ssh.ServerConfig {
 // noting bounds how long a note in the journal may take.
 const noting = 10 * time.Second
 
-// note writes to the journal. What cannot be noted is logged.
-func (s *Server) note(kind string, detail map[string]any) {
+// note writes to a journal. What cannot be noted is logged.
+func (s *Server) note(to Journal, kind string, detail map[string]any) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.base), noting)
 	defer cancel()
-	if err := s.Journal.Note(ctx, kind, detail); err != nil {
+	if err := to.Note(ctx, kind, detail); err != nil {
 		s.Log.Error("cannot note what happened", "kind", kind, "detail", detail, "error", err)
 	}
 }
@@ -196,6 +198,7 @@ func (s *Server) Run(ctx context.Context, listeners, legacy []net.Listener, grac
 	helping, stopHelping := context.WithCancel(base)
 	defer stopHelping()
 	helpers.Go(func() { s.denials.run(helping) })
+	helpers.Go(func() { s.ration.run(helping) })
 	helpers.Go(func() { s.look(helping) })
 	<-ctx.Done()
 	var errs []error

@@ -156,7 +156,7 @@ func (c *connection) run(ctx context.Context, channels <-chan ssh.NewChannel, re
 	if c.login.fingerprint != "" {
 		detail["fingerprint"] = c.login.fingerprint
 	}
-	c.s.note("login", detail)
+	c.s.note(c.s.ration, "login", detail)
 	c.s.Log.Info("login", "partner", c.Account.Name, "address", c.Address, "method", c.login.method, "client", c.Client)
 	c.wg.Go(func() {
 		for r := range requests { // forwards of ports, keepalives of the peer
@@ -175,7 +175,7 @@ func (c *connection) run(ctx context.Context, channels <-chan ssh.NewChannel, re
 	detail["seconds"] = int64(c.s.now().Sub(c.Login) / time.Second)
 	c.close("the partner ended it")
 	detail["reason"] = c.reason
-	c.s.note("logout", detail)
+	c.s.note(c.s.ration, "logout", detail)
 }
 
 func (c *connection) detail() map[string]any {

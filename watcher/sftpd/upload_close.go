@@ -223,7 +223,7 @@ func (u *upload) refuse(ctx context.Context, why error) error {
 		why = errors.Join(why, u.discard())
 	}
 	var r *refused
-	if !errors.As(why, &r) || !u.box.files.refusals.admit(u.box.partner, r.text) {
+	if !errors.As(why, &r) || !u.box.files.ration.admit(u.box.partner, "refused", r.text) {
 		return why
 	}
 	_, err := u.box.files.Ledger.Refuse(ctx, a, r.text, u.event("refused", "reason", r.text))
