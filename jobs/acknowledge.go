@@ -62,7 +62,7 @@ func (w *Worker) owe(tx *store.Tx, done []*piece, gone map[int64]bool) error {
 		if before == after {
 			continue
 		}
-		if err := w.Ledger.Owe(tx, d.entry, after, reason); err != nil {
+		if err := w.Ledger.Owe(tx, d.entry, after, reason, d.outcome.Figures); err != nil {
 			return err
 		}
 	}
@@ -193,6 +193,7 @@ func (w *Worker) tidings(ctx context.Context, o ledger.Owed) (a Acknowledgement,
 		return a, in, err
 	}
 	a = tidingsOf(&in, o.After, o.Reason, o.At)
+	a.figures = o.Figures
 	if in.Entry.Twin != 0 {
 		a.Twin = &Twin{Entry: in.Entry.Twin}
 		twin, err := w.Ledger.FileOf(ctx, in.Entry.Twin)

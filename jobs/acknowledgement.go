@@ -36,6 +36,8 @@ type Acknowledgement struct {
 	Members  []Part          `json:"members,omitempty"` // of an archive: the files in it, each with an acknowledgement of its own
 	Reason   string          `json:"reason,omitempty"`
 	Rejects  []ledger.Reject `json:"rejects,omitempty"` // the first 1,000 faults
+
+	figures string // of the outcome, for a body that the job says itself
 }
 
 // A Subject is the file that an acknowledgement speaks of.
@@ -150,6 +152,7 @@ func (p *Plan) acknowledgements(a *Acknowledgement, in *Input, owed int64) (list
 	plain = append(plain, '\n')
 	names := p.beside(in)
 	names["outcome"] = p.outcomeOf(a)
+	err = p.figuresOf(a.figures, names) // the sender is told all the same
 	for i := range p.notices {
 		n := &p.notices[i]
 		if !slices.Contains(n.after, a.State) {
@@ -238,7 +241,7 @@ func (p *Plan) tried(in Input, o *ledger.Outcome) (list []TrialNotice, err error
 		after = ledger.Accepted
 	}
 	a := tidingsOf(&in, after, o.Reason, in.Entry.Received)
-	a.Partner, a.Rejects = in.Partner.Name, o.Rejects
+	a.Partner, a.Rejects, a.figures = in.Partner.Name, o.Rejects, o.Figures
 	a.Text = a.words()
 	messages, err := p.acknowledgements(&a, &in, 0)
 	for _, m := range messages {

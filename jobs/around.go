@@ -6,7 +6,6 @@ import (
 	"maps"
 
 	"waybill/formats"
-	"waybill/jobs/expression"
 	"waybill/ledger"
 )
 
@@ -22,6 +21,7 @@ type around struct {
 	sequences       map[string]int // where each stands among them
 	disorder        *Finding
 	bare            frame
+	whole           bool // the file was read to its end
 }
 
 // block is the block of records at hand.
@@ -34,12 +34,6 @@ type block struct {
 	skipped int64
 	mark    pending // what was pending then: its lengths count
 	out     bool    // some of it is on its way out
-}
-
-// tally is a total as far as the run has come.
-type tally struct {
-	n   int64
-	sum expression.Decimal
 }
 
 // mostBlock bounds what is held back of one block until its trailer has come.
@@ -231,85 +225,6 @@ func (r *run) end() error {
 		return r.broken(0, "the file has no trailer: is it cut off?")
 	}
 	return nil
-}
-
-// add adds a record to the totals.
-func (r *run) add(k *segment) {
-	if len(k.totals) == 0 {
-		return
-	}
-	a := &r.around
-	r.tally(&a.totals, k)
-	if a.block.open {
-		r.tally(&a.block.totals, k)
-	}
-}
-
-func (r *run) tally(list *[]tally, k *segment) {
-	if len(*list) == 0 {
-		*list = make([]tally, len(r.p.reader.totals))
-	}
-	for _, i := range k.totals {
-		t := &(*list)[i]
-		t.n++
-		f := r.p.reader.totals[i].field
-		if f < 0 || !r.row[f].set {
-			continue
-		}
-		d, err := expression.ParseDecimal(r.row[f].text)
-		if err == nil {
-			d, err = t.sum.Add(d)
-		}
-		if err != nil {
-			r.faults = append(r.faults, fault{k.fields[f].name, r.row[f].text, "cannot be added up: " + err.Error()})
-			continue
-		}
-		t.sum = d
-	}
-}
-
-// unreadable counts a record that cannot be read among all records.
-func (r *run) unreadable() {
-	for i := range r.p.reader.totals {
-		if !r.p.reader.totals[i].bad {
-			continue
-		}
-		a := &r.around
-		if len(a.totals) == 0 {
-			a.totals = make([]tally, len(r.p.reader.totals))
-		}
-		a.totals[i].n++
-		if a.block.open && len(a.block.totals) == 0 {
-			a.block.totals = make([]tally, len(r.p.reader.totals))
-		}
-		if a.block.open {
-			a.block.totals[i].n++
-		}
-	}
-}
-
-// figures are totals as expressions see them.
-func (r *run) figures(list []tally) (map[string]any, error) {
-	all := make(map[string]any, len(r.p.reader.totals))
-	for i, t := range r.p.reader.totals {
-		var now tally
-		if len(list) > 0 {
-			now = list[i]
-		}
-		switch {
-		case t.field < 0:
-			all[t.name] = now.n
-		case t.kind == expression.KindInteger:
-			n, ok := now.sum.Int64()
-			if !ok {
-				return nil, fmt.Errorf("totals.%s: the sum %s is more than an integer holds: make the field a decimal", t.name, now.sum)
-			}
-			all[t.name] = n
-		default:
-			all[t.name] = now.sum
-		}
-	}
-	return all, nil
 }
 
 // disproved are the rules of a file or a block that do not hold.

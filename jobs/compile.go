@@ -39,8 +39,9 @@ type Plan struct {
 	unique   *unique
 	numbers  *numbering // check.sequence
 	routes   []*route
-	notices  []notice // acknowledgements
-	tables   []*Table // that expressions look into
+	notices  []notice           // acknowledgements
+	told     []expression.Field // what stood around the records, which they may tell of
+	tables   []*Table           // that expressions look into
 	zone     *time.Location
 	once     int // number of constants
 }
@@ -114,6 +115,7 @@ func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
 	if r := &c.plan.reader; len(r.parts) == 0 {
 		r.parts, r.kinds = []segment{{path: "read"}}, 1
 	}
+	c.plan.told = c.claims.around()
 	c.check(o.Check)
 	c.routes(o.Send)
 	c.notices(o)

@@ -2,11 +2,15 @@ package jobs
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"waybill/jobs/expression"
+	"waybill/ledger"
 )
 
 // frame is what names mean at one place of the run: a record, or inside =each an element of one of its lists.
@@ -195,3 +199,32 @@ func (r *run) recordObject() map[string]any {
 	}
 	return r.record
 }
+
+// beside are the names beside the fields.
+func (p *Plan) beside(in *Input) map[string]any {
+	e, f := &in.Entry, &in.File
+	b := map[string]any{
+		"entry": map[string]any{"number": e.ID, "run": int64(e.Run), "job": e.Job, "received": p.zoned(e.Received)},
+	}
+	if p.options.Schedule != nil {
+		b["window"] = map[string]any{"from": p.zoned(e.Since), "to": p.zoned(e.Till)}
+	}
+	if p.files == nil {
+		return b
+	}
+	name, folder, parent := fileNames(f)
+	parts, _ := p.files.parts(ledger.Arrival{Path: f.Archive(), Partner: f.Partner}.Within(), p.zone)
+	b["file"] = map[string]any{
+		"name": name, "stem": strings.TrimSuffix(name, path.Ext(name)), "folder": folder, "part": parts, "source": f.Source,
+		"size": f.Size, "digest": hex.EncodeToString(f.Digest), "received": p.zoned(f.Landed),
+		"parent": parent,
+	}
+	vars := make(map[string]any, len(in.Partner.Vars))
+	for k, v := range in.Partner.Vars {
+		vars[k] = v
+	}
+	b["partner"] = map[string]any{"name": in.Partner.Name, "vars": vars}
+	return b
+}
+
+func (p *Plan) zoned(t time.Time) time.Time { return t.In(p.zone) }

@@ -113,6 +113,7 @@ func (c *compiler) noticeScope() *scope {
 	twin := list(expression.KindObject, expression.Field{Name: "number", Type: number}, expression.Field{Name: "name", Type: text})
 	twin.Optional = true
 	names := slices.DeleteFunc(slices.Clone(c.names), func(f expression.Field) bool { return f.Name == "record" || f.Name == "header" })
+	names = append(names, c.plan.told...)
 	names = append(names, expression.Field{Name: "outcome", Type: expression.Type{Kind: expression.KindObject, Fields: []expression.Field{
 		{Name: "state", Type: text}, {Name: "verdict", Type: text}, {Name: "reason", Type: text}, {Name: "test", Type: expression.Of(expression.KindBoolean)},
 		{Name: "records", Type: number}, {Name: "messages", Type: number}, {Name: "rejects", Type: number},

@@ -58,9 +58,9 @@ type Read struct {
 	Only            string   `yaml:"only" as:"expression" doc:"which records count; the others are skipped, not rejected"`
 	Group           *Group   `yaml:"group" doc:"consecutive rows with the same key become one record"`
 	Header          *Section `yaml:"header" doc:"what stands once before the records; header.NAME in every expression and template"`
-	Trailer         *Section `yaml:"trailer" doc:"what stands once behind the records; trailer.NAME in check.file"`
+	Trailer         *Section `yaml:"trailer" doc:"what stands once behind the records; trailer.NAME in check.file and acknowledge"`
 	Block           *Block   `yaml:"block" doc:"records stand in blocks, each with a header and a trailer of its own"`
-	Totals          []Total  `yaml:"totals" doc:"sums and counts over the records; totals.NAME in check.block and check.file"`
+	Totals          []Total  `yaml:"totals" doc:"figures over the records; totals.NAME in check.block, check.file and acknowledge"`
 }
 
 // Field is one field of a record.

@@ -28,8 +28,13 @@ type Block struct {
 
 // Total is a figure over the records of a file, and of each block.
 type Total struct {
-	Name  string `yaml:",key"`
-	Sum   string `yaml:"sum" doc:"the field that is added up, an integer or a decimal; a record without it adds nothing"`
-	Count string `yaml:"count" doc:"the kind of records that is counted; records: all of them"`
-	Of    string `yaml:"of" doc:"the kind of records that sum adds up, where read.records names kinds"`
+	Name   string `yaml:",key"`
+	Sum    string `yaml:"sum" doc:"the field that is added up, an integer or a decimal; a record without it adds nothing"`
+	Count  string `yaml:"count" doc:"the kind of records that is counted; records: all of them"`
+	Min    string `yaml:"min" doc:"the field whose least value it is: an integer, a decimal, a date, a time or a datetime; absent when no record has one"`
+	Max    string `yaml:"max" doc:"the field whose greatest value it is; as min"`
+	Hash   string `yaml:"hash" doc:"the field of a hash total: the digits of each value, as one number whatever stands between them, are added up"`
+	Digits int    `yaml:"digits" doc:"hash: how many of its last digits count, up to 18; left out: all of it"`
+	Modulo int64  `yaml:"modulo" doc:"hash: the remainder of a division by this, instead of digits"`
+	Of     string `yaml:"of" doc:"the kind of records whose field it is, where read.records names kinds"`
 }

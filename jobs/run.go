@@ -2,13 +2,9 @@ package jobs
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
-	"path"
-	"strings"
-	"time"
 
 	"waybill/formats"
 	"waybill/jobs/expression"
@@ -233,7 +229,11 @@ func (r *run) read() error {
 	if err := r.group.close(r); err != nil {
 		return err
 	}
-	return r.end()
+	if err := r.end(); err != nil {
+		return err
+	}
+	r.around.whole = true
+	return nil
 }
 
 // readAll works the records of one file.
@@ -367,32 +367,3 @@ func (r *run) compute(f *field, v *value) *fault {
 	v.set = true
 	return nil
 }
-
-// beside are the names beside the fields.
-func (p *Plan) beside(in *Input) map[string]any {
-	e, f := &in.Entry, &in.File
-	b := map[string]any{
-		"entry": map[string]any{"number": e.ID, "run": int64(e.Run), "job": e.Job, "received": p.zoned(e.Received)},
-	}
-	if p.options.Schedule != nil {
-		b["window"] = map[string]any{"from": p.zoned(e.Since), "to": p.zoned(e.Till)}
-	}
-	if p.files == nil {
-		return b
-	}
-	name, folder, parent := fileNames(f)
-	parts, _ := p.files.parts(ledger.Arrival{Path: f.Archive(), Partner: f.Partner}.Within(), p.zone)
-	b["file"] = map[string]any{
-		"name": name, "stem": strings.TrimSuffix(name, path.Ext(name)), "folder": folder, "part": parts, "source": f.Source,
-		"size": f.Size, "digest": hex.EncodeToString(f.Digest), "received": p.zoned(f.Landed),
-		"parent": parent,
-	}
-	vars := make(map[string]any, len(in.Partner.Vars))
-	for k, v := range in.Partner.Vars {
-		vars[k] = v
-	}
-	b["partner"] = map[string]any{"name": in.Partner.Name, "vars": vars}
-	return b
-}
-
-func (p *Plan) zoned(t time.Time) time.Time { return t.In(p.zone) }

@@ -339,7 +339,7 @@ func (g *landing) keepEntry(tx *store.Tx, d *decision) error {
 		return nil
 	}
 	if slices.Contains(d.policy.Owes, e.State) {
-		if err := g.ledger.Owe(tx, e, e.State, e.Reason); err != nil {
+		if err := g.ledger.Owe(tx, e, e.State, e.Reason, ""); err != nil {
 			return err
 		}
 	}

@@ -13,17 +13,19 @@ import (
 // An Owed is an acknowledgement that is to be made: its row is written by the transaction that brings the entry to a state, and removed
 // by the one that puts the acknowledgement into the outbox.
 type Owed struct {
-	ID     int64 // rises, and never comes again
-	Entry  int64
-	Job    string
-	After  State  // Accepted, Rejected, Held or Duplicate
-	Reason string // of that, for the partner
-	At     time.Time
+	ID      int64 // rises, and never comes again
+	Entry   int64
+	Job     string
+	After   State  // Accepted, Rejected, Held or Duplicate
+	Reason  string // of that, for the partner
+	Figures string // of the outcome
+	At      time.Time
 }
 
-// Owe takes note, in the transaction that brings an entry to a state, that its sender is to be told.
-func (l *Ledger) Owe(tx *store.Tx, e Entry, after State, reason string) error {
-	_, err := tx.Exec(`INSERT INTO owed (entry, job, after, reason, at) VALUES (?, ?, ?, ?, ?)`, e.ID, e.Job, after, cut(reason, 4000), store.Millis(l.clock()))
+// Owe takes note, in the transaction that brings an entry to a state, that its sender is to be told. Figures are those of the outcome, "" where nothing was read.
+func (l *Ledger) Owe(tx *store.Tx, e Entry, after State, reason, figures string) error {
+	_, err := tx.Exec(`INSERT INTO owed (entry, job, after, reason, figures, at) VALUES (?, ?, ?, ?, ?, ?)`,
+		e.ID, e.Job, after, cut(reason, 4000), figures, store.Millis(l.clock()))
 	if err != nil {
 		return fmt.Errorf("owe the sender of #%d word: %w", e.ID, err)
 	}
@@ -32,11 +34,11 @@ func (l *Ledger) Owe(tx *store.Tx, e Entry, after State, reason string) error {
 	return nil
 }
 
-const owedColumns = `SELECT id, entry, job, after, reason, at FROM owed`
+const owedColumns = `SELECT id, entry, job, after, reason, figures, at FROM owed`
 
 func scanOwed(scan func(...any) error) (o Owed, err error) {
 	var at int64
-	err = scan(&o.ID, &o.Entry, &o.Job, &o.After, &o.Reason, &at)
+	err = scan(&o.ID, &o.Entry, &o.Job, &o.After, &o.Reason, &o.Figures, &at)
 	o.At = store.Time(at)
 	return o, err
 }

@@ -36,7 +36,7 @@ func (l *Ledger) Refuse(ctx context.Context, a Arrival, reason string, note *Eve
 				return err
 			}
 			if slices.Contains(p.Owes, Rejected) {
-				if err := l.Owe(tx, e, Rejected, e.Reason); err != nil {
+				if err := l.Owe(tx, e, Rejected, e.Reason, ""); err != nil {
 					return err
 				}
 			}

@@ -190,6 +190,7 @@ type Outcome struct {
 	Rejects  []Reject
 	Config   string  // digest of the job's configuration
 	Verdict  Verdict // "" leaves it
+	Figures  string  // JSON: what stood around the records and their totals, for the acknowledgement; the ledger keeps it with what is owed
 }
 
 // An Event is one thing that happened. Entry or Entries or neither is set.

@@ -137,6 +137,7 @@ CREATE TABLE owed (                    -- acknowledgements to be made, of jobs t
   job    TEXT    NOT NULL,
   after  TEXT    NOT NULL,             -- what the entry came to: accepted, rejected, held, duplicate
   reason TEXT    NOT NULL,             -- of that, for the partner
+  figures TEXT NOT NULL DEFAULT '',    -- JSON: header, trailer and totals of its file, for what the job tells of them
   at     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX owed_entry ON owed (entry);
