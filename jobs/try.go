@@ -45,6 +45,16 @@ type TrialMessage struct {
 	Text        string            `json:"text,omitempty"` // when it is not, cut to 64 KiB
 	Bytes       int64             `json:"bytes"`
 	Original    bool              `json:"original,omitempty"` // the body is the file's own bytes
+	Answer      *TrialAnswer      `json:"answer,omitempty"`   // what an answer would make of it, where the trial was given one
+}
+
+// A TrialAnswer is what the answer of a destination would make of a message.
+type TrialAnswer struct {
+	From     string            `json:"from"` // where the answer was kept
+	Status   int               `json:"status"`
+	Outcome  string            `json:"outcome"` // delivered, refused, unavailable, unknown or stopped
+	Reason   string            `json:"reason,omitempty"`
+	Captures map[string]string `json:"captures,omitempty"`
 }
 
 const trialText = 64 << 10

@@ -20,7 +20,11 @@ rows of a file (--rows) or those that its query gives for the window that ends n
 With --diff the outcome is compared with that of the last time --diff was used for the same job and file, which is kept in the user's cache
 folder; with --against FILE it is compared with what try had printed into FILE.
 
-Exit codes: 0 it would be accepted whole; 3 something would be rejected.`,
+With --responses FOLDER the answers of HTTP destinations are taken out of files: FOLDER/DESTINATION.json is the body of an answer 200,
+DESTINATION.http a whole answer as curl -i prints it, DESTINATION.KEY.http that to the message with this key of the job's. For each
+message shown it is said whether it would be delivered, and what would be captured.
+
+Exit codes: 0 it would be accepted whole; 3 something would be rejected, or refused by a destination.`,
 		Example: "  waybill try orders samples/orders_1.csv\n  waybill try orders samples/orders_1.csv --diff\n  waybill try export --rows rows.ndjson --at 2026-11-21T15:00:00+01:00",
 		Args:    args(cobra.RangeArgs(1, 2)),
 
@@ -39,12 +43,13 @@ Exit codes: 0 it would be accepted whole; 3 something would be rejected.`,
 	c.Flags().StringVar(&o.partner, "partner", "", "try the file as if this partner had sent it")
 	c.Flags().BoolVar(&o.diff, "diff", false, "print what differs from the last time")
 	c.Flags().StringVar(&o.against, "against", "", "print what differs from what try had printed into this file")
+	c.Flags().StringVar(&o.responses, "responses", "", "folder with answers of the destinations, by which messages are judged")
 	c.MarkFlagsMutuallyExclusive("diff", "against")
 	return c
 }
 
 type tryOptions struct {
-	job, file, rows, at, against, partner string
+	job, file, rows, at, against, partner, responses string
 	limit                                 int
 	diff                                  bool
 }
@@ -83,12 +88,16 @@ func (p *program) runTry(ctx context.Context, o tryOptions) error {
 		return err
 	}
 	out.Findings = append(t.findings, out.Findings...)
+	refused, err := t.answers(o, &out)
+	if err != nil {
+		return err
+	}
 	if o.diff || o.against != "" {
 		err = p.compareTrial(o, &out)
 	} else {
 		err = p.trial(out)
 	}
-	if err == nil && (out.Rejected > 0 || out.State == ledger.Rejected) {
+	if err == nil && (out.Rejected > 0 || refused > 0 || out.State == ledger.Rejected) {
 		return exit{code: exitRejects}
 	}
 	return err

@@ -58,4 +58,7 @@ func (p *program) trialMessage(m jobs.TrialMessage) {
 		shownMessage.Headers = append(shownMessage.Headers, outbox.Header{Name: name, Value: m.Headers[name]})
 	}
 	p.message(shownMessage, "  ")
+	if m.Answer != nil {
+		p.answered(m.Answer, "  ")
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"waybill/jobs"
 	"waybill/ledger"
@@ -162,6 +163,21 @@ func (ds *differences) message(before, now *jobs.TrialMessage) {
 	if before.Ref != "" && bytes.Equal(before.Body, now.Body) { // else the key differs because the body does, or the file
 		ds.text("key", before.Key, now.Key)
 	}
+	if before.Answer != nil && now.Answer != nil { // else one of the trials had no answers
+		ds.text("answer", answer(before.Answer), answer(now.Answer))
+	}
+}
+
+// answer is what an answer makes of a message, in one line.
+func answer(a *jobs.TrialAnswer) string {
+	parts := []string{a.Outcome}
+	if a.Reason != "" {
+		parts = append(parts, a.Reason)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Captures)) {
+		parts = append(parts, name+": "+a.Captures[name])
+	}
+	return strings.Join(parts, "; ")
 }
 
 // only tells a message that one of the trials has alone.
