@@ -48,7 +48,7 @@ func registry() config.Registry {
 // commands lists the commands in the order of the help.
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
-		p.serve(), p.runOnce(), p.infer(), p.try(), p.test(), p.check(), p.schema(),
+		p.serve(), p.runOnce(), p.start(), p.infer(), p.try(), p.test(), p.check(), p.schema(),
 		p.status(), p.list(), p.show(), p.rejectsOf(), p.why(), p.trace(), p.dead(),
 		p.replay(), p.approve(), p.cancel(), p.resolve(), p.pause(), p.resume(), p.reload(), p.version(),
 		p.partner(), p.systemd(), p.demo(), p.demoReceiver(),
