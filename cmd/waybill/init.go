@@ -80,7 +80,7 @@ func emptyFolder(folder string) error {
 	return nil
 }
 
-// writeStart writes what stands below start. The folder that files are dropped into is there from the beginning.
+// writeStart writes what stands below start, and makes the folders that the configuration names.
 func writeStart(folder string) (names []string, err error) {
 	const mode = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	err = fs.WalkDir(startFolder, "start", func(path string, item fs.DirEntry, err error) error {
@@ -107,5 +107,8 @@ func writeStart(folder string) (names []string, err error) {
 		return errors.Join(err, f.Close())
 	})
 	slices.Sort(names)
-	return names, errors.Join(err, os.MkdirAll(filepath.Join(folder, "drop"), 0o755))
+	for _, name := range []string{"drop", "out"} {
+		err = errors.Join(err, os.MkdirAll(filepath.Join(folder, name), 0o755))
+	}
+	return names, err
 }
