@@ -50,8 +50,8 @@ Exit codes: 0 it would be accepted whole; 3 something would be rejected, or refu
 
 type tryOptions struct {
 	job, file, rows, at, against, partner, responses string
-	limit                                 int
-	diff                                  bool
+	limit                                            int
+	diff                                             bool
 }
 
 func (p *program) runTry(ctx context.Context, o tryOptions) error {
