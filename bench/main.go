@@ -5,7 +5,7 @@
 //	go run ./bench                 all of them, as `make bench` does
 //	go run ./bench -only P1,P3 -n 5 -scale 0.1
 //
-// The numbers P1 to P10 are those of docs/performance.md.
+// The numbers P1 to P10 are those of docs/performance.md; a letter behind one tells the format.
 package main
 
 import (
@@ -53,6 +53,11 @@ func scenarios() []scenario {
 		{"P10", "XML, 250,000 records in 60 MB → accepted (floor: xmllint --stream)", "accept-xml", "xmllint", "time ≤ 1.5 × floor", ""},
 		{"P10x", "XLSX, 200,000 rows × 10 → accepted (floor: inflate, look at every byte)", "accept-xlsx", "inflate", "time ≤ 8 × floor, ≤ 64 MiB", ""},
 		{"P10xs", "the same, with shared texts", "accept-xlsx-shared", "inflate-shared", "time ≤ 8 × floor, ≤ 64 MiB", ""},
+		{"P10n", "NDJSON, 1,000,000 records → accepted", "ndjson-accept", "ndjson-floor", "time ≤ 2 × floor", ""},
+		{"P10j", "JSON array, 1,000,000 records → accepted", "json-accept", "json-floor", "time ≤ 2 × floor", ""},
+		{"P10f", "fixed width, 1,000,000 records → accepted", "dat-accept", "dat-floor", "time ≤ 2 × floor", ""},
+		{"P10p", "Protobuf, 1,000,000 records → accepted", "pb-accept", "pb-floor", "time ≤ 2 × floor", ""},
+		{"P9n", "2 GB NDJSON against 20 MB: resident memory", "ndjson-accept-large", "ndjson-accept-small", "± 16 MiB", ""},
 		{"P9m", "2 GB XML against 20 MB: resident memory", "accept-xml-large", "accept-xml-small", "± 16 MiB", ""},
 		{"P9x", "XLSX of 256 MiB against 20 MB of sheet: resident memory", "accept-xlsx-large", "accept-xlsx-small", "± 16 MiB", ""},
 	}
@@ -87,7 +92,7 @@ func all(only string, runs int, scale float64, folder string) error {
 		defer func() { _ = os.RemoveAll(made) }()
 		folder = made
 	}
-	fmt.Printf("%-4s %-50s %12s %12s %8s %9s  %s\n", "", "work", "waybill", "floor", "ratio", "resident", "reach")
+	fmt.Printf("%-5s %-50s %12s %12s %8s %9s  %s\n", "", "work", "waybill", "floor", "ratio", "resident", "reach")
 	for _, s := range scenarios() {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
 			continue
@@ -126,17 +131,17 @@ func measure(s scenario, runs int, scale float64, folder string) error {
 	w := median(work)
 	switch {
 	case strings.HasPrefix(s.name, "P6"):
-		fmt.Printf("%-4s %-50s %9.1f ms %9.1f ms %8s %5d MiB  %s\n", s.name, s.what+" (p50, p99)", w.P50, w.P99, "", w.peak>>20, s.reach)
+		fmt.Printf("%-5s %-50s %9.1f ms %9.1f ms %8s %5d MiB  %s\n", s.name, s.what+" (p50, p99)", w.P50, w.P99, "", w.peak>>20, s.reach)
 	case strings.HasPrefix(s.name, "P9"):
 		f := median(floor)
-		fmt.Printf("%-4s %-50s %8d MiB %8d MiB %+6d M %5d MiB  %s\n", s.name, s.what, w.peak>>20, f.peak>>20, (w.peak-f.peak)>>20, w.peak>>20, s.reach)
+		fmt.Printf("%-5s %-50s %8d MiB %8d MiB %+6d M %5d MiB  %s\n", s.name, s.what, w.peak>>20, f.peak>>20, (w.peak-f.peak)>>20, w.peak>>20, s.reach)
 	case strings.HasPrefix(s.reach, "rate"):
 		f := median(floor)
 		a, b := float64(w.Units)/w.Seconds, float64(f.Units)/f.Seconds
-		fmt.Printf("%-4s %-50s %10.0f/s %10.0f/s %7.0f%% %5d MiB  %s\n", s.name, s.what, a, b, 100*a/b, w.peak>>20, s.reach)
+		fmt.Printf("%-5s %-50s %10.0f/s %10.0f/s %7.0f%% %5d MiB  %s\n", s.name, s.what, a, b, 100*a/b, w.peak>>20, s.reach)
 	default:
 		f := median(floor)
-		fmt.Printf("%-4s %-50s %10.2f s %10.2f s %7.2fx %5d MiB  %s\n", s.name, s.what, w.Seconds, f.Seconds, w.Seconds/f.Seconds, w.peak>>20, s.reach)
+		fmt.Printf("%-5s %-50s %10.2f s %10.2f s %7.2fx %5d MiB  %s\n", s.name, s.what, w.Seconds, f.Seconds, w.Seconds/f.Seconds, w.peak>>20, s.reach)
 	}
 	if len(lower) > 0 {
 		l := median(lower)

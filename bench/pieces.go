@@ -60,7 +60,10 @@ func piece(name, folder string, scale float64) error {
 	case "sftp-latency":
 		m, err = sftpLatency(folder, int(rows(200)))
 	default:
-		err = fmt.Errorf("there is no piece %q", name)
+		known := false
+		if m, known, err = layoutPiece(name, folder, rows(layoutRecords(name))); !known {
+			err = fmt.Errorf("there is no piece %q", name)
+		}
 	}
 	if err != nil {
 		return err
