@@ -2,7 +2,6 @@ package formats
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -17,6 +16,7 @@ type pbPlan struct {
 	trees  []pbTree // slots that are made of their bytes when the message has been read
 	later  []pbLeaf // objects, made so too: what stands twice is merged
 	counts int      // lists of which single items are wanted
+	fresh  []Cell   // what the slots hold before anything was read
 }
 
 // A pbTree is a value that is written as JSON does, once all its bytes are there.
@@ -32,6 +32,7 @@ type pbNode struct {
 	edges  []*pbEdge // by number, as long as those are small
 	large  map[int]*pbEdge
 	zeroes []pbZero
+	texts  [16]int32 // by number: the slot of a text that goes nowhere else, and 1; 0: none
 }
 
 // A pbZero is what a field without presence holds when the message does not say.
@@ -159,6 +160,7 @@ func compilePB(desc protoreflect.MessageDescriptor, wants []Want, prefix string)
 	}
 	if len(ps) == 0 {
 		c.plan.top.oneofs(map[*pbNode]bool{})
+		c.plan.freshen()
 	}
 	return c.plan, ps
 }
@@ -341,58 +343,3 @@ func (c *pbCompiler) item(t *pbTarget, of protoreflect.FieldDescriptor, w Want, 
 	c.plan.trees = append(c.plan.trees, pbTree{slot, of, true})
 	return nil, nil
 }
-
-// oneofs notes for each member of a oneof which slots the others fill: the last that comes counts.
-func (n *pbNode) oneofs(seen map[*pbNode]bool) {
-	if n == nil || seen[n] {
-		return
-	}
-	seen[n] = true
-	fields := n.desc.Fields()
-	for i := range fields.Len() {
-		e := n.edge(int(fields.Get(i).Number()))
-		e.one.oneofs(seen)
-		for _, t := range e.items {
-			t.one.oneofs(seen)
-		}
-		for _, t := range e.keys {
-			t.one.oneofs(seen)
-		}
-		o := e.desc.ContainingOneof()
-		if o == nil || o.IsSynthetic() {
-			continue
-		}
-		for k := range o.Fields().Len() {
-			if other := n.edge(int(o.Fields().Get(k).Number())); other != e {
-				e.clears = append(e.clears, other.slots()...)
-			}
-		}
-		slices.Sort(e.clears)
-		e.want = e.want || len(e.clears) > 0
-	}
-}
-
-// slots lists those that a field fills.
-func (e *pbEdge) slots() []int {
-	list := slices.Clone(e.tree)
-	for _, l := range e.all {
-		list = append(list, l.slot)
-	}
-	if e.one == nil {
-		return list
-	}
-	fields := e.one.desc.Fields()
-	for i := range fields.Len() {
-		inner := e.one.edge(int(fields.Get(i).Number()))
-		list = append(list, inner.slots()...)
-		for _, t := range inner.items {
-			list = append(list, t.slots()...)
-		}
-		for _, t := range inner.keys {
-			list = append(list, t.slots()...)
-		}
-	}
-	return list
-}
-
-func (t *pbTarget) slots() []int { return (&pbEdge{all: t.leaves, tree: t.tree, one: t.one}).slots() }

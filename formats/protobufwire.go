@@ -47,7 +47,7 @@ func (m *pbMaker) record(d *pbDecoder, data []byte) ([]Cell, *pbBad) {
 // row makes the cells of a plan.
 func (m *pbMaker) row(p *pbPlan, data []byte, off int) ([]Cell, *pbBad) {
 	f := pbFrame{cells: m.cells.take(p.slots)}
-	clear(f.cells)
+	copy(f.cells, p.fresh)
 	if p.counts > 0 {
 		f.counts = m.ints.take(p.counts)
 		clear(f.counts)
@@ -56,7 +56,7 @@ func (m *pbMaker) row(p *pbPlan, data []byte, off int) ([]Cell, *pbBad) {
 		f.places = m.ints.take(p.slots)
 		clear(f.places)
 	}
-	if bad := m.message(p.top, data, off, &f); bad != nil {
+	if bad := m.fields(p.top, data, off, &f); bad != nil {
 		return nil, bad
 	}
 	for i := range p.later {
@@ -93,14 +93,26 @@ func (m *pbMaker) object(l *pbLeaf, f *pbFrame) *pbBad {
 	return nil
 }
 
-// message takes what is wanted from a message; off is where it begins.
+// message takes what is wanted from a message within the record; off is where it begins.
 func (m *pbMaker) message(n *pbNode, data []byte, off int, f *pbFrame) *pbBad {
 	for i := range n.zeroes {
 		if z := &n.zeroes[i]; f.cells[z.slot].Kind == Absent {
 			f.cells[z.slot] = z.cell
 		}
 	}
+	return m.fields(n, data, off, f)
+}
+
+// fields takes what is wanted from the fields of a message.
+func (m *pbMaker) fields(n *pbNode, data []byte, off int, f *pbFrame) *pbBad {
+	short := m.limits.MaxField >= shortText
 	for i := 0; i < len(data); {
+		if short {
+			if next := n.text(data, i, f.cells); next > i {
+				i = next
+				continue
+			}
+		}
 		t, next, bad := m.token(data, i, off, 0)
 		if bad != nil {
 			return bad
