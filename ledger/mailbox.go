@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -53,6 +54,19 @@ func (l *Ledger) Waits(ctx context.Context, m Mailbox, path string) (File, error
 		return f, fmt.Errorf("%s of %s: %w", Shown(path), m.Partner, err)
 	}
 	return f, nil
+}
+
+// HasLanded reports whether a version of a path has landed: one that retention has removed has not.
+func (l *Ledger) HasLanded(ctx context.Context, m Mailbox, path, version string) (bool, error) {
+	var id int64
+	err := l.db.Reader(ctx).QueryRow(`SELECT id FROM files WHERE source = ? AND path = ? AND version = ? AND landed IS NOT NULL`, m.Source, m.path(path), version).Scan(&id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("%s of %s: %w", Shown(path), m.Partner, err)
+	}
+	return true, nil
 }
 
 // A Use is how much lies somewhere.

@@ -27,8 +27,8 @@
 //	while a large file is sent      what was sent, under its name; its mode says whether it has gaps
 //	in CLOSE, before the rename     the same
 //	after the rename to the spool   nothing that is seen: a file that no row names, which is swept
-//	while it lands by being         its temporary name, until the commit: it has a name in the spool beside that, and a
-//	renamed by its sender           pointer to both, with which the next start takes one of them away
+//	while it lands by being         its temporary name, until the commit. A large one has a name in the spool beside that. A pointer
+//	renamed by its sender           tells the next start of both, or of the row of one that is copied: it takes away what is too much
 //	after the commit                a landed file; sent again it is known as the same
 //
 // When the machine went down, the length of a file that was being written says little of its bytes: such files are taken away when the

@@ -123,9 +123,14 @@ func (f *Files) note(session string, by int) {
 	}
 }
 
+// isPartner reports whether a name can be that of a folder for a partner.
+func isPartner(name string) bool {
+	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, "/\x00")
+}
+
 // enter opens the mailbox of a partner, which all its connections share, and makes its folders.
 func (f *Files) enter(a *Account) (*mailbox, error) {
-	if a.Name == "" || strings.HasPrefix(a.Name, ".") || strings.ContainsAny(a.Name, "/\x00") {
+	if !isPartner(a.Name) {
 		return nil, fmt.Errorf("open the mailbox of %q: that is no name of a partner", a.Name)
 	}
 	f.mu.Lock()

@@ -3,6 +3,7 @@ package sftpd
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
+	"golang.org/x/sys/unix"
 )
 
 // TestServeUntilKilled is the process that TestKilledAtEachStep kills. It speaks SFTP on a socket without SSH.
@@ -68,6 +70,23 @@ func (r *rig) inSpool() (n int) {
 	return n
 }
 
+// elsewhere has path be a folder on another file system.
+func elsewhere(t *testing.T, path string) {
+	t.Helper()
+	memory, err := os.MkdirTemp("/dev/shm", "waybill")
+	if err != nil {
+		t.Skipf("there is no other file system: %v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(memory) })
+	var here, there unix.Stat_t
+	if err := errors.Join(unix.Stat(filepath.Dir(path), &here), unix.Stat(memory, &there), os.Symlink(memory, path)); err != nil {
+		t.Fatal(err)
+	}
+	if here.Dev == there.Dev {
+		t.Skip("/dev/shm is no other file system: NOT TESTED that mailboxes may lie on one")
+	}
+}
+
 // TestKilledAtEachStep kills the server at each step between the first byte of an upload and the answer to its CLOSE. Whatever the step, the file has landed
 // whole or not at all, what was sent is there to be gone on with unless it had gone into the spool, and sending it again lands it.
 func TestKilledAtEachStep(t *testing.T) {
@@ -79,24 +98,40 @@ func TestKilledAtEachStep(t *testing.T) {
 	if out, err := exec.Command("go", "test", "-c", "-tags", "failpoint", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	whole := pattern(300_000)
 	for at, want := range map[string]struct{ landed, part, renames bool }{
-		"sftpd/keeping":    {part: true}, // CLOSE of the temporary name
-		"sftpd/kept":       {part: true},
-		"spool/adopting":   {part: true},
-		"sftpd/pointed":    {part: true, renames: true}, // of the rename; the file has its name until it has landed
-		"spool/adopted":    {part: true, renames: true},
-		"sftpd/landing":    {part: true, renames: true},
-		"ledger/landing":   {part: true, renames: true},
-		"ledger/landed":    {landed: true},
-		"sftpd/landed":     {landed: true},
-		"sftpd/erased":     {landed: true},
-		"spool/adopted:2":  {},           // of the upload under its own name
-		"sftpd/never":      {part: true}, // killed in the middle of the bytes
-		"spool/adopting:2": {part: true}, // of the upload under its own name
+		"sftpd/keeping":        {part: true}, // CLOSE of the temporary name
+		"sftpd/kept":           {part: true},
+		"spool/adopting":       {part: true},
+		"sftpd/pointed":        {part: true, renames: true}, // of the rename; the file has its name until it has landed
+		"spool/adopted":        {part: true, renames: true},
+		"sftpd/landing":        {part: true, renames: true},
+		"ledger/landing":       {part: true, renames: true},
+		"ledger/landed":        {landed: true},
+		"sftpd/landed":         {landed: true},
+		"sftpd/erased":         {landed: true},
+		"small sftpd/pointed":  {part: true, renames: true}, // of a small file, which is copied into the database
+		"small sftpd/landing":  {part: true, renames: true},
+		"small ledger/landing": {part: true, renames: true},
+		"small ledger/landed":  {landed: true},
+		"small sftpd/landed":   {landed: true},
+		"small sftpd/erased":   {landed: true},
+		"apart sftpd/landing":  {part: true}, // of a large one on another file system, which is copied into the spool
+		"apart sftpd/landed":   {landed: true},
+		"spool/adopted:2":      {},           // of the upload under its own name
+		"sftpd/never":          {part: true}, // killed in the middle of the bytes
+		"spool/adopting:2":     {part: true}, // of the upload under its own name
 	} {
 		t.Run(at, func(t *testing.T) {
+			whole := pattern(300_000)
+			at, small := strings.CutPrefix(at, "small ")
+			if small {
+				whole = pattern(3000)
+			}
 			dir := t.TempDir()
+			at, apart := strings.CutPrefix(at, "apart ")
+			if apart {
+				elsewhere(t, filepath.Join(dir, "mailboxes"))
+			}
 			addr, wait := child(t, program, dir, at)
 			conn, err := net.Dial("tcp", addr)
 			if err != nil {
@@ -142,6 +177,9 @@ func TestKilledAtEachStep(t *testing.T) {
 			}
 			if _, err := r.part(name[1:]); (err == nil) != want.part {
 				t.Errorf("the part: %v", err)
+			}
+			if list, err := os.ReadDir(r.files.pointers()); err != nil || len(list) > 0 {
+				t.Errorf("pointers are left: %v, %v", list, err)
 			}
 			again, _ := r.dial()
 			if n := r.inSpool(); want.renames && n > 0 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +26,7 @@ func (b *mailbox) point(u *upload, to string) error {
 	if err := os.Symlink(filepath.Join(b.partner, u.lies), pointer); err != nil {
 		return err
 	}
-	u.pointer = pointer
+	u.pointer, u.linked = pointer, true
 	if err := syncFolder(b.files.pointers()); err != nil { // it is to be there whenever the second name is
 		return err
 	}
@@ -34,15 +35,22 @@ func (b *mailbox) point(u *upload, to string) error {
 	defer b.mu.Unlock()
 	err := b.jail.linkOut(u.lies, to)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EMLINK) { // a file system without second names
-		return &os.LinkError{Op: "link", Old: u.lies, New: to, Err: unix.EXDEV} // as if it were another: it is copied
+		err = &os.LinkError{Op: "link", Old: u.lies, New: to, Err: unix.EXDEV} // as if it were another
+	}
+	if errors.Is(err, unix.EXDEV) { // it is copied, and pointed at as that
+		u.pointer, u.linked = "", false
+		err = errors.Join(err, os.Remove(pointer))
 	}
 	return err
 }
 
 // unpoint removes the pointer of an upload that has one name again. Before that, whether the other was removed must be sure.
 func (b *mailbox) unpoint(u *upload) error {
-	if u.pointer == "" {
+	switch {
+	case u.pointer == "":
 		return nil
+	case !u.linked: // it was copied
+		return os.Remove(u.pointer)
 	}
 	folder, err := b.jail.list(folderOf(u.lies))
 	if err != nil {
@@ -74,18 +82,22 @@ func (f *Files) settle(ctx context.Context) error {
 	}
 	for _, e := range list {
 		pointer := filepath.Join(f.pointers(), e.Name())
-		if err := f.settleOne(ctx, e.Name(), pointer); err != nil {
-			return fmt.Errorf("open mailboxes: settle %s: %w", pointer, err)
+		settle := f.settleLinked
+		if e.Type().IsRegular() {
+			settle = f.settleCopied
+		}
+		switch err := settle(ctx, e.Name(), pointer); {
+		case ctx.Err() != nil:
+			return fmt.Errorf("open mailboxes: settle %s: %w", pointer, context.Cause(ctx))
+		case err != nil: // only this one file is held up, and the next start tries again
+			f.Log.Error("settle what was being renamed when the last process ended: if waybill did not lay it there, remove it", "pointer", pointer, "error", err)
 		}
 	}
 	return nil
 }
 
-func (f *Files) settleOne(ctx context.Context, name, pointer string) error {
+func (f *Files) settleLinked(ctx context.Context, name, pointer string) error {
 	at, err := os.Readlink(pointer)
-	if errors.Is(err, unix.EINVAL) {
-		return nil // no pointer of ours
-	}
 	if err != nil {
 		return err
 	}
@@ -110,37 +122,10 @@ func (f *Files) unlinkLanded(partner, path, name string) error {
 	if err != nil {
 		return err
 	}
-	j, err := openJail(filepath.Join(f.Folder, partner))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	err = j.removeSame(path, kept)
-	return errors.Join(err, j.close())
-}
-
-// removeSame removes path if it is a name of that file.
-func (j *jail) removeSame(path string, of fs.FileInfo) error {
-	f, err := j.at(path, unix.O_PATH, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	_ = f.Close() // only looked at
-	if err != nil || !os.SameFile(info, of) {
-		return err
-	}
-	if err := j.remove(path); err != nil {
-		return err
-	}
-	d, err := j.list(folderOf(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return f.inMailbox(partner, func(j *jail) error {
+		return j.removeThat(path, func(m meta) bool {
+			st, ok := kept.Sys().(*syscall.Stat_t)
+			return ok && m.inode == st.Ino && j.dev == st.Dev
+		})
+	})
 }

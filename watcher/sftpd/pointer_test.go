@@ -1,9 +1,14 @@
 package sftpd
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -80,14 +85,63 @@ func TestAPointerTakesAwayOnlyWhatHasLanded(t *testing.T) {
 	r.must(os.Symlink("nobody/in/x", filepath.Join(marks, fmt.Sprintf("%032x", 1))))
 	r.must(os.Symlink("../../etc/passwd", filepath.Join(marks, fmt.Sprintf("%032x", 2))))
 	r.must(os.WriteFile(filepath.Join(marks, "notes.txt"), nil, 0o600))
+	r.must(os.Symlink("/etc/passwd", filepath.Join(marks, "passwd")))
+	r.must(os.Mkdir(filepath.Join(marks, "folder"), 0o700))
+	r.must(os.WriteFile(filepath.Join(marks, fresh()), []byte(`{"Partner":"acme","Li`), 0o600)) // killed while it was written
 	r.must(r.files.settle(t.Context()))
 	if _, err := r.part("in/a.csv.part"); err != nil {
 		t.Errorf("another file was taken away: %v", err)
 	}
-	if list, err := os.ReadDir(marks); err != nil || len(list) != 1 {
+	if list, err := os.ReadDir(marks); err != nil || len(list) != 3 {
 		t.Errorf("%v, %v", list, err)
 	}
 	if got, _ := r.content("acme/a.csv"); got != string(pattern(200_000)) {
 		t.Errorf("%d bytes", len(got))
+	}
+}
+
+// What stands in the way of settling one file is told, and stops neither the start nor the others.
+func TestAStrangePointerDoesNotStopTheStart(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	r := newRig(t, func(o *FilesOptions) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	c, cut := r.dial()
+	r.must(send(c, "/in/a.csv", pattern(100)))
+	r.must(send(c, "/in/a.csv.part", pattern(100)))
+	r.must(send(c, "/in/b.csv.part", pattern(100)))
+	cut()
+	var version string
+	r.must(r.db.Tx(t.Context(), func(tx *store.Tx) error { return tx.QueryRow(`SELECT version FROM files`).Scan(&version) }))
+	point := func(lies, partner string) {
+		info, err := os.Stat(filepath.Join(r.data, "mailboxes", "acme", lies))
+		r.must(err)
+		st := info.Sys().(*syscall.Stat_t)
+		text, err := json.Marshal(landing{Partner: partner, Source: "partners", Path: []byte("a.csv"), Lies: []byte(lies), Inode: st.Ino, Changed: st.Ctim.Nano()})
+		r.must(err)
+		r.must(os.WriteFile(filepath.Join(r.files.pointers(), version), text, 0o600))
+	}
+	for _, stray := range []string{"0", "notes", "zz"} {
+		r.must(os.Symlink("/etc/passwd", filepath.Join(r.files.pointers(), stray)))
+	}
+	// The pointer is one of a file that had its name later: it has another inode, or changed since.
+	point("in/b.csv.part", "acme")
+	r.must(os.Remove(filepath.Join(r.data, "mailboxes", "acme", "in", "b.csv.part")))
+	r.must(os.WriteFile(filepath.Join(r.data, "mailboxes", "acme", "in", "b.csv.part"), pattern(100), 0o600))
+	r.must(r.files.settle(t.Context()))
+	if _, err := r.part("in/b.csv.part"); err != nil {
+		t.Errorf("another file was taken away: %v", err)
+	}
+	point("in/a.csv.part", "../acme")
+	r.must(r.files.settle(t.Context()))
+	if _, err := r.part("in/a.csv.part"); err != nil {
+		t.Errorf("a path that leads out: %v", err)
+	}
+	point("in/a.csv.part", "acme")
+	r.must(r.files.settle(t.Context()))
+	if _, err := r.part("in/a.csv.part"); err == nil {
+		t.Error("it is still there")
+	}
+	if n := strings.Count(log.String(), "passwd") + strings.Count(log.String(), "is no name"); n == 0 {
+		t.Errorf("nothing is told:\n%s", log.String())
 	}
 }

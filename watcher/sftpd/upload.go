@@ -44,7 +44,8 @@ type upload struct {
 	gaps    bool    // the file is marked as having gaps
 	touched bool    // something was written or cut
 	renamed bool    // it lands by being renamed
-	pointer string  // of one that is renamed: what tells of its two names
+	pointer string  // of one that is renamed: what tells of that
+	linked  bool    // and has a second name, in the spool
 	known   *sum    // its digest, when that is known already
 	resumes bool    // it went on with what was there
 	behind  *upload // opened beside one that holds the name; what is written first tells whether it goes on with that

@@ -174,8 +174,14 @@ func (u *upload) land(ctx context.Context) error {
 		}
 		return u.refuse(ctx, err)
 	}
-	failpoint.Hit("sftpd/landing")
 	a := u.arrival()
+	if u.renamed && !u.linked {
+		if err := u.box.pointCopied(u, a); err != nil {
+			in.Abandon()
+			return u.refuse(ctx, err)
+		}
+	}
+	failpoint.Hit("sftpd/landing")
 	_, entries, err := u.box.files.Ledger.LandSpooled(ctx, a, ledger.Spooled{Incoming: in, Blank: blank, Event: u.event("uploaded")})
 	failpoint.Hit("sftpd/landed")
 	switch {
