@@ -144,7 +144,7 @@ func TestAnUploadThatLosesItsNameWhileItIsKeptLeavesNothingAside(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	s := r.session()
-	b, err := r.files.enter(s.Account)
+	b, err := r.files.enter(t.Context(), s.Account)
 	r.must(err)
 	defer func() { r.must(r.files.leave(b)) }()
 	at, err := s.Account.file("/in/a.part", Drop)
@@ -202,7 +202,7 @@ func TestANewFileIsNotAWholeOne(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	s := r.session()
-	b, err := r.files.enter(s.Account)
+	b, err := r.files.enter(t.Context(), s.Account)
 	r.must(err)
 	defer func() { r.must(r.files.leave(b)) }()
 	for _, held := range []bool{true, false} {

@@ -86,7 +86,7 @@ func (f *Files) aside() string { return filepath.Join(f.Folder, aside) }
 // SFTP. It is nil when the client ended. The caller closes ch; Serve does so only to stop waiting when ctx ends. Uploads that are not closed
 // then are kept in the mailbox, to be resumed.
 func (f *Files) Serve(ctx context.Context, s Session, ch io.ReadWriteCloser) error {
-	box, err := f.enter(s.Account)
+	box, err := f.enter(ctx, s.Account)
 	if err != nil {
 		return err
 	}
@@ -128,55 +128,100 @@ func isPartner(name string) bool {
 	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, "/\x00")
 }
 
-// enter opens the mailbox of a partner, which all its connections share, and makes its folders.
-func (f *Files) enter(a *Account) (*mailbox, error) {
+// enter opens the mailbox of a partner, which all its connections share, and makes its folders. Opening may take long, and holds up nobody else's.
+func (f *Files) enter(ctx context.Context, a *Account) (*mailbox, error) {
 	if !isPartner(a.Name) {
 		return nil, fmt.Errorf("open the mailbox of %q: that is no name of a partner", a.Name)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	box := f.boxes[a.Name]
-	first := box == nil
-	if first {
-		path := filepath.Join(f.Folder, a.Name)
-		if err := os.Mkdir(path, 0o770); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("open the mailbox of %s: %w", a.Name, err)
+	for {
+		box, first := f.share(a.Name)
+		var err error
+		if first {
+			err = f.open(ctx, box, a)
+		} else if err = box.wait(ctx); err == nil {
+			err = box.makeFolders(a)
 		}
-		j, err := openJail(path)
-		if err != nil {
-			return nil, fmt.Errorf("open the mailbox of %s: %w", a.Name, err)
+		if err == nil {
+			return box, nil
 		}
-		box = &mailbox{files: f, partner: a.Name, jail: j, uploads: map[string]*upload{}, all: map[*upload]bool{}, sums: map[string]sum{}}
-		f.boxes[a.Name] = box
-	}
-	box.sessions++
-	for _, d := range a.Folders {
-		if err := box.jail.makeFolders(d.Path); err != nil {
-			_ = f.release(box)
+		// Another connection may have given up when it ended: that is no reason for this one.
+		again := !first && ctx.Err() == nil && (errors.Is(err, errCleared) || errors.Is(err, context.Canceled))
+		if err = errors.Join(err, f.leave(box)); !again {
 			return nil, fmt.Errorf("open the mailbox of %s: %w", a.Name, err)
 		}
 	}
-	if first {
-		if err := f.afterPowerCut(context.Background(), box, a); err != nil {
-			_ = f.release(box)
-			return nil, err
-		}
-	}
-	return box, nil
 }
 
+// share returns the mailbox of a partner. The first is to open it.
+func (f *Files) share(name string) (box *mailbox, first bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if box = f.boxes[name]; box == nil {
+		box, first = &mailbox{files: f, partner: name, opened: make(chan struct{}), uploads: map[string]*upload{}, all: map[*upload]bool{}, sums: map[string]sum{}}, true
+		f.boxes[name] = box
+	}
+	box.sessions++
+	return box, first
+}
+
+// open opens a mailbox. When it cannot, whoever comes next tries again.
+func (f *Files) open(ctx context.Context, box *mailbox, a *Account) (err error) {
+	defer func() { f.opened(box, err) }()
+	path := filepath.Join(f.Folder, box.partner)
+	if err := os.Mkdir(path, 0o770); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if box.jail, err = openJail(path); err != nil {
+		return err
+	}
+	if err := box.makeFolders(a); err != nil {
+		return err
+	}
+	return f.afterPowerCut(ctx, box, a)
+}
+
+// opened tells those who wait whether the mailbox is open.
+func (f *Files) opened(box *mailbox, fault error) {
+	if box.fault = fault; fault != nil {
+		f.mu.Lock()
+		delete(f.boxes, box.partner)
+		f.mu.Unlock()
+	}
+	close(box.opened)
+}
+
+// wait waits until the mailbox is open.
+func (b *mailbox) wait(ctx context.Context) error {
+	select {
+	case <-b.opened:
+		return b.fault
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (b *mailbox) makeFolders(a *Account) error {
+	for _, d := range a.Folders {
+		if err := b.jail.makeFolders(d.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave closes a mailbox that nobody uses any more.
 func (f *Files) leave(box *mailbox) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.release(box)
-}
-
-// release closes a mailbox that nobody uses any more.
-func (f *Files) release(box *mailbox) error {
 	if box.sessions--; box.sessions > 0 {
 		return nil
 	}
-	delete(f.boxes, box.partner)
+	if f.boxes[box.partner] == box {
+		delete(f.boxes, box.partner)
+	}
+	if box.jail == nil {
+		return nil
+	}
 	return box.jail.close()
 }
 
@@ -185,7 +230,9 @@ type mailbox struct {
 	files    *Files
 	partner  string
 	jail     *jail
-	sessions int // guarded by Files.mu
+	sessions int           // guarded by Files.mu
+	opened   chan struct{} // closed when it is
+	fault    error         // why it cannot be; set before opened is closed
 	handles  atomic.Int64
 
 	mu      sync.Mutex

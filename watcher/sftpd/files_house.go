@@ -93,7 +93,7 @@ func (a *Account) isFolder(path string) bool {
 func (f *Files) Sweep(ctx context.Context, accounts []*Account) (n int, err error) {
 	var errs []error
 	for _, a := range accounts {
-		box, err := f.enter(a)
+		box, err := f.enter(ctx, a)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -152,8 +152,5 @@ func (f *Files) afterPowerCut(ctx context.Context, box *mailbox, a *Account) err
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(mark, boot, 0o600); err != nil {
-		return fmt.Errorf("open the mailbox of %s: %w", box.partner, err)
-	}
-	return nil
+	return os.WriteFile(mark, boot, 0o600)
 }

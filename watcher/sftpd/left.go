@@ -73,13 +73,24 @@ func (f *Files) sweepLeft(ctx context.Context, accounts []*Account) error {
 	return errors.Join(errs...)
 }
 
-// clear removes the folders of a mailbox from the innermost on, those that are empty.
+// errCleared is why a mailbox is to be opened anew: it was not there for a moment.
+var errCleared = errors.New("the empty mailbox was cleared away")
+
+// clear removes the folders of a mailbox from the innermost on, those that are empty, while nobody has it. Who comes back meanwhile waits.
 func (f *Files) clear(l Left) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.boxes[l.Partner] != nil { // he is back
-		return nil
+	box, first := f.share(l.Partner)
+	if !first { // he is back
+		return f.leave(box)
 	}
+	err := f.clearAway(l)
+	f.opened(box, errCleared)
+	if err = errors.Join(err, f.leave(box)); err != nil {
+		return fmt.Errorf("clear the mailbox that %s has left: %w", l.Partner, err)
+	}
+	return nil
+}
+
+func (f *Files) clearAway(l Left) error {
 	j, err := openJail(l.Folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -87,9 +98,8 @@ func (f *Files) clear(l Left) error {
 	if err != nil {
 		return err
 	}
-	err = j.removeEmpty("", 0)
-	if err = errors.Join(err, j.close()); err != nil {
-		return fmt.Errorf("clear the mailbox that %s has left: %w", l.Partner, err)
+	if err := errors.Join(j.removeEmpty("", 0), j.close()); err != nil {
+		return err
 	}
 	if err := os.Remove(l.Folder); err != nil {
 		return nil //nolint:nilerr // something lies there after all: it is told of
