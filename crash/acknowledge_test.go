@@ -47,7 +47,10 @@ var acknowledging = [][]string{
 func TestKilledWhileAcknowledging(t *testing.T) {
 	t.Parallel()
 	for _, at := range acknowledging {
-		t.Run(strings.Join(at, " then "), func(t *testing.T) { toldDeath(t, at) })
+		t.Run(strings.Join(at, " then "), func(t *testing.T) {
+			t.Parallel()
+			toldDeath(t, at)
+		})
 	}
 }
 

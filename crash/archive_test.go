@@ -60,7 +60,7 @@ func unpackDeath(t *testing.T, at []string) {
 		l.must(os.Mkdir(l.path(sub), 0o700))
 	}
 	l.must(os.WriteFile(l.path("waybill.yaml"), fmt.Appendf(nil, archived, l.data, l.out.URL), 0o600))
-	large := "order_no,quantity\n" + strings.Repeat("L-1,2\n", 15_000)
+	large := "order_no,quantity,note\n" + strings.Repeat("L-1,2,"+strings.Repeat("n", 60)+"\n", 1500) // two batches, too large to be kept in the ledger
 	l.pack("drop/one.zip", "a.csv", "order_no,quantity\nA-1,1\nA-2,1\n", "read.me", "x", "sub/b.csv", "order_no,quantity\nB-1,1\n", "large.csv", large)
 	l.pack("drop/two.zip", "c.csv", "order_no,quantity\nC-1,1\n", "bad.csv", "order_no,quantity\nD-1,many\n")
 	for _, name := range at {

@@ -9,11 +9,13 @@
 package crash_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -28,6 +30,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	buildFolder = folder
+	atOnce()
 	code := m.Run()
 	if code == 0 {
 		if err := goleak.Find(goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener")); err != nil {
@@ -40,6 +43,17 @@ func TestMain(m *testing.M) {
 }
 
 var buildFolder string
+
+// atOnce has more cases run at a time than there are processors, unless -parallel says how many: for half of its time each waits for a
+// poll, a back-off or a sync.
+func atOnce() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // a number
+	}
+}
 
 // binary builds the program as it is shipped, but with failpoints, once.
 var binary = sync.OnceValues(func() (string, error) {

@@ -62,6 +62,7 @@ func points(t *testing.T) []string {
 
 // TestKilledAtEveryNamedStep kills the daemon at the first passage of each named step, and at a sample of later ones.
 func TestKilledAtEveryNamedStep(t *testing.T) {
+	t.Parallel()
 	names := slices.DeleteFunc(points(t), func(n string) bool { return strings.HasPrefix(n, "sftp/") }) // see remote_test.go
 	if len(names) < 30 {
 		t.Fatalf("only %d named steps: %v", len(names), names)
