@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,6 +103,15 @@ func (e *endless) Read(p []byte) (int, error) {
 		e.left -= int64(k)
 	}
 	return n, nil
+}
+
+// dose is n, or with the race detector, which makes reading ten times as slow and finds nothing by more of the same, few.
+func dose(n, few int) int {
+	info, ok := debug.ReadBuildInfo()
+	if ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return few
+	}
+	return n
 }
 
 func columns(names ...string) []Want {
