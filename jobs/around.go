@@ -255,7 +255,7 @@ func (r *run) ofFile() error {
 
 // claims checks the file as a whole.
 func (r *run) claims() {
-	if len(r.p.claims) == 0 || r.blank() {
+	if len(r.p.claims) == 0 || r.blank() && len(r.p.asides) == 0 { // what belongs to a file may say that there is to be something in it
 		return
 	}
 	if err := r.ofFile(); err != nil {

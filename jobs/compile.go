@@ -8,6 +8,7 @@ import (
 
 	"waybill/formats"
 	"waybill/jobs/expression"
+	"waybill/ledger"
 )
 
 // Environment is what a job refers to outside itself.
@@ -33,6 +34,7 @@ type Plan struct {
 	members  *Pattern   // of an archive; nil: all
 	table    *timetable // nil: the job has no schedule
 	reader   reader
+	asides   []aside // files that belong to the one that is read
 	unpacker *formats.Unpacker
 	blocks   []rule // check.block
 	claims   []rule // check.file
@@ -104,6 +106,7 @@ func Compile(name string, o Options, env Environment) (*Plan, []Problem) {
 	c.open = c.unsure(o)
 	c.start(o)
 	c.beside(o)
+	c.asides(o)
 	if o.Read != nil {
 		c.read(o.Read)
 	} else {
@@ -248,7 +251,7 @@ func (c *compiler) beside(o Options) {
 
 // runName tells the names whose values are the same for a whole run; that of header until another block begins.
 func runName(name string) bool {
-	return name == "file" || name == "entry" || name == "partner" || name == "window" || name == "header"
+	return name == "file" || name == "entry" || name == "partner" || name == "window" || name == "header" || name == ledger.RoleCompanion
 }
 
 // scope is where names are looked up while compiling.

@@ -112,7 +112,9 @@ func (c *compiler) noticeScope() *scope {
 	fault := []expression.Field{{Name: "record", Type: number}, {Name: "line", Type: number}, {Name: "field", Type: text}, {Name: "value", Type: text}, {Name: "reason", Type: text}}
 	twin := list(expression.KindObject, expression.Field{Name: "number", Type: number}, expression.Field{Name: "name", Type: text})
 	twin.Optional = true
-	names := slices.DeleteFunc(slices.Clone(c.names), func(f expression.Field) bool { return f.Name == "record" || f.Name == "header" })
+	names := slices.DeleteFunc(slices.Clone(c.names), func(f expression.Field) bool {
+		return f.Name == "record" || f.Name == "header" || f.Name == ledger.RoleCompanion
+	})
 	names = append(names, c.plan.told...)
 	names = append(names, expression.Field{Name: "outcome", Type: expression.Type{Kind: expression.KindObject, Fields: []expression.Field{
 		{Name: "state", Type: text}, {Name: "verdict", Type: text}, {Name: "reason", Type: text}, {Name: "test", Type: expression.Of(expression.KindBoolean)},

@@ -30,11 +30,11 @@ type Options struct {
 
 // Receive says which files of which source belong to a job.
 type Receive struct {
-	Source    string   `yaml:"source" ref:"sources" required:"true" doc:"name of a source"`
-	Files     []string `yaml:"files" one:"true" default:"*" doc:"names that belong to the job: * any part of a name, ** any folders, ? one character, {day:%Y%m%d} a part kept as file.part.day"`
-	Ignore    []string `yaml:"ignore" one:"true" doc:"names that do not, even if files matches"`
-	Companion string   `yaml:"companion" doc:"name of the file that says this one is complete, * standing for its name: *.done"`
-	_         struct{} `later:"order,together"`
+	Source    string     `yaml:"source" ref:"sources" required:"true" doc:"name of a source"`
+	Files     []string   `yaml:"files" one:"true" default:"*" doc:"names that belong to the job: * any part of a name, ** any folders, ? one character, {day:%Y%m%d} a part kept as file.part.day"`
+	Ignore    []string   `yaml:"ignore" one:"true" doc:"names that do not, even if files matches"`
+	Companion *Companion `yaml:"companion" doc:"the file that says that this one is complete, * standing for its name (*.done), and what it says"`
+	_         struct{}   `later:"order,together"`
 }
 
 // Identity says what makes two files the same and what is done with each kind of repetition.

@@ -18,6 +18,7 @@ type Input struct {
 	File     ledger.File // of an entry that has one
 	Partner  Partner
 	Blob     formats.Blob                             // its bytes, unpacked; unless Rows is set
+	Beside   map[string]Beside                        // what belongs to it, by role
 	Rows     *Rows                                    // of a query
 	Unique   Uniqueness                               // asked when the job has check.unique; nil: every key is new
 	Sequence Sequencing                               // asked when the job has check.sequence; nil: every number is the next
@@ -214,6 +215,9 @@ func (r *run) all() error {
 
 // read works all records.
 func (r *run) read() error {
+	if err := r.asides(); err != nil {
+		return err
+	}
 	if r.p.reader.none {
 		return nil
 	}

@@ -110,6 +110,9 @@ func (p *Plan) policy(a ledger.Arrival) ledger.Policy {
 			policy.Owes = append(policy.Owes, state)
 		}
 	}
+	for _, a := range p.asides {
+		policy.Companions = append(policy.Companions, a.role)
+	}
 	if p.options.Approve {
 		policy.Hold = "waits for approval: waybill approve"
 	}

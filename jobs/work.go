@@ -187,7 +187,11 @@ func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, near nearby,
 	if in.File.Parent == 0 {
 		in.Blob, let = p.Unpack(in.Blob, w.staging(in.File))
 	}
-	return r.Verify, func() error { let(); return r.Close() }, nil
+	verify, end = r.Verify, func() error { let(); return r.Close() }
+	if len(p.asides) > 0 {
+		return w.openBeside(ctx, e, in, verify, end)
+	}
+	return verify, end, nil
 }
 
 // Unpack undoes the job's packings. What is wrong with the packed bytes shows when they are read, as what is wrong with the file. end is to be called

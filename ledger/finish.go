@@ -91,6 +91,10 @@ func (l *Ledger) settle(tx *store.Tx, now time.Time, files []int64) error {
 			ids = append(ids, id)
 		}
 	}
+	ids, err := withCompanions(tx, ids)
+	if err != nil {
+		return err
+	}
 	for chunk := range slices.Chunk(ids, setSize) {
 		places, args := store.Set(chunk)
 		n, err := tx.Exec(settleQuery(places), append([]any{store.Millis(now)}, args...)...)
@@ -114,16 +118,20 @@ func (l *Ledger) settle(tx *store.Tx, now time.Time, files []int64) error {
 }
 
 // settleQuery sets state and fate of files. Only the last run of a job counts for the fate: a replay makes good what the
-// runs before it did. An archive failed when one of its members did. Members lie nowhere but here, so that nobody closes them.
+// runs before it did. An archive failed when one of its members did, a companion when an entry did to which it belongs. Members lie nowhere but here, so that
+// nobody closes them.
 func settleQuery(places string) string {
+	const ended = `e.state IN ('rejected', 'failed', 'cancelled') AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.file = e.file AND r.job = e.job AND r.run > e.run)`
+	beside := accompanied("files.id")
+	lies := `files.parent IS NULL AND (EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') OR EXISTS (SELECT 1 FROM ` + beside + ` AND e.kind = 'file'))`
+	open := ` AND e.state NOT IN ('delivered', 'rejected', 'failed', 'duplicate', 'cancelled'))`
 	return `UPDATE files SET
-		reason = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.state IN ('rejected', 'failed', 'cancelled')
-			AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.file = e.file AND r.job = e.job AND r.run > e.run))
-			OR EXISTS (SELECT 1 FROM entries a JOIN files m ON m.parent = a.id JOIN entries e ON e.file = m.id WHERE a.file = files.id
-			AND e.state IN ('rejected', 'failed', 'cancelled') AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.file = e.file AND r.job = e.job AND r.run > e.run))
+		reason = CASE WHEN EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND ` + ended + `)
+			OR EXISTS (SELECT 1 FROM entries a JOIN files m ON m.parent = a.id JOIN entries e ON e.file = m.id WHERE a.file = files.id AND ` + ended + `)
+			OR EXISTS (SELECT 1 FROM ` + beside + ` AND ` + ended + `)
 			THEN '` + fateFailed + `' ELSE '` + fateDone + `' END,
-		state = CASE WHEN files.parent IS NULL AND EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN 'closable' ELSE 'closed' END,
-		closed = CASE WHEN files.parent IS NULL AND EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id AND e.kind = 'file') THEN NULL ELSE ? END
-		WHERE id IN ` + places + ` AND state IN ('landed', 'closable') AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id
-			AND e.state NOT IN ('delivered', 'rejected', 'failed', 'duplicate', 'cancelled'))`
+		state = CASE WHEN ` + lies + ` THEN 'closable' ELSE 'closed' END,
+		closed = CASE WHEN ` + lies + ` THEN NULL ELSE ? END
+		WHERE id IN ` + places + ` AND state IN ('landed', 'closable') AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id` + open + `
+		AND NOT EXISTS (SELECT 1 FROM ` + beside + open
 }

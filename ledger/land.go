@@ -85,7 +85,12 @@ func (l *Ledger) receive(ctx context.Context, a Arrival, r io.Reader) (*landing,
 		return nil, err
 	}
 	a.Size = in.Size // what a source says beforehand may be a guess
-	return &landing{ledger: l, arrival: a, incoming: in, blank: blank.Blank()}, nil
+	g := &landing{ledger: l, arrival: a, incoming: in, blank: blank.Blank()}
+	if err := g.receiveCompanions(ctx); err != nil {
+		g.abandon()
+		return nil, err
+	}
+	return g, nil
 }
 
 // keep lands what was received: all of it, or nothing.
@@ -104,7 +109,7 @@ func (l *Ledger) keep(ctx context.Context, set ...*landing) error {
 		if errors.Is(err, ErrFull) {
 			_ = g.incoming.Withdraw(ctx) // else the sweep takes it
 		}
-		g.incoming.Abandon() // does nothing when it was committed
+		g.abandon() // does nothing to what was committed
 	}
 	if err == nil {
 		failpoint.Hit("ledger/landed")
@@ -158,9 +163,10 @@ type landing struct {
 	member   string   // and its path in it
 	now      time.Time
 
-	decisions []decision // of one that is unprecedented
-	file      File
-	entries   []Entry
+	decisions  []decision // of one that is unprecedented
+	companions []companion
+	file       File
+	entries    []Entry
 }
 
 // policies are what the jobs that it belongs to say of it.
@@ -195,6 +201,9 @@ func (g *landing) run(tx *store.Tx) error {
 			return err
 		}
 	}
+	if err := g.keepCompanions(tx, policies); err != nil { // before the file, for they are to be closed before it
+		return err
+	}
 	object, err := g.incoming.Commit(tx)
 	if err != nil {
 		return err
@@ -207,7 +216,7 @@ func (g *landing) run(tx *store.Tx) error {
 			return err
 		}
 	}
-	return nil
+	return g.joinCompanions(tx, policies)
 }
 
 // noteFor records an event for each of the entries, or for none where there are none.

@@ -51,7 +51,7 @@ func (l *Ledger) unprecedented(tx *store.Tx, set []*landing) ([]bool, error) {
 	for i, g := range set {
 		_, small := g.incoming.Bytes()
 		name, digest := g.arrival.Source+"\x00"+g.arrival.Path, string(g.incoming.Digest)
-		plain[i] = small && !g.blank && !g.arrival.Trial && !names[name] && !digests[digest] && g.rule()
+		plain[i] = small && !g.blank && !g.arrival.Trial && len(g.companions) == 0 && !names[name] && !digests[digest] && g.rule()
 		names[name], digests[digest] = true, true
 	}
 	return plain, l.strikeKnown(tx, set, plain)

@@ -95,6 +95,7 @@ func (l *Ledger) pruneObjects(tx *store.Tx, before time.Time, after int64) (n, n
 		return k, err
 	}, `SELECT f.id, f.object, f.closed FROM files f WHERE f.closed >= ? AND f.closed < ? AND f.object IS NOT NULL
 		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = f.id AND e.state NOT IN ('delivered', 'rejected', 'duplicate', 'cancelled'))
+		AND NOT EXISTS (SELECT 1 FROM `+accompanied("f.id")+` AND e.state NOT IN ('delivered', 'rejected', 'duplicate', 'cancelled'))
 		ORDER BY f.closed LIMIT ?`, after, store.Millis(before), setSize)
 	if err != nil {
 		return 0, 0, err
@@ -137,6 +138,7 @@ func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, n
 			ON CONFLICT (job, identity) DO NOTHING`,
 		`DELETE FROM rejects WHERE entry IN ` + places,
 		`DELETE FROM awaited WHERE entry IN ` + places,
+		`DELETE FROM companions WHERE entry IN ` + places,
 		// Keys of what was accepted stay for as long as their job says. From then on keys without an entry count, so others go.
 		`DELETE FROM keys WHERE entry IN ` + places + ` AND NOT EXISTS
 			(SELECT 1 FROM entries e WHERE e.id = keys.entry AND e.token = keys.token AND e.state = 'delivered')`,
@@ -179,7 +181,7 @@ func (l *Ledger) pruneFiles(tx *store.Tx, before time.Time, after int64) (n, nex
 	}
 	places, args := store.Set(page)
 	n, err = tx.Exec(`DELETE FROM files WHERE id IN `+places+` AND closed < ? AND seen < ? AND object IS NULL
-		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id)`,
+		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id) AND NOT EXISTS (SELECT 1 FROM companions c WHERE c.file = files.id)`,
 		append(args, store.Millis(before), store.Millis(l.clock().Add(-listedKept)))...)
 	return n, last(page), err
 }

@@ -72,6 +72,20 @@ type Arrival struct {
 	Partner string // who sent it: identities of two partners are strictly apart; "" where the source knows no partners
 	Trial   bool   // only to be tried: it is worked and acknowledged in full, nothing of it is sent, and it is nobody's twin
 	Kind    string // file, request or manual; "" means file
+
+	Companions []Companion // files that were found beside it, for jobs that keep them with it
+}
+
+// RoleCompanion is the role of a file that says of another one that it is complete.
+const RoleCompanion = "companion"
+
+// A Companion is a file that belongs to an arrival. Its bytes are kept in the transaction that lands that.
+type Companion struct {
+	Role    string // what it is to the file, one of Policy.Companions
+	Path    string // as Arrival.Path
+	Version string
+	ModTime time.Time
+	Open    func(ctx context.Context) (io.ReadCloser, error) // called once
 }
 
 // Within returns the path as the partner sees it, below his folder.
@@ -84,6 +98,8 @@ type Policy struct {
 	Actions  map[Verdict]Action
 	Hold     string  // non-empty: the entry starts held, with this reason (a companion is missing, approval is asked)
 	Owes     []State // an acknowledgement is owed for an entry that lands in one of these: held, duplicate, rejected
+
+	Companions []string // roles of the files that the job keeps with an arrival
 }
 
 // A Router tells which jobs an arrival belongs to; none is a valid answer. It is asked inside the landing transaction

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"waybill/ledger"
 )
@@ -25,13 +26,25 @@ type Companion struct {
 	Name string
 	// Files tells which files wait for one; nil: all.
 	Files func(path string) bool
+	// Keep: what it says is kept with the file, as ledger.RoleCompanion.
+	Keep bool
+}
+
+// A vouch is what the companion of a file came to.
+type vouch struct {
+	companion Companion
+	file      File   // the companion
+	text      []byte // what it says, when that is needed
+	digest    []byte // of the file, nil where it tells none
+	reason    string // it is not there, or not yet what it must be
+	wait      time.Duration
 }
 
 // errMismatch is what a file whose digest is wrong ends with instead of io.EOF.
 var errMismatch = errors.New("its digest is not the one its companion gives")
 
-// companionLimit bounds how much of a companion is read.
-const companionLimit = 64 << 10
+// CompanionMost bounds how much of a companion is read, and how long one may be that is kept.
+const CompanionMost = 64 << 10
 
 // check reports what is wrong with c.
 func (c Companion) check() error {
@@ -116,31 +129,57 @@ func (c Companion) hash() hash.Hash {
 	return nil
 }
 
-// accompanied looks for the companion of f. The reason is empty when it is there. version tells companions of one name
-// apart; digest is what it says, when it is to say something.
-func (w *Watcher) accompanied(ctx context.Context, f File, c Companion) (version string, digest []byte, reason string, err error) {
+// accompanied looks for the companion of f. The reason is empty when it is there and says what it must.
+func (w *Watcher) accompanied(ctx context.Context, f File, c Companion) (v vouch, err error) {
 	path := c.of(f.Path)
-	m, err := w.stater.Stat(ctx, path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && m.Skip != "" {
-		return "", nil, "waits for its companion " + ledger.Shown(path), nil
+	v.companion = c
+	v.file, err = w.stater.Stat(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && v.file.Skip != "" {
+		v.reason = "waits for its companion " + ledger.Shown(path)
+		return v, nil
 	}
-	if err != nil || c.hash() == nil {
-		return m.Version, nil, "", err
+	if err != nil || c.hash() == nil && !c.Keep {
+		return v, err
 	}
-	r, err := w.src.Open(ctx, m)
+	if c.Keep {
+		if v.file.Size > CompanionMost {
+			v.reason = fmt.Sprintf("its companion %s has more than %d KiB: waits for one that is smaller", ledger.Shown(path), CompanionMost>>10)
+			return v, nil
+		}
+		ok, reason, wait, err := w.src.Ready(ctx, v.file)
+		if err != nil {
+			return v, fmt.Errorf("look at its companion: %w", err)
+		}
+		if !ok {
+			v.reason, v.wait = "waits for its companion "+ledger.Shown(path)+": "+reason, wait
+			return v, nil
+		}
+	}
+	r, err := w.src.Open(ctx, v.file)
 	if err != nil {
-		return "", nil, "", fmt.Errorf("read its companion: %w", err)
+		return v, fmt.Errorf("read its companion: %w", err)
 	}
-	defer r.Close() // only read from
-	text, err := io.ReadAll(io.LimitReader(r, companionLimit))
+	defer r.Close() // only read from; what matters was told by its last Read
+	if v.text, err = io.ReadAll(io.LimitReader(r, CompanionMost+1)); err != nil {
+		return v, fmt.Errorf("read its companion %s: %w", ledger.Shown(path), err)
+	}
+	if c.hash() == nil {
+		return v, nil
+	}
+	v.digest, err = c.sum(v.text, base(f.Path))
 	if err != nil {
-		return "", nil, "", fmt.Errorf("read its companion %s: %w", ledger.Shown(path), err)
+		v.reason = fmt.Sprintf("its companion %s %s; waits for one that does", ledger.Shown(path), err)
 	}
-	digest, err = c.sum(text, base(f.Path))
-	if err != nil {
-		return m.Version, nil, fmt.Sprintf("its companion %s %s; waits for one that does", ledger.Shown(path), err), nil
+	return v, nil
+}
+
+// beside is what is kept with a file that lands.
+func (v vouch) beside() []ledger.Companion {
+	if !v.companion.Keep {
+		return nil
 	}
-	return m.Version, digest, "", nil
+	return []ledger.Companion{{Role: ledger.RoleCompanion, Path: v.file.Path, Version: v.file.Version, ModTime: v.file.ModTime,
+		Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(v.text)), nil }}}
 }
 
 // A verifier reads a file and ends with errMismatch instead of io.EOF when its digest is not want.

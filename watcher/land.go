@@ -15,11 +15,17 @@ import (
 
 // A landing is a file on its way into the ledger.
 type landing struct {
-	file      File
-	version   string // what failures are remembered by: the file's version and its companion's
-	companion Companion
-	digest    []byte // to verify, nil for none
-	ready     bool   // Ready said so
+	file    File
+	version string // what failures are remembered by: the file's version and its companion's
+	vouch   vouch  // of its companion
+	ready   bool   // Ready said so
+}
+
+// arriving is the file as the ledger is given it.
+func (w *Watcher) arriving(l landing) ledger.Arrival {
+	a := w.arrival(l.file)
+	a.Companions = l.vouch.beside()
+	return a
 }
 
 // land starts landing a file, as soon as a lander is free. The error is ctx's.
@@ -141,10 +147,10 @@ func (w *Watcher) take(ctx context.Context, l landing) error {
 	}
 	defer r.Close() // only read from; what matters was told by its last Read
 	body := &witness{r: r}
-	if l.digest != nil {
-		body.r = &verifier{r: r, hash: l.companion.hash(), want: l.digest}
+	if l.vouch.digest != nil {
+		body.r = &verifier{r: r, hash: l.vouch.companion.hash(), want: l.vouch.digest}
 	}
-	_, _, err = w.intake.Land(ctx, w.arrival(l.file), body)
+	_, _, err = w.intake.Land(ctx, w.arriving(l), body)
 	return w.blame(ctx, body, err)
 }
 
@@ -182,7 +188,7 @@ func (w *Watcher) fails(l landing, err error) (reason string, wait time.Duration
 		w.files.putOff(f.Path, 2*wait) // another has its turn before it
 		return noRoom(), wait, true
 	case errors.Is(err, errMismatch):
-		reason = fmt.Sprintf("%s (%s): one of the two was not sent whole", errMismatch, ledger.Shown(l.companion.of(f.Path)))
+		reason = fmt.Sprintf("%s (%s): one of the two was not sent whole", errMismatch, ledger.Shown(l.vouch.companion.of(f.Path)))
 	case errors.Is(err, fs.ErrPermission):
 		reason = fmt.Sprintf("%s: let the user that waybill runs as read it", err)
 	default:

@@ -35,7 +35,8 @@ type depot struct {
 	dir string
 	*watcher.Watcher
 	*ledger.Ledger
-	db *store.DB
+	db     *store.DB
+	source watcher.Source
 }
 
 func newDepot(t testing.TB) *depot {
@@ -52,6 +53,7 @@ func newDepot(t testing.TB) *depot {
 	log := slog.New(slog.DiscardHandler)
 	src, err := local.New(local.Options{Path: d.dir}, watcher.Settings{}, time.Now, log)
 	must(t, err)
+	d.source = src
 	woken, forget := d.db.Watch(ledger.TopicClosable)
 	t.Cleanup(forget)
 	d.Watcher = watcher.New("drop", src, d.Ledger, d.Ledger, watcher.Options{Now: time.Now, Log: log, Closable: woken})

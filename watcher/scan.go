@@ -190,15 +190,15 @@ func (s *scan) consider(ctx context.Context, f File) error {
 	}
 	l := landing{file: f, version: f.Version}
 	if c, ok := w.companion(f.Path); ok {
-		version, digest, reason, err := w.accompanied(ctx, f, c)
+		v, err := w.accompanied(ctx, f, c)
 		if err != nil {
 			return s.failed(ctx, l, err)
 		}
-		if reason != "" {
-			s.note(f, reason, 0)
+		if v.reason != "" {
+			s.note(f, v.reason, v.wait)
 			return nil
 		}
-		l.version, l.companion, l.digest = f.Version+" "+version, c, digest
+		l.version, l.vouch = f.Version+" "+v.file.Version, v
 	}
 	switch wait, reason, yes := w.files.waits(f.Path, l.version); {
 	case yes && reason == noRoom():

@@ -34,7 +34,7 @@ const (
 
 // inSets reports whether l lands with others.
 func (w *Watcher) inSets(l landing) bool {
-	return w.sets != nil && w.opts.Landers > 1 && l.digest == nil && l.file.Size <= smallMost && w.room.trouble() == ""
+	return w.sets != nil && w.opts.Landers > 1 && l.vouch.digest == nil && l.file.Size <= smallMost && w.room.trouble() == ""
 }
 
 // proves reports whether opening l tells whether it is complete.
@@ -105,7 +105,7 @@ func (w *Watcher) takeSet(ctx context.Context, set []landing) {
 		before = w.fetch(ctx, set, d.Beside())
 	}
 	for i, l := range set {
-		parcels[i] = ledger.Parcel{Arrival: w.arrival(l.file), Open: func(ctx context.Context) (io.ReadCloser, error) {
+		parcels[i] = ledger.Parcel{Arrival: w.arriving(l), Open: func(ctx context.Context) (io.ReadCloser, error) {
 			open := w.src.Open
 			if !l.ready {
 				open = w.taker.Take

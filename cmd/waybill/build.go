@@ -355,10 +355,10 @@ func (l *landscape) source(item config.Item, servers *sftp.Servers, now func() t
 func (l *landscape) companions(source string) (list []watcher.Companion) {
 	for _, p := range l.jobs.Plans {
 		r := p.Options().Receive
-		if r == nil || r.Source != source || r.Companion == "" {
+		if r == nil || r.Source != source || r.Companion == nil {
 			continue
 		}
-		list = append(list, watcher.Companion{Name: r.Companion, Files: func(path string) bool { return p.Takes(source, path) }})
+		list = append(list, watcher.Companion{Name: r.Companion.Name, Keep: r.Companion.Reads(), Files: func(path string) bool { return p.Takes(source, path) }})
 	}
 	return list
 }

@@ -43,7 +43,7 @@ func (b *builder) partners() {
 func (b *builder) noCompanions() {
 	for _, item := range b.c.Jobs {
 		r := item.Options.(*jobs.Options).Receive
-		if r == nil || r.Companion == "" {
+		if r == nil || r.Companion == nil {
 			continue
 		}
 		if source := config.Find(b.c.Sources, r.Source); source != nil && source.Kind == "mailboxes" {

@@ -107,7 +107,7 @@ func (i *instance) busySource(ctx context.Context, name string) (bool, error) {
 func (l *landscape) watchedAs(item config.Item) string {
 	parts := []string{item.Digest}
 	for _, p := range l.jobs.Plans {
-		if r := p.Options().Receive; r != nil && r.Source == item.Name && r.Companion != "" {
+		if r := p.Options().Receive; r != nil && r.Source == item.Name && r.Companion != nil {
 			parts = append(parts, config.Find(l.config.Jobs, p.Name()).Digest)
 		}
 	}

@@ -156,10 +156,14 @@ func (r *runner) land1(ctx context.Context, name string) error {
 	if !info.Mode().IsRegular() {
 		return usage("%s is not a regular file", name)
 	}
-	_, entries, err := r.ledger.Land(ctx, ledger.Arrival{
+	a := ledger.Arrival{
 		Source: jobs.ManualSource + r.plan.Name(), Path: filepath.Base(name), Kind: ledger.Manual, Size: info.Size(), ModTime: info.ModTime(),
 		Version: fmt.Sprintf("run %d", r.p.now().UnixNano()),
-	}, f)
+	}
+	if a.Companions, err = companionsOf(r.plan, filepath.Dir(name), a); err != nil {
+		return err
+	}
+	_, entries, err := r.ledger.Land(ctx, a, f)
 	if err != nil {
 		return err
 	}

@@ -62,15 +62,16 @@ const showRejects = 20
 // A way is everything that is known of one entry.
 type way struct {
 	entryView
-	File         *fileView       `json:"file,omitempty"`
-	Parent       *entryView      `json:"parent,omitempty"`  // of a member of an archive: the archive's entry
-	Members      []entryView     `json:"members,omitempty"` // of an archive: its files, the newest run of each
-	Replays      []entryView     `json:"replays,omitempty"`
-	Rejected     []ledger.Reject `json:"rejected"` // the first of them
-	Destinations []*traffic      `json:"destinations"`
-	DeadLetters  []deadView      `json:"dead_letters"`
-	Acknowledged []ackView       `json:"acknowledgements,omitempty"`
-	Events       []eventView     `json:"events"`
+	File         *fileView            `json:"file,omitempty"`
+	Beside       map[string]*fileView `json:"beside,omitempty"`  // what belongs to the file, by what it is to it
+	Parent       *entryView           `json:"parent,omitempty"`  // of a member of an archive: the archive's entry
+	Members      []entryView          `json:"members,omitempty"` // of an archive: its files, the newest run of each
+	Replays      []entryView          `json:"replays,omitempty"`
+	Rejected     []ledger.Reject      `json:"rejected"` // the first of them
+	Destinations []*traffic           `json:"destinations"`
+	DeadLetters  []deadView           `json:"dead_letters"`
+	Acknowledged []ackView            `json:"acknowledgements,omitempty"`
+	Events       []eventView          `json:"events"`
 	dead         []outbox.DeadLetter
 	entry        ledger.Entry
 }
@@ -92,7 +93,7 @@ func (i *instance) way(ctx context.Context, id int64, o showOptions) (*way, erro
 	switch {
 	case err == nil:
 		w.File = viewOfFile(f, folderOf(i.p.configured(ctx, i.db.Folder()), f.Source))
-		if err := i.family(ctx, w, f); err != nil {
+		if err := errors.Join(i.family(ctx, w, f), i.besides(ctx, w)); err != nil {
 			return nil, err
 		}
 	case !errors.Is(err, ledger.ErrNotFound):
@@ -171,6 +172,7 @@ func (p *program) way(w *way, o showOptions) error {
 			line("", "its bytes are no longer kept (retain.files)")
 		}
 	}
+	p.wayBeside(w, line)
 	switch {
 	case e.Trial:
 		line("partner", "%s, as a test: nothing of it is sent", shown(e.Partner, 100))

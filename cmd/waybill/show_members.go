@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,6 +30,25 @@ func (i *instance) family(ctx context.Context, w *way, f ledger.File) error {
 		w.Members = append(w.Members, viewOf(m))
 	}
 	return err
+}
+
+// besides adds what belongs to the file.
+func (i *instance) besides(ctx context.Context, w *way) error {
+	list, err := i.ledger.Companions(ctx, w.entry)
+	for role, f := range list {
+		if w.Beside == nil {
+			w.Beside = map[string]*fileView{}
+		}
+		w.Beside[role] = viewOfFile(f, folderOf(i.p.configured(ctx, i.db.Folder()), f.Source))
+	}
+	return err
+}
+
+func (p *program) wayBeside(w *way, line func(name, format string, args ...any)) {
+	for _, role := range slices.Sorted(maps.Keys(w.Beside)) {
+		f := w.Beside[role]
+		line(role, "%s, %s, sha256 %s", f.Path, count(f.Size, "byte"), f.SHA256)
+	}
 }
 
 // membersShown is how many members of an archive are shown to a person.

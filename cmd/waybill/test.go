@@ -170,6 +170,7 @@ func (p *program) tryCase(ctx context.Context, l *landscape, c *caseFile) (out j
 		in.Rows, err = rowsIn(c.inputName(), c.bytes)
 	} else {
 		err = t.sample(c.sample(), &in)
+		t.give(c.beside, &in)
 	}
 	if err != nil {
 		return out, err

@@ -30,6 +30,7 @@ type caseFile struct {
 	document  *config.Document
 	plan      *jobs.Plan
 	bytes     []byte // what goes in
+	beside    map[string]besideFile
 }
 
 func (c *caseFile) name() string { return c.job + "/" + c.stem }
@@ -101,10 +102,11 @@ func (c *caseFile) read(l *landscape, update bool) config.Problems {
 		wrong("rows", "job %s works files: say input", c.job)
 		return mistakes
 	case c.Rows != nil:
-		c.bring(c.Rows, "rows", wrong)
+		c.bytes = c.bring(c.Rows, "rows", wrong)
 		return mistakes
 	}
-	c.bring(c.Input, "input", wrong)
+	c.bytes = c.bring(c.Input, "input", wrong)
+	c.bringBeside(wrong)
 	if _, known := l.jobs.Partners[c.Partner]; c.Partner != "" && !known {
 		wrong("partner", "there is no partner %s, %s", c.Partner, config.Suggest(c.Partner, sorted(l.jobs.Partners), "partners"))
 	}
@@ -115,10 +117,9 @@ func (c *caseFile) read(l *landscape, update bool) config.Problems {
 }
 
 // bring reads what goes in.
-func (c *caseFile) bring(i *cases.Input, path string, wrong func(path, format string, args ...any)) {
+func (c *caseFile) bring(i *cases.Input, path string, wrong func(path, format string, args ...any)) []byte {
 	if i.Text != nil {
-		c.bytes = []byte(*i.Text)
-		return
+		return []byte(*i.Text)
 	}
 	name := i.File
 	if !filepath.IsAbs(name) {
@@ -128,17 +129,19 @@ func (c *caseFile) bring(i *cases.Input, path string, wrong func(path, format st
 	switch {
 	case err != nil:
 		wrong(path, "%v", err)
-		return
+		return nil
 	case !info.Mode().IsRegular():
 		wrong(path, "%s is not a regular file", name)
-		return
+		return nil
 	case info.Size() > inputMost:
 		wrong(path, "%s has more than 64 MiB: a case needs only some records", name)
-		return
+		return nil
 	}
-	if c.bytes, err = os.ReadFile(name); err != nil {
+	text, err := os.ReadFile(name)
+	if err != nil {
 		wrong(path, "%v", err)
 	}
+	return text
 }
 
 // inputName is what the file is called when it comes in.

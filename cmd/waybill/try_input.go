@@ -83,7 +83,7 @@ func (t *trial) file(name, partner string, in *jobs.Input) error {
 	if err := t.sample(s, in); err != nil {
 		return fmt.Errorf("read %s: %w", ledger.Shown(name), err)
 	}
-	return nil
+	return t.beside(filepath.Dir(name), in)
 }
 
 // sample makes a sample the input of the trial.

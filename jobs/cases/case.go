@@ -12,6 +12,7 @@ type Case struct {
 	Say     string  `yaml:"say" doc:"what the case shows, in a sentence"`
 	Input   *Input  `yaml:"input" doc:"the file that comes in: the name of one beside the case, or its text"`
 	Rows    *Input  `yaml:"rows" doc:"of a scheduled job: the rows of its query, as for try --rows"`
+	Beside  []Aside `yaml:"beside" doc:"what belongs to the file, by what it is to it (companion); left out: as it lies beside the input"`
 	Partner string  `yaml:"partner" doc:"the partner who sends the file"`
 	At      Instant `yaml:"at" doc:"when the file is received, or the schedule is due; left out: 2026-01-01T00:00:00Z"`
 	Expect  *Expect `yaml:"expect" doc:"what is to come out"`
@@ -24,6 +25,26 @@ type Input struct {
 	Text *string `yaml:"text" doc:"the file itself, as UTF-8"`
 	Name string  `yaml:"name" doc:"what the file is called when it comes in; left out: as it is called beside the case; a text: as the case, with .txt"`
 }
+
+// Aside is a file that belongs to the one that comes in.
+type Aside struct {
+	Role string  `yaml:",key"`
+	File string  `yaml:",scalar" doc:"name of a file beside the case"`
+	Path string  `yaml:"file" doc:"name of a file beside the case"`
+	Text *string `yaml:"text" doc:"the file itself, as UTF-8"`
+	Name string  `yaml:"name" doc:"what the file is called; left out: as it is called beside the case, or as what it is"`
+}
+
+// Validate tells what is wrong with it.
+func (a *Aside) Validate() error {
+	i := Input{File: a.File, Path: a.Path, Text: a.Text}
+	err := i.Validate()
+	a.File = i.File
+	return err
+}
+
+// Input is the file as an input.
+func (a *Aside) Input() *Input { return &Input{File: a.File, Text: a.Text, Name: a.Name} }
 
 // Expect is what a case expects. What it says must hold; of messages, acknowledgements, state and counts that it does not
 // speak of anything may come. Rejects are always looked at: a case that names none expects none.

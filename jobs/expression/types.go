@@ -183,7 +183,7 @@ func names(fields []Field) []string {
 // reservedNames stand beside the fields of a record, or are words of the
 // language.
 var reservedNames = []string{
-	"file", "entry", "record", "header", "trailer", "totals", "partner", "window", "position", "up", "batch",
+	"file", "entry", "record", "header", "trailer", "totals", "companion", "partner", "window", "position", "up", "batch",
 	"step", "response", "answer", "outcome", "failure", "key",
 	"true", "false", "nil", "not", "in", "and", "or", "let", "if", "else", "matches", "contains", "startsWith", "endsWith",
 }

@@ -131,6 +131,14 @@ CREATE TABLE awaited (                 -- entries that are held until numbers be
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX awaited_entry ON awaited (entry);
 
+CREATE TABLE companions (              -- files that belong to an entry beside its own
+  entry INTEGER NOT NULL,              -- first run
+  role  TEXT    NOT NULL,              -- what the file is to it: companion
+  file  INTEGER NOT NULL,
+  PRIMARY KEY (entry, role)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX companions_file ON companions (file);
+
 CREATE TABLE owed (                    -- acknowledgements to be made, of jobs that acknowledge; gone once they are in the outbox
   id     INTEGER PRIMARY KEY AUTOINCREMENT,
   entry  INTEGER NOT NULL,
