@@ -192,6 +192,7 @@ func (b *builder) jobs() {
 				b.mistake(fmt.Sprintf("jobs.%s.send[%d].to", item.Name, i), "destination "+send.To+" drains: send elsewhere, or let the job drain too")
 			}
 		}
+		b.companionOnce(item.Name, o.Receive)
 		plan, problems := jobs.Compile(item.Name, o,
 			jobs.Environment{Zone: zone, Blind: b.blind, Destinations: kinds, Formerly: formerly, Sources: sources, Tables: b.lookups, Config: item.Digest, Files: b.read, Whole: b.wholeBelow("jobs." + item.Name)})
 		for _, p := range problems {
@@ -349,18 +350,6 @@ func (l *landscape) source(item config.Item, servers *sftp.Servers, now func() t
 		return sftpd.Source{}, nil
 	}
 	panic("waybill: a kind of source in the registry has no case in build.go: " + item.Kind)
-}
-
-// companions are the rules of the jobs that receive from a source.
-func (l *landscape) companions(source string) (list []watcher.Companion) {
-	for _, p := range l.jobs.Plans {
-		r := p.Options().Receive
-		if r == nil || r.Source != source || r.Companion == nil {
-			continue
-		}
-		list = append(list, watcher.Companion{Name: r.Companion.Name, Keep: r.Companion.Reads(), Files: func(path string) bool { return p.Takes(source, path) }})
-	}
-	return list
 }
 
 // ask runs the query of a job on one of the connections.

@@ -374,3 +374,19 @@ func TestABrokenIncludedFileHidesNoOtherMistake(t *testing.T) {
 		t.Errorf("mistakes (-want +got):\n%s", diff)
 	}
 }
+
+// A mailbox whose files are read once has no companions: they would have to be asked about, and opened.
+func TestACompanionInAMailboxThatIsReadOnceIsAMistake(t *testing.T) {
+	t.Parallel()
+	if found := mistakesOf(t, landscapeOfPartners); len(found) > 0 {
+		t.Fatal(found)
+	}
+	for companion, want := range map[string]int{`"*.md5"`: 1, `{name: "*.ok"}`: 1} {
+		text := strings.Replace(landscapeOfPartners, "      folder: /out\n", "      folder: /out\n      read_once: true\n", 1)
+		text = strings.Replace(text, "      source: robots\n", "      source: robots\n      companion: "+companion+"\n", 1)
+		found := mistakesOf(t, text)
+		if len(found) != want || want > 0 && !strings.Contains(found[0].Text, "source robots has read_once") {
+			t.Errorf("companion %s: %v", companion, found)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"waybill/testenv"
+	"waybill/watcher"
 	"waybill/watcher/wire"
 )
 
@@ -183,6 +185,114 @@ func TestADripIsNotAFetch(t *testing.T) {
 	b := source(t, f.options(host.PublicKey()), tm)
 	file := b.Listed("a.csv")
 	if err := soon(t, func() error { _, err := b.Content(file); return err }); err == nil || !strings.Contains(err.Error(), "too slow") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A mailbox sends as slowly: what it gives once is not broken off.
+func TestADripOfAMailboxIsFetchedToItsEnd(t *testing.T) {
+	t.Parallel()
+	text := noise(300)
+	tr := newTree(map[string]string{"out/a.csv": text})
+	host := newKey(t)
+	f := newFake(t, answering(func(p wire.Packet) reply {
+		if p.Type == wire.Read {
+			pause(time.Millisecond)
+			return part(p, text, 1)
+		}
+		return tr.answer(p)
+	}), host)
+	tm := bounded()
+	tm.grace, tm.slowest = 10*time.Millisecond, 1_000_000_000
+	b := source(t, f.options(host.PublicKey()), tm, func(o *Options, _ *watcher.Settings) { o.ReadOnce = true })
+	var got string
+	err := soon(t, func() (err error) { got, err = b.Content(b.Listed("a.csv")); return err })
+	if err != nil || got != text {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if n := b.log.Count("very slowly"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, b.log.Text())
+	}
+}
+
+// A server that lists a name now and then, or none, each answer before anybody takes it for dead, ends by the pace. What was listed is taken.
+func TestADripIsNotAListing(t *testing.T) {
+	t.Parallel()
+	for what, listed := range map[string]func(p wire.Packet, n int) reply{
+		"names":   func(p wire.Packet, n int) reply { return names(p, plain(1, 1), fmt.Sprint(n, ".csv")) },
+		"nothing": func(p wire.Packet, n int) reply { return names(p, plain(1, 1)) },
+		"folders": func(p wire.Packet, n int) reply { return names(p, aFolder, fmt.Sprint("f", n)) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			tr := newTree(nil)
+			n := 0
+			tr.before = func(p wire.Packet) (reply, bool) {
+				switch p.Type {
+				case wire.Opendir:
+					return tr.handle(p), true
+				case wire.Readdir:
+					n++
+					pause(3 * time.Millisecond)
+					return listed(p, n), true
+				}
+				return nil, false
+			}
+			host := newKey(t)
+			tm := bounded()
+			tm.grace, tm.listed = 200*time.Millisecond, 10*time.Microsecond
+			b := source(t, newFake(t, answering(tr.answer), host).options(host.PublicKey()), tm, recursive)
+			files := 0
+			err := soon(t, func() error {
+				for f, err := range b.List(t.Context()) {
+					if err != nil {
+						return err
+					}
+					files++
+					_ = f
+				}
+				return nil
+			})
+			if !errors.Is(err, watcher.ErrAway) || !strings.Contains(err.Error(), "too slow") || what == "names" && files == 0 {
+				t.Errorf("%d files, %v", files, err)
+			}
+		})
+	}
+}
+
+// Time in which nobody asks for the next name is not the server's.
+func TestALookThatIsTakenSlowlyIsNoDrip(t *testing.T) {
+	t.Parallel()
+	host := newKey(t)
+	tr := newTree(map[string]string{"out/a.csv": "a", "out/b.csv": "b", "out/c.csv": "c"})
+	tm := bounded()
+	tm.grace, tm.listed = 100*time.Millisecond, 0
+	b := source(t, newFake(t, answering(tr.answer), host).options(host.PublicKey()), tm)
+	for _, err := range b.List(t.Context()) {
+		must(t, err)
+		pause(70 * time.Millisecond)
+	}
+}
+
+// A server that draws a closing out: every name is taken, however high its number.
+func TestAClosingIsNotDrawnOut(t *testing.T) {
+	t.Parallel()
+	tr := newTree(nil)
+	tr.before = func(p wire.Packet) (reply, bool) {
+		if p.Type == wire.Lstat && strings.HasPrefix(p.Path, "out/done/") {
+			return attrs(p, plain(7, 7)), true
+		}
+		return nil, false
+	}
+	host := newKey(t)
+	tm := bounded()
+	tm.grace = 300 * time.Millisecond
+	b := source(t, newFake(t, answering(tr.answer), host).options(host.PublicKey()), tm)
+	err := soon(t, func() error {
+		_, err := b.Close(t.Context(), watcher.File{Path: "a.csv", Version: "1 1"}, done)
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "could not be closed within 300ms") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -20,6 +20,9 @@ const looks = 3
 // maxNumber bounds the numbers that names in done and failed may get.
 const maxNumber = 1 << 20
 
+// errEndless ends a closing that a server draws out: those of the source's other files wait for it.
+var errEndless = errors.New("it could not be closed")
+
 // A closing is a file on its way out.
 type closing struct {
 	s   *Source
@@ -36,6 +39,8 @@ func (s *Source) Close(ctx context.Context, f watcher.File, how watcher.Closing)
 	if what == "leave" || s.o.ReadOnce {
 		return f.Path, nil // the ledger knows it: it is never new again
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.server.timing.grace, errEndless)
+	defer cancel()
 	step := func(on *session) (err error) {
 		c := closing{s: s, ctx: ctx, on: on, f: f, how: how}
 		if what == "delete" {
@@ -50,6 +55,9 @@ func (s *Source) Close(ctx context.Context, f watcher.File, how watcher.Closing)
 		if !errors.As(err, &lost) || ctx.Err() != nil {
 			break
 		}
+	}
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errEndless) {
+		err = fmt.Errorf("%w within %s: is every name taken there, or the server very slow?", cause, s.server.timing.grace)
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		var status *wire.StatusError

@@ -31,6 +31,7 @@ type timing struct {
 	resume    time.Duration // how long a broken fetch tries to go on
 	grace     time.Duration // for a fetch, …
 	slowest   int64         // … and a second for each so many bytes
+	listed    time.Duration // for a look, after the same grace: for each name
 }
 
 func usual() timing {
@@ -38,7 +39,7 @@ func usual() timing {
 		dial: 15 * time.Second, handshake: 30 * time.Second, keepalive: 15 * time.Second, silence: 60 * time.Second,
 		patience: 60 * time.Second, idle: 5 * time.Minute, first: time.Second, longest: 5 * time.Minute,
 		refused: 15 * time.Minute, forbidden: 4 * time.Hour, resume: 2 * time.Minute,
-		grace: 10 * time.Minute, slowest: 1 << 10,
+		grace: 10 * time.Minute, slowest: 1 << 10, listed: time.Second,
 	}
 }
 
@@ -75,8 +76,10 @@ type hop struct {
 // A conn is a connection to a server, with a session on it.
 type conn struct {
 	*session
+	wg sync.WaitGroup
+
+	mu   sync.Mutex
 	hops []*ssh.Client // the last is the server itself
-	wg   sync.WaitGroup
 }
 
 // A line is the transport below SSH. It notes what is heard, and no read waits for ever.
@@ -106,7 +109,7 @@ func connect(ctx context.Context, hops []*hop, t timing, now func() time.Time) (
 	for i, h := range hops {
 		var dial dialler = new(net.Dialer).DialContext
 		if i > 0 {
-			dial = c.hops[i-1].DialContext
+			dial = c.hops[i-1].DialContext // written on this goroutine only
 		}
 		client, l, err := h.connect(ctx, dial, c.hangUp, t, now)
 		if err != nil {
@@ -117,7 +120,9 @@ func connect(ctx context.Context, hops []*hop, t timing, now func() time.Time) (
 			}
 			return nil, err
 		}
+		c.mu.Lock() // what hangs up an earlier try may still be at it
 		c.hops = append(c.hops, client)
+		c.mu.Unlock()
 		last = l
 		c.wg.Go(func() { _ = client.Wait() })
 	}
@@ -169,7 +174,10 @@ func (c *conn) begin(ctx context.Context, t timing) error {
 
 // hangUp ends the transports, the outermost first: a jump host that takes nothing any more must not hold up the rest.
 func (c *conn) hangUp() {
-	for _, client := range c.hops {
+	c.mu.Lock()
+	hops := c.hops
+	c.mu.Unlock()
+	for _, client := range hops {
 		_ = client.Close() // it may have ended already
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"waybill/ledger"
 	"waybill/watcher"
@@ -32,7 +33,10 @@ type lister struct {
 	yield   func(watcher.File, error) bool
 	root    string // what the server calls the folder, "" when it does not say
 	folders []string
-	names   int // seen
+	names   int           // seen
+	folds   int           // folders entered
+	waited  time.Duration // for answers
+	partly  bool          // something could not be looked at
 	sorted  []watcher.File
 	stopped bool // the reader has enough
 }
@@ -42,6 +46,7 @@ type lister struct {
 func (s *Source) List(ctx context.Context) iter.Seq2[watcher.File, error] {
 	return func(yield func(watcher.File, error) bool) {
 		l := &lister{s: s, ctx: ctx, yield: yield, folders: []string{""}}
+		s.marks.begin()
 		var handle string
 		err := s.server.use(ctx, func(on *session) (err error) {
 			l.session = on
@@ -56,7 +61,9 @@ func (s *Source) List(ctx context.Context) iter.Seq2[watcher.File, error] {
 			return
 		}
 		l.root, _ = l.session.realpath(ctx, s.full("")) // only to recognise links to folders; not all servers know it
-		l.walk(handle)
+		if l.walk(handle); !l.stopped && !l.partly && ctx.Err() == nil {
+			s.marks.end()
+		}
 	}
 }
 
@@ -74,10 +81,11 @@ func (l *lister) walk(handle string) {
 			err = l.folder(below, handle)
 		}
 		var lost lostError
+		var slow *slowError
 		switch {
 		case err == nil, l.ctx.Err() != nil:
 		case errors.Is(err, fs.ErrNotExist) && below != "": // gone since it was seen
-		case errors.As(err, &lost), below == "":
+		case errors.As(err, &lost), errors.As(err, &slow), below == "":
 			l.stop(l.s.server.away(fmt.Errorf("list folder %s: %w", ledger.Shown(l.s.full(below)), err)))
 		default:
 			l.tell(fmt.Errorf("list folder %s: %w", ledger.Shown(below), err))
@@ -88,6 +96,8 @@ func (l *lister) walk(handle string) {
 
 // enter opens a folder below, unless it leads elsewhere.
 func (l *lister) enter(below string) (handle string, err error) {
+	l.folds++
+	defer l.waiting(&err)()
 	if l.root != "" {
 		// READDIR of some servers shows a link to a folder as that folder: it may lead out, or round in a circle.
 		real, err := l.session.realpath(l.ctx, l.s.full(below))
@@ -110,7 +120,7 @@ func (l *lister) folder(below, handle string) error {
 	}
 	refused, first, empty := 0, "", 0
 	for !l.stopped && l.ctx.Err() == nil {
-		a, err := l.session.ask(l.ctx, wire.Begin(wire.Readdir).Text(handle))
+		a, err := l.more(handle)
 		if err != nil {
 			return err
 		}
@@ -145,6 +155,35 @@ func (l *lister) folder(below, handle string) error {
 		}
 	}
 	return nil
+}
+
+// more asks for the next names of a folder.
+func (l *lister) more(handle string) (a wire.Answer, err error) {
+	defer l.waiting(&err)()
+	return l.session.ask(l.ctx, wire.Begin(wire.Readdir).Text(handle))
+}
+
+// A slowError ends a look at a server that answers just enough not to be taken for dead: nothing new of the source would be found meanwhile.
+type slowError struct {
+	names int
+	took  time.Duration
+}
+
+func (e *slowError) Error() string {
+	return fmt.Sprintf("the server has listed %d names in %s, which is too slow: the look is ended and begun anew later", e.names, e.took.Round(time.Second))
+}
+
+// waiting counts how long answers are waited for, until what it returns is called: landing what was listed takes its own time. It sets err when that is too long
+// for what has come: a name a second, after the grace.
+func (l *lister) waiting(err *error) func() {
+	server := l.s.server
+	begun := server.now()
+	return func() {
+		l.waited += server.now().Sub(begun)
+		if most := server.timing.grace + time.Duration(l.names+l.folds)*server.timing.listed; *err == nil && l.waited > most {
+			*err = &slowError{l.names, l.waited}
+		}
+	}
 }
 
 // ended is err, unless it says no more than that there is no more.
@@ -186,6 +225,7 @@ func (l *lister) entry(prefix, name string, a attributes) {
 		return
 	}
 	f := file(path, a)
+	l.s.marks.listed(f.Path, f.Version)
 	if l.s.o.ReadOnce && !a.tells(wire.HasSize) && a.isFile() {
 		f.Skip = "" // mailboxes do not always know
 	}
@@ -218,7 +258,10 @@ func (l *lister) give(f watcher.File, err error) {
 }
 
 // tell yields an error, after which the look goes on.
-func (l *lister) tell(err error) { l.give(watcher.File{}, err) }
+func (l *lister) tell(err error) {
+	l.partly = true
+	l.give(watcher.File{}, err)
+}
 
 // stop yields what is left and an error, and ends the look.
 func (l *lister) stop(err error) {

@@ -73,6 +73,10 @@ func (s *Source) Open(ctx context.Context, f watcher.File) (io.ReadCloser, error
 	return r, nil
 }
 
+// errOpened is why a file of a mailbox is not opened a second time.
+var errOpened = errors.New("it was opened before and did not come whole, and what a mailbox gives a second time may be less: " +
+	"have the partner lay it there again, or, where the mailbox still has all of it, restart waybill, which opens it once more")
+
 // openOnce opens a file without ever repeating it.
 func (r *reader) openOnce() error {
 	c, _, err := r.s.server.get(r.ctx)
@@ -80,10 +84,17 @@ func (r *reader) openOnce() error {
 		return err
 	}
 	r.session = c.session
+	if !r.s.marks.set(r.f.Path, r.f.Version) {
+		return errOpened
+	}
 	if r.handle, err = r.session.openFile(r.ctx, r.s.full(r.f.Path), wire.FlagRead); err != nil {
 		var lost lostError
 		if errors.As(err, &lost) {
 			return r.s.server.away(fmt.Errorf("open %s: %w: whether the mailbox still has it is known to its server only", ledger.Shown(r.f.Path), err))
+		}
+		var refused *wire.StatusError
+		if errors.As(err, &refused) {
+			r.s.marks.unset(r.f.Path, r.f.Version)
 		}
 		return err
 	}
@@ -241,11 +252,16 @@ func (r *reader) next() error {
 	return r.pace()
 }
 
-// pace ends a fetch from a server that sends just enough not to be taken for dead: it would hold one of the places for files for ever.
+// pace ends a fetch from a server that sends just enough not to be taken for dead: it would hold one of the places for files for ever. A mailbox gives a file
+// once, so there it is only told.
 func (r *reader) pace() error {
 	t := r.s.server.timing
 	took := r.s.server.now().Sub(r.begun)
-	if took > t.grace+time.Duration(r.off/t.slowest)*time.Second {
+	switch {
+	case took <= t.grace+time.Duration(r.off/t.slowest)*time.Second:
+	case r.s.o.ReadOnce:
+		r.s.once("a mailbox sends very slowly; the fetch goes on, for what is broken off cannot be fetched again", "file", ledger.Shown(r.f.Path), "bytes", r.off)
+	default:
 		return fmt.Errorf("the server has sent %d bytes in %s, which is too slow: the fetch is ended and begun anew later", r.off, took.Round(time.Second))
 	}
 	return nil

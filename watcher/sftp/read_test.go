@@ -6,10 +6,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
 	"waybill/watcher"
+	"waybill/watcher/wire"
 )
 
 func TestFilesOfAllSizesAreReadWhole(t *testing.T) {
@@ -91,4 +93,79 @@ func TestReadOnceOpensAFileOnceAndAsksNothingMore(t *testing.T) {
 		t.Errorf("said to be at %q", where)
 	}
 	b.Read("a.csv")
+}
+
+// What a mailbox gives a second time may be less than the file, and its size is not relied on.
+func TestAFileOfAMailboxIsNeverOpenedTwice(t *testing.T) {
+	t.Parallel()
+	text := noise(100_000)
+	tr := newTree(map[string]string{"out/a.csv": text, "out/b.csv": text})
+	broken, refused := true, true
+	tr.before = func(p wire.Packet) (reply, bool) {
+		switch {
+		case p.Type == wire.Read && p.Offset >= 65_536 && broken:
+			return status(p, wire.Failure), true
+		case p.Type == wire.Open && p.Path == "out/b.csv" && refused:
+			return status(p, wire.PermissionDenied), true
+		}
+		return nil, false
+	}
+	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.ReadOnce = true })
+	change := func(f func()) {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		f()
+	}
+	a, other := b.Listed("a.csv"), b.Listed("b.csv")
+	if got, err := b.Content(a); err == nil || got == text {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	change(func() { broken = false })
+	for range 2 {
+		if _, err := b.Content(a); !errors.Is(err, errOpened) {
+			t.Errorf("got %v", err)
+		}
+		if again := b.Listed("a.csv"); again != a {
+			t.Errorf("%+v", again)
+		}
+	}
+	change(func() {
+		if n := tr.opened["out/a.csv"]; n != 1 {
+			t.Errorf("opened %d times", n)
+		}
+	})
+	// One that was not let to be opened was not.
+	if _, err := b.Content(other); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("got %v", err)
+	}
+	change(func() { refused = false })
+	if got, err := b.Content(other); err != nil || got != text {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	// Gone and there again, it is another file.
+	change(func() { delete(tr.files, "out/a.csv") })
+	b.All()
+	change(func() { tr.files["out/a.csv"] = text })
+	if got, err := b.Content(b.Listed("a.csv")); err != nil || got != text {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+func TestMarksAreBounded(t *testing.T) {
+	t.Parallel()
+	m := newMarks()
+	for i := range marksKept + 1000 {
+		if !m.set(strconv.Itoa(i), "1") {
+			t.Fatalf("%d is marked already", i)
+		}
+	}
+	if len(m.of) > marksKept {
+		t.Errorf("%d marks", len(m.of))
+	}
+	m.begin()
+	m.listed("1", "2")
+	m.end()
+	if len(m.of) != 0 {
+		t.Errorf("%d marks of what is not listed", len(m.of))
+	}
 }

@@ -53,7 +53,7 @@ type Options struct {
 	Include    []string `yaml:"include" one:"true" doc:"only these: patterns with *, ? and [a-z] for the name, or for the path when they hold a /"`
 	Exclude    []string `yaml:"exclude" one:"true" doc:"not these, nor folders of these names"`
 	Order      string   `yaml:"order" enum:"any,oldest,name" default:"any" doc:"oldest or name: one after the other in this order (of each 10,000); any: many at a time"`
-	ReadOnce   bool     `yaml:"read_once" doc:"for mailboxes where a file is gone once it was opened: each is opened once and never asked about again; closing is left to the server"`
+	ReadOnce   bool     `yaml:"read_once" doc:"for mailboxes where a file is gone once it was opened: each is opened once and never asked about again, nor fetched anew; closing is left to the server"`
 	Files      int      `yaml:"files" default:"32" doc:"files read at a time, by all sources of this server and user together"`
 }
 
@@ -77,6 +77,7 @@ type Source struct {
 	fates  watcher.Fates
 	log    *slog.Logger
 	settle *watcher.Settle
+	marks  *marks // of read_once
 
 	server *server
 	pool   *Servers
@@ -91,7 +92,7 @@ type Source struct {
 func New(o Options, files Files, s watcher.Settings, servers *Servers, log *slog.Logger) (*Source, []Problem) {
 	hops, problems := o.hops(files)
 	problems = append(problems, o.check()...)
-	src := &Source{o: o}
+	src := &Source{o: o, marks: newMarks()}
 	src.fates = s.Fates(func(fate watcher.Fate, text string) { problems = append(problems, Problem{string(fate), text}) })
 	if len(problems) > 0 || servers == nil {
 		return nil, problems
