@@ -87,12 +87,15 @@ func (p *program) runInfer(ctx context.Context, files []string, o inferOptions) 
 
 // propose looks at the samples.
 func propose(samples []infer.Sample) (*infer.Proposal, error) {
-	b, end, err := samples[0].Open()
-	if err != nil {
-		return nil, err
+	f, err := formIn(samples[0])
+	if len(f.unpack) > 0 {
+		f, samples, err = unpacked(f, samples, err)
 	}
-	defer end()
-	f, err := formOf(samples[0].Name, b)
+	if err != nil && f.lines { // nothing parts cells, but lines may be of several kinds
+		if p := infer.LookKinds(f.Options, samples, expression.Reserved); p != nil {
+			return f.beside(p), nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -100,33 +103,50 @@ func propose(samples []infer.Sample) (*infer.Proposal, error) {
 	if f.Format == "fixed" {
 		look = infer.LookFixed
 	}
-	if samples, err = unpacked(samples, f.unpack); err != nil {
-		return nil, err
+	p, err := look(f.Options, samples, expression.Reserved)
+	var large *formats.FileError
+	if errors.As(err, &large) && large.Limit != "" && f.records != "" { // a document that is no one record for certain
+		f.Options.Records, f.why["records"] = f.records, "the document is too large for one record; it stands there repeatedly"
+		p, err = look(f.Options, samples, expression.Reserved)
 	}
-	proposal, err := look(f.Options, samples, expression.Reserved)
 	if err != nil {
 		return nil, exit{exitUsage, err}
 	}
-	for key, why := range f.why {
-		if proposal.Why[key] == "" {
-			proposal.Why[key] = why
-		}
+	if len(f.unpack) > 0 && len(f.members.samples) == 0 && len(p.Header) > 0 {
+		p.Header = nil // what is behind the records is found in a second reading
+		p.Notes = append(p.Notes, "what stands around the records is not proposed as a header: a file that is unpacked while it is read has to have it before them")
 	}
-	proposal.Unpack, proposal.Notes = f.unpack, append(f.notes, proposal.Notes...)
-	return proposal, nil
+	return f.beside(p), nil
 }
 
-// unpacked are samples without their packings.
-func unpacked(samples []infer.Sample, kinds []string) ([]infer.Sample, error) {
-	if len(kinds) == 0 {
-		return samples, nil
+// formIn looks at the beginning of a sample.
+func formIn(s infer.Sample) (form, error) {
+	b, end, err := s.Open()
+	if err != nil {
+		return form{}, err
 	}
-	u, problems := formats.NewUnpacker(kinds, formats.Limits{}, formats.Keys{})
+	defer end()
+	return formOf(s.Name, b)
+}
+
+// unpacked are samples without their packings; of archives, the files in them. unseen is why the form of the first file is not known.
+func unpacked(f form, samples []infer.Sample, unseen error) (form, []infer.Sample, error) {
+	u, problems := formats.NewUnpacker(f.unpack, formats.Limits{}, formats.Keys{})
 	if len(problems) > 0 {
-		return nil, usage("unpack %s: %s", samples[0].Name, problems[0])
+		return f, nil, usage("unpack %s: %s", samples[0].Name, problems[0])
 	}
 	if u.Archive() {
-		return nil, usage("%s is an archive: unpack it, and give infer files that are inside", samples[0].Name)
+		in, err := insideOf(samples, u)
+		if err != nil {
+			return f, nil, err
+		}
+		inner, err := formIn(in.samples[0])
+		if len(inner.unpack) > 0 {
+			return f, nil, usage("%s in %s is packed once more: unpack it, and give infer files that are inside", ledger.Shown(in.samples[0].Name), samples[0].Name)
+		}
+		inner.unpack, inner.members = f.unpack, *in
+		inner.why["unpack"] = f.why["unpack"]
+		return inner, in.samples, err
 	}
 	inner := make([]infer.Sample, len(samples))
 	for i, s := range samples {
@@ -139,7 +159,7 @@ func unpacked(samples []infer.Sample, kinds []string) ([]infer.Sample, error) {
 			return b, func() { end(); done() }, err
 		}}
 	}
-	return inner, nil
+	return f, inner, unseen
 }
 
 var (
@@ -205,13 +225,43 @@ func (d *draft) text(o inferOptions, told bool) []byte {
 	if len(d.proposal.Unpack) > 0 {
 		fmt.Fprintf(&b, "    unpack: [%s]  # %s\n", strings.Join(d.proposal.Unpack, ", "), d.proposal.Why["unpack"])
 	}
-	b.Write(d.proposal.YAML(4))
-	if o.to == "" {
-		fmt.Fprintf(&b, "    send:\n      - {to: %s, name: \"{file.stem}_{record.number}.json\"}  # without a body the record itself is sent\n", to)
-	} else {
-		fmt.Fprintf(&b, "    send:\n      - to: %s  # without a body the record itself is sent\n", to)
+	if len(d.proposal.Members) > 0 {
+		fmt.Fprintf(&b, "    members: [%s]  # %s\n", texts(d.proposal.Members), d.proposal.Why["members"])
 	}
+	b.Write(d.proposal.YAML(4))
+	b.WriteString(d.send(o, to))
 	return b.Bytes()
+}
+
+// send is what goes where: each record to the destination, or those of each kind.
+func (d *draft) send(o inferOptions, to string) string {
+	var b strings.Builder
+	b.WriteString("    send:\n")
+	route := func(of, name string) {
+		if o.to == "" {
+			fmt.Fprintf(&b, "      - {to: %s%s, name: \"{file.stem}_%s{record.number}.json\"}  # without a body the record itself is sent\n", to, of, name)
+		} else if of == "" {
+			fmt.Fprintf(&b, "      - to: %s  # without a body the record itself is sent\n", to)
+		} else {
+			fmt.Fprintf(&b, "      - {to: %s%s}  # without a body the record itself is sent\n", to, of)
+		}
+	}
+	if len(d.proposal.Kinds) == 0 {
+		route("", "")
+	}
+	for _, k := range d.proposal.Kinds {
+		route(", for: "+k.Name, k.Name+"_")
+	}
+	return b.String()
+}
+
+// texts are texts of a list in YAML.
+func texts(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = infer.Text(s)
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // settle tries the job on its samples, and takes back what was guessed too boldly, until it rejects nothing. What it cannot mend it tells.

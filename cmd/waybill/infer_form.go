@@ -5,14 +5,32 @@ import (
 	"strings"
 
 	"waybill/formats"
+	"waybill/formats/infer"
 )
 
 // A form is how a file seems to be laid out, with the evidence by key of the configuration.
 type form struct {
 	formats.Options
-	unpack []string
-	why    map[string]string
-	notes  []string
+	unpack  []string
+	members inside // of archives
+	records string // the path of what stands repeatedly at the beginning, to fall back to
+	lines   bool   // nothing is seen in it, but it is text of lines
+	why     map[string]string
+	notes   []string
+}
+
+// beside adds to a proposal what is known of the form.
+func (f *form) beside(p *infer.Proposal) *infer.Proposal {
+	for key, why := range f.why {
+		if p.Why[key] == "" {
+			p.Why[key] = why
+		}
+	}
+	p.Unpack, p.Members, p.Notes = f.unpack, f.members.members, append(f.notes, p.Notes...)
+	if len(p.Members) > 0 {
+		p.Why["members"] = f.members.why
+	}
+	return p
 }
 
 // formOf looks at the beginning of a file.
@@ -21,7 +39,7 @@ func formOf(name string, b formats.Blob) (form, error) {
 	if err != nil {
 		return form{}, usage("read %s: %w", name, err)
 	}
-	f := form{why: map[string]string{}, unpack: found.Unpack}
+	f := form{why: map[string]string{}, unpack: found.Unpack, records: found.Records}
 	for _, e := range found.Evidence {
 		if f.why[e.Key] == "" {
 			f.why[e.Key] = e.Text
@@ -30,6 +48,7 @@ func formOf(name string, b formats.Blob) (form, error) {
 		}
 	}
 	if found.Format == "" {
+		f.lines, f.Encoding = found.Encoding != "", found.Encoding
 		return f, usage("%s is nothing that a job could read: %s", name, f.why["format"])
 	}
 	f.Format, f.Delimiter, f.Quote, f.Length = found.Format, found.Delimiter, found.Quote, found.Length

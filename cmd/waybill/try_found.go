@@ -91,25 +91,43 @@ func (u *understood) encoding(head []byte) {
 	}
 }
 
-// delimiter says which delimiter is used, and when the first line looks as if it were another.
+// delimiter says which delimiter is used, and when the line of the titles, or the first of the table, looks as if it were another.
 func (u *understood) delimiter(head []byte) {
 	used := u.options.Delimiter
 	if used == "" {
 		used = ","
 		u.freeze = append(u.freeze, `delimiter: ","`)
 	}
-	line, _, _ := bytes.Cut(head, []byte("\n"))
+	line, where := u.tableHead(head)
 	have := bytes.Count(line, []byte(used))
-	u.find("delimiter: %q, %s in the first line", used, count(have, "time"))
+	u.find("delimiter: %q, %s in %s", used, count(have, "time"), where)
 	for _, other := range []string{",", ";", "\t", "|"} {
 		if n := bytes.Count(line, []byte(other)); other != used && have == 0 && n > 0 {
-			u.find("the first line has no %q but %s %q: is read.delimiter right?", used, count(n, "time"), other)
+			u.find("%s has no %q but %s %q: is read.delimiter right?", where, used, count(n, "time"), other)
 			return
 		}
 	}
 	if d := u.found.Delimiter; u.found.Format == "csv" && d != "" && d != used {
 		u.find("%q cuts the file into rows of one length better than %q: is read.delimiter right?", d, used)
 	}
+}
+
+// tableHead is the line in which the table begins: that of the titles where the job says it, else the first that is not passed over.
+func (u *understood) tableHead(head []byte) (line []byte, where string) {
+	number := 1 + u.options.Skip
+	if t := u.options.Titles; t != nil && *t > 0 {
+		number = *t
+	}
+	n := 0
+	for line = range bytes.Lines(head) {
+		if n++; n == number {
+			break
+		}
+	}
+	if n == 1 {
+		return line, "the first line"
+	}
+	return line, fmt.Sprintf("line %d", n)
 }
 
 // decimals says which decimal mark numbers have, where there are some that show it.

@@ -3,6 +3,7 @@ package infer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -16,48 +17,57 @@ type cut struct{ from, to int }
 const fixedLines = 2000
 
 // LookFixed proposes fields for files of fixed width: a field begins where in every line a column without a blank follows one in which all
-// lines have a blank. Fields that touch are not told apart.
+// lines have a blank. Fields that touch are not told apart. Lines of several kinds, told by their first columns, have fields of their own.
 func LookFixed(o formats.Options, samples []Sample, reserved func(string) bool) (*Proposal, error) {
-	lines, err := fixedText(o, samples)
+	files, err := fixedText(o, samples)
 	if err != nil {
 		return nil, err
 	}
-	p := &Proposal{Options: o, Why: map[string]string{}, Records: len(lines)}
-	n := &namer{taken: map[string]bool{}, reserved: reserved}
-	for _, c := range cuts(lines) {
-		var all column
-		for _, l := range lines {
-			all.add(&value{kind: text, text: part(l, c)})
-		}
-		f := &Field{Name: n.name(fmt.Sprintf("column %d", c.from)), From: fmt.Sprintf("%d-%d", c.from, c.to)}
-		if c.from == c.to {
-			f.From = fmt.Sprint(c.from)
-		}
-		f.scalar(&all, true, len(lines))
-		p.Fields = append(p.Fields, f)
+	p := &Proposal{Options: o, Why: map[string]string{}}
+	if l := layoutOf(files); l != nil {
+		p.lay(l, reserved)
+		p.Notes = append(p.Notes, "lines of several kinds are told by how they begin: header and trailer, kinds and their names are guesses")
+	} else {
+		lines := slices.Concat(files...)
+		p.Records = len(lines)
+		p.Fields = fixedFields(&namer{taken: map[string]bool{}, reserved: reserved}, lines, 0)
 	}
 	p.Notes = append(p.Notes, "fields of fixed width that touch are not told apart: compare with the description of the file")
 	p.mark()
 	return p, nil
 }
 
-// fixedText reads the lines: a decoder with one field, the whole line.
-func fixedText(o formats.Options, samples []Sample) (lines [][]rune, err error) {
+// LookKinds proposes kinds of lines for files of lines that nothing else is seen in, nil where there are none.
+func LookKinds(o formats.Options, samples []Sample, reserved func(string) bool) *Proposal {
+	o.Format = "fixed"
+	p, err := LookFixed(o, samples, reserved)
+	if err != nil || len(p.Kinds) == 0 {
+		return nil
+	}
+	return p
+}
+
+// fixedText reads the lines of each file: a decoder with one field, the whole line.
+func fixedText(o formats.Options, samples []Sample) (files [][][]rune, err error) {
 	o.Raw = true
 	d, problems := formats.New(o, []formats.Want{{Name: "line", From: []string{"1"}}})
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("read %s: %s", samples[0].Name, problems[0])
 	}
 	for _, s := range samples {
-		if lines, err = linesOf(d, s, lines); err != nil {
+		lines, err := linesOf(d, s)
+		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", s.Name, err)
 		}
+		if len(lines) > 0 {
+			files = append(files, lines)
+		}
 	}
-	return lines, nil
+	return files, nil
 }
 
-// linesOf adds the lines of one sample.
-func linesOf(d formats.Decoder, s Sample, lines [][]rune) ([][]rune, error) {
+// linesOf are the lines of one sample.
+func linesOf(d formats.Decoder, s Sample) (lines [][]rune, err error) {
 	b, end, err := s.Open()
 	if err != nil {
 		return nil, err
@@ -79,14 +89,14 @@ func linesOf(d formats.Decoder, s Sample, lines [][]rune) ([][]rune, error) {
 	return lines, nil
 }
 
-// cuts finds the fields.
-func cuts(lines [][]rune) (list []cut) {
+// cuts finds the fields behind so many columns.
+func cuts(lines [][]rune, behind int) (list []cut) {
 	width := 0
 	for _, l := range lines {
 		width = max(width, len(l))
 	}
 	begin := 0
-	for i := 1; i <= width+1; i++ {
+	for i := behind + 1; i <= width+1; i++ {
 		blank := true
 		for _, l := range lines {
 			blank = blank && (i > len(l) || unicode.IsSpace(l[i-1]))

@@ -25,13 +25,22 @@ const Most = 20_000
 type Proposal struct {
 	Options formats.Options
 	Unpack  []string          // packings around the samples
+	Members []string          // patterns of the files in archives that are taken, none where all are
 	Decimal string            // for all fields; "" where a point or nothing
 	Why     map[string]string // evidence, by key of the configuration
 	Only    string            // which records count
+	Header  []*Field          // what stands once around the records, or before them
+	Trailer []*Field          // what stands once behind them
 	Fields  []*Field
+	Kinds   []*Kind // instead of Fields where records are of several kinds
+	Blocks  bool    // header and trailer are those of blocks
+
+	HeaderKind, TrailerKind string // what tells their lines
+
 	Records int      // how many were looked at
 	Skipped int      // records that could not be read
 	Notes   []string // what else there is to know
+	at      []string // names on the way to the records of a document
 }
 
 // Look reads the samples as the options say and proposes fields. With records left out of the options it looks for those, too. reserved tells
@@ -69,6 +78,9 @@ func Look(o formats.Options, samples []Sample, reserved func(string) bool) (*Pro
 	default:
 		p.Notes = append(p.Notes, "fields of "+o.Format+" are not proposed: a record is what the format gives")
 	}
+	if err := p.head(m, samples); err != nil {
+		return nil, err
+	}
 	p.mark()
 	if p.Records > 0 && p.Records < fewRecords {
 		p.Notes = append(p.Notes, "of so few records nobody can tell what is always there: compare with the description of the file")
@@ -100,14 +112,15 @@ func (p *Proposal) records(m *maker, samples []Sample) error {
 		if err != nil || rec.Cells[0].Kind != formats.Tree {
 			return nil //nolint:nilerror // a document that is one value has no records in it
 		}
-		path, why := "", ""
 		if m.xml {
-			path, why = elementIn(rootName(rec.Raw), &v)
+			p.at, p.Why["records"] = elementIn(rootName(rec.Raw), &v)
 		} else if v.kind == object && bytes.HasPrefix(bytes.TrimSpace(rec.Raw), []byte("{")) {
-			path, why = m.listIn(&v)
+			p.at, p.Why["records"] = m.listIn(&v)
 		}
-		if path != "" {
-			p.Options.Records, p.Why["records"] = path, why
+		if p.at != nil && m.xml {
+			p.Options.Records = "/" + strings.Join(p.at, "/")
+		} else if p.at != nil {
+			p.Options.Records = m.join(p.at)
 		}
 		return nil
 	}
@@ -160,10 +173,14 @@ func (p *Proposal) read(s Sample, o formats.Options, root *shape) (titles []stri
 	defer end()
 	for rec, err := range d.Decode(b) {
 		var bad *formats.RecordError
+		var whole *formats.FileError
 		switch {
 		case errors.As(err, &bad):
 			p.Skipped++
 			continue
+		case errors.As(err, &whole) && whole.Incomplete && p.Records > 0:
+			p.Notes = append(p.Notes, fmt.Sprintf("%s would be held, for it is not complete: %s", s.Name, err))
+			return titles, nil
 		case err != nil:
 			return nil, fmt.Errorf("read %s: %w", s.Name, err)
 		}
@@ -250,7 +267,7 @@ func (p *Proposal) columns(m *maker, root *shape, titles []string) (list []*Fiel
 // mark says the decimal mark of the whole file where its fields agree, and in the fields where they do not.
 func (p *Proposal) mark() {
 	count := map[string]int{}
-	each(p.Fields, func(f *Field) {
+	p.each(func(f *Field) {
 		if f.Decimal != "" {
 			count[f.Decimal]++
 		}
@@ -258,11 +275,21 @@ func (p *Proposal) mark() {
 	if count[","] > 0 && count[","] >= count["."] {
 		p.Decimal = ","
 	}
-	each(p.Fields, func(f *Field) {
+	p.each(func(f *Field) {
 		if f.Decimal == p.Decimal || f.Decimal == "." && p.Decimal == "" {
 			f.Decimal = ""
 		}
 	})
+}
+
+// each visits all fields.
+func (p *Proposal) each(visit func(*Field)) {
+	each(p.Header, visit)
+	each(p.Trailer, visit)
+	each(p.Fields, visit)
+	for _, k := range p.Kinds {
+		each(k.Fields, visit)
+	}
 }
 
 // each visits fields and those in them.

@@ -114,6 +114,11 @@ func TestRecordsOfDocumentsAreFound(t *testing.T) {
 		{"xml", `<Orders><Order><No>1</No></Order></Orders>`, "/Orders/Order"},
 		{"xml", `<x:Doc xmlns:x="urn:x"><Head><A>1</A></Head><Items><Item><No>1</No><B>2</B></Item><Item><No>2</No><B>2</B></Item></Items></x:Doc>`, "/Doc/Items/Item"},
 		{"xml", `<Order><No>1</No><Date>x</Date><Buyer><A>1</A><B>2</B><C>3</C></Buyer><Lines><Line><A>1</A></Line><Line><A>1</A></Line></Lines></Order>`, ""},
+		{"xml", `<Orders><Sent>x</Sent><Order><No>1</No><B>2</B></Order><Order><No>2</No><B>2</B></Order></Orders>`, "/Orders/Order"},
+		{"xml", `<Feed><At>x</At><Article><No>1</No><Size>1</Size><Size>2</Size><P><A>1</A></P><P><A>1</A></P></Article><Article><No>2</No><B>2</B></Article></Feed>`, "/Feed/Article"},
+		{"xml", `<Feed><At>x</At><Article><No>1</No></Article><Article><No>2</No></Article></Feed>`, ""},
+		{"xml", `<Order><No>1</No>` + strings.Repeat(`<OrderLine><A>1</A><B>1</B></OrderLine>`, 40) + `</Order>`, ""},
+		{"xml", `<Feed><At>x</At>` + strings.Repeat(`<Article><A>1</A><B>1</B></Article>`, 40) + `</Feed>`, "/Feed/Article"},
 		{"xml", `<Заказы><Заказ><Номер>1</Номер></Заказ><Заказ><Номер>2</Номер></Заказ></Заказы>`, "/Заказы/Заказ"},
 	} {
 		out := look(t, formats.Options{Format: test.format}, test.text)
@@ -124,6 +129,61 @@ func TestRecordsOfDocumentsAreFound(t *testing.T) {
 		}
 		if strings.TrimSpace(got) != test.want {
 			t.Errorf("%s: records %s, not %s", test.text, got, test.want)
+		}
+	}
+}
+
+// What stands once around the records of a document is a header, with what is not in every sample left open.
+func TestWhatStandsAroundRecordsIsAHeader(t *testing.T) {
+	t.Parallel()
+	p, err := infer.Look(formats.Options{Format: "xml"}, []infer.Sample{
+		sample(`<Orders v="2" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="x y"><Head><Sent>2026-11-21</Sent></Head><Order><No>1</No><B>2</B></Order><Order><No>2</No><B>2</B></Order><Foot><Sum>3</Sum></Foot></Orders>`),
+		sample(`<Orders v="3"><Head><Sent>2026-11-22</Sent></Head><Order><No>1</No><B>2</B></Order><Order><No>2</No><B>2</B></Order></Orders>`),
+	}, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := strings.Join(strings.Fields(string(p.YAML(0))), " ")
+	for _, want := range []string{`v: {from: "/Orders/@v", type: integer} # 2 of 2`, "sent: {from: /Orders/Head/Sent, type: date} # 2 of 2", "sum: {from: /Orders/Foot/Sum, type: integer, required: false} # 1 of 2"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in %s", want, out)
+		}
+	}
+	if len(p.Header) != 3 {
+		t.Errorf("%d fields in %s", len(p.Header), out)
+	}
+	if json := look(t, formats.Options{Format: "json"}, `{"data": {"rows": [{"a": 1}]}, "count": 1}`); strings.Contains(json, "header") {
+		t.Errorf("counts are no header:\n%s", json)
+	}
+}
+
+// Lines of several kinds are told by how they begin; numbers that only count up, and names, are no kinds.
+func TestKindsOfLinesAreToldByHowTheyBegin(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, lines, want string }{
+		{"header and trailer", "HDR20261121NORTH\nDTLBR-10   00012\nDTLPM-40   00003\nTRL00002", "1-3 HDR TRL DTL"},
+		{"header alone", "0 NORTH 2026-11-21\n1 00012 00004711 A\n1 00013 00004712 B\n2 00013 XX       B\n2 00014 XX       B", "1 0  1 2"},
+		{"parts of things", "01 0001 x\n04 0001 a\n05 0001 b\n04 0001 c\n07 0001 y", "1-2 01 07 04 05"},
+		{"blocks", "01 0001 x\n04 0001 a\n05 0001 b\n04 0001 c\n07 0001 y\n01 0002 x\n04 0002 a\n05 0002 b\n04 0002 c\n07 0002 y", "1-2 01 07 04 05 blocks"},
+		{"numbers", "1000 bolt  12\n2000 nut    3\n2001 nut    4\n3000 screw  1", ""},
+		{"names", "anna  1\nbert  2\nberta 3\ncarl  4", ""},
+		{"one kind", "DTL 1\nDTL 2\nDTL 3", ""},
+		{"lines of any length", "HDR20261121NORTH\nDTLBR-10\nDTLPM-40   00003\nTRL00002", ""},
+	} {
+		p := infer.LookKinds(formats.Options{}, []infer.Sample{sample(test.lines + "\n")}, none)
+		got := ""
+		if p != nil {
+			words := []string{p.Options.Kind, p.HeaderKind, p.TrailerKind}
+			for _, k := range p.Kinds {
+				words = append(words, k.Text)
+			}
+			if p.Blocks {
+				words = append(words, "blocks")
+			}
+			got = strings.Join(words, " ")
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, not %q", test.name, got, test.want)
 		}
 	}
 }
@@ -148,7 +208,7 @@ func TestAFieldGetsWider(t *testing.T) {
 
 // Whatever the samples hold, looking ends, and what is written is YAML.
 func FuzzLook(f *testing.F) {
-	for _, seed := range []string{"a;b\n1;2\n", `{"a": [{"b": 1}, 2, null], "": {"c.d": []}}`, `<a x="1"><b>1</b><b c="2"/>t</a>`, "a\ta\t\n1\t2\t3\n", "12 ab\n34 cd\n", "{\"a\":1}\n{\"a\":[]}\n"} {
+	for _, seed := range []string{"a;b\n1;2\n", `{"a": [{"b": 1}, 2, null], "": {"c.d": []}}`, `<a x="1"><b>1</b><b c="2"/>t</a>`, "a\ta\t\n1\t2\t3\n", "12 ab\n34 cd\n", "01 1 x\n04 1 a\n05 1 b\n04 1 c\n07 1 y\n", "<a><t>1</t><ab><c>1</c></ab><ab/></a>", "{\"a\":1}\n{\"a\":[]}\n"} {
 		for i := range 6 {
 			f.Add(byte(i), []byte(seed))
 		}

@@ -3,6 +3,7 @@ package infer
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -10,8 +11,7 @@ import (
 var paging = regexp.MustCompile(`(?i)^(@odata\..*|odata\..*|count|total|total_?count|page|pages|page_?size|size|limit|offset|next|prev|previous|cursor|has_?more|status|ok|success|version|generated_?at|exported_?at|timestamp)$`)
 
 // listIn finds the list of records of a JSON document that is one object: the only thing in it but counts and pages.
-func (m *maker) listIn(v *value) (path, why string) {
-	var at []string
+func (m *maker) listIn(v *value) (at []string, why string) {
 	for len(at) < 4 && v.kind == object {
 		var only *value
 		name := ""
@@ -21,20 +21,20 @@ func (m *maker) listIn(v *value) (path, why string) {
 				continue
 			}
 			if only != nil {
-				return "", ""
+				return nil, ""
 			}
 			only, name = item, v.keys[i]
 		}
 		if only == nil {
-			return "", ""
+			return nil, ""
 		}
 		at = append(at, name)
 		if only.kind == list && len(only.items) > 0 && allObjects(only.items) {
-			return m.join(at), fmt.Sprintf("a list of %d objects, and nothing but counts beside it", len(only.items))
+			return at, fmt.Sprintf("a list of %d objects, and nothing but counts beside it", len(only.items))
 		}
 		v = only
 	}
-	return "", ""
+	return nil, ""
 }
 
 func allObjects(items []value) bool {
@@ -55,12 +55,9 @@ type place struct {
 
 // elementIn finds the element that is the record: the highest that stands several times in one that holds nothing else, or alone in one
 // that is called as several of it are, and that has most of the document in it.
-func elementIn(root string, v *value) (path, why string) {
+func elementIn(root string, v *value) (path []string, why string) {
 	whole := weight(v)
-	level := []struct {
-		path []string
-		v    *value
-	}{{[]string{root}, v}}
+	level := []within{{[]string{root}, v}}
 	for depth := 0; depth < 5 && len(level) > 0; depth++ {
 		var best place
 		below := level[:0:0]
@@ -70,19 +67,16 @@ func elementIn(root string, v *value) (path, why string) {
 			}
 			for i, item := range at.v.items {
 				if item.kind == object {
-					below = append(below, struct {
-						path []string
-						v    *value
-					}{append(append([]string{}, at.path...), at.v.keys[i]), &at.v.items[i]})
+					below = append(below, within{append(slices.Clone(at.path), at.v.keys[i]), &at.v.items[i]})
 				}
 			}
 		}
 		if 2*best.weight > whole {
-			return "/" + strings.Join(best.path, "/"), fmt.Sprintf("%d of it stand there, and nothing else", best.count)
+			return best.path, fmt.Sprintf("%d of it stand there, and nothing else", best.count)
 		}
 		level = below
 	}
-	return "", ""
+	return headedIn(root, v)
 }
 
 // holder reports whether an element holds elements of one name only.

@@ -27,13 +27,18 @@ func (p *Proposal) find(path string) (found []*Field) {
 	var walk func(list []*Field, prefix string)
 	walk = func(list []*Field, prefix string) {
 		for _, f := range list {
-			if prefix+f.Name == want || prefix == "" && f.Name == want {
+			if prefix+f.Name == want {
 				found = append(found, f)
 			}
 			walk(f.Fields, prefix+f.Name+".")
 		}
 	}
 	walk(p.Fields, "")
+	walk(p.Header, "header.")
+	walk(p.Trailer, "trailer.")
+	for _, k := range p.Kinds {
+		walk(k.Fields, "")
+	}
 	return found
 }
 

@@ -30,10 +30,27 @@ func (p *Proposal) YAML(indent int) []byte {
 		key("length", strconv.Itoa(o.Length))
 	}
 	key("ends", o.Ends)
+	key("kind", o.Kind)
 	key("records", o.Records)
 	key("decimal", p.Decimal)
 	if p.Only != "" {
 		w.line(indent+2, "only: '"+p.Only+"'", p.Why["only"])
+	}
+	around := indent + 2
+	if p.Blocks {
+		w.line(around, "block:", "header and trailer come again and again")
+		around += 2
+	}
+	w.around(around, "header", p.HeaderKind, p.Header, "what stands once around the records: header.NAME in expressions")
+	w.around(around, "trailer", p.TrailerKind, p.Trailer, "what stands behind them: trailer.NAME in checks of the file")
+	if len(p.Kinds) > 0 {
+		w.line(indent+2, "records:", "")
+		for _, k := range p.Kinds {
+			w.line(indent+4, k.Name+":", "")
+			w.line(indent+6, "kind: "+quoted(k.Text), "")
+			w.line(indent+6, "fields:", "")
+			w.fields(indent+8, k.Fields)
+		}
 	}
 	if len(p.Fields) > 0 {
 		w.line(indent+2, "fields:", "")
@@ -42,9 +59,25 @@ func (p *Proposal) YAML(indent int) []byte {
 	return w.bytes()
 }
 
+// around writes what stands around the records.
+func (w *writer) around(indent int, name, kind string, fields []*Field, why string) {
+	if len(fields) == 0 {
+		return
+	}
+	w.line(indent, name+":", why)
+	if kind != "" {
+		w.line(indent+2, "kind: "+quoted(kind), "")
+	}
+	w.line(indent+2, "fields:", "")
+	w.once = true // where a field must be there unless it says otherwise
+	w.fields(indent+4, fields)
+	w.once = false
+}
+
 // A writer writes lines with comments beside them, which are brought into line at the end.
 type writer struct {
 	lines [][2]string
+	once  bool // fields of a header or trailer
 }
 
 func (w *writer) line(indent int, text, comment string) {
@@ -98,8 +131,11 @@ func (w *writer) fields(indent int, list []*Field) {
 		add("thousands", f.Thousands)
 		add("true_is", f.TrueIs)
 		add("false_is", f.FalseIs)
-		if f.Required {
+		if f.Required && !w.once {
 			parts = append(parts, "required: true")
+		}
+		if !f.Required && w.once {
+			parts = append(parts, "required: false")
 		}
 		if len(f.Fields) == 0 {
 			w.line(indent, f.Name+": {"+strings.Join(parts, ", ")+"}", f.Why)
@@ -126,6 +162,11 @@ func Text(s string) string {
 	if plainText.MatchString(s) || wholeNumber.MatchString(s) && len(s) < 5 {
 		return s
 	}
+	return quoted(s)
+}
+
+// quoted is a text in quotes.
+func quoted(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, r := range s {
