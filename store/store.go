@@ -156,6 +156,9 @@ func dataSource(path string, readOnly bool) string {
 	}
 	if readOnly {
 		q.Add("_pragma", "query_only(ON)")
+	} else {
+		// What a large group changes must fit, else pages go to the log before the commit, and again with it, and all checksums after them are made anew.
+		q.Add("_pragma", "cache_size(-4096)")
 	}
 	q.Set("_txlock", "immediate")
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}

@@ -109,7 +109,7 @@ func (tx *Tx) InsertAll(insert, row string, args []any) (ids []int64, err error)
 				break
 			}
 		}
-		last, err := tx.Insert(insert+" VALUES "+row+strings.Repeat(","+row, n-1), args[:n*width]...)
+		last, err := tx.Insert(tx.w.insertion(insert, row, n), args[:n*width]...)
 		if err != nil {
 			return nil, err
 		}
@@ -119,6 +119,18 @@ func (tx *Tx) InsertAll(insert, row string, args []any) (ids []int64, err error)
 		args, rest = args[n*width:], rest-n
 	}
 	return ids, nil
+}
+
+// insertion is the text of a statement of InsertAll. One that fails leaves the rows before the one it failed at, OR FAIL: they go with all else
+// that the transaction did, and the engine need not keep copies of the pages it changes for one statement's sake.
+func (w *writer) insertion(insert, row string, n int) string {
+	k := insertKey{insert, n}
+	text := w.inserts[k]
+	if text == "" {
+		text = "INSERT OR FAIL" + strings.TrimPrefix(insert, "INSERT") + " VALUES " + row + strings.Repeat(","+row, n-1)
+		w.inserts[k] = text
+	}
+	return text
 }
 
 // Query runs a query inside the transaction.

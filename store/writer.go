@@ -31,6 +31,8 @@ type writer struct {
 	gate  *gate
 	stmts map[string]*sql.Stmt
 
+	inserts map[insertKey]string // texts of statements, see insertion
+
 	mu     sync.Mutex
 	queue  []*request
 	closed bool
@@ -38,9 +40,14 @@ type writer struct {
 	ended  chan struct{}
 }
 
+type insertKey struct {
+	insert string
+	rows   int
+}
+
 func newWriter(db *DB, conn *sql.Conn, g *gate) *writer {
 	w := &writer{
-		db: db, conn: conn, gate: g, stmts: map[string]*sql.Stmt{},
+		db: db, conn: conn, gate: g, stmts: map[string]*sql.Stmt{}, inserts: map[insertKey]string{},
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go w.run()
@@ -148,24 +155,29 @@ func (w *writer) commit(group []*request) {
 }
 
 // transact returns an error when the whole group has failed; each request's own outcome is in the request.
-func (w *writer) transact(group []*request) error {
+func (w *writer) transact(group []*request) (err error) {
 	leave, err := w.enter()
 	if err != nil {
 		return err
 	}
 	defer leave()
-	wrote := false
+	kept := false
 	for _, r := range group {
 		if err := r.ctx.Err(); err != nil {
 			r.err = fmt.Errorf("wait for the ledger: %w", context.Cause(r.ctx))
 			continue
 		}
-		wrote = true
-		if err := w.one(r); err != nil {
-			return w.abandon(err)
+		if !kept {
+			err = w.first(r)
+		} else if err = w.one(r); err != nil {
+			err = w.abandon(err)
 		}
+		if err != nil {
+			return err
+		}
+		kept = kept || r.err == nil && r.panic == nil
 	}
-	if !wrote {
+	if !kept {
 		return w.exec("ROLLBACK")
 	}
 	failpoint.Hit("store/committing")
@@ -219,22 +231,38 @@ func (w *writer) begin() error {
 	}
 }
 
+// first runs a request while the transaction holds nothing yet, so that what it did can be undone with the whole. A savepoint keeps
+// a copy of every page that is changed, and most large requests are alone in their group. The error it returns is the group's, and there is
+// no transaction any more.
+func (w *writer) first(r *request) error {
+	tx := w.call(r)
+	if errors.Is(tx.err, errFatal) {
+		return w.abandon(tx.err)
+	}
+	if r.err == nil && r.panic == nil {
+		return nil
+	}
+	if err := w.exec("ROLLBACK"); err != nil && tx.err == nil { // else the engine may have rolled back
+		return w.abandon(err)
+	}
+	err := w.begin()
+	if err != nil && !errors.Is(err, ErrBusy) {
+		return w.abandon(err)
+	}
+	return err
+}
+
 // one runs a request between SAVEPOINT and RELEASE. The error it returns is the
 // group's: the engine has rolled back, or the savepoint could not be handled.
 func (w *writer) one(r *request) error {
 	if err := w.exec("SAVEPOINT caller"); err != nil {
 		return err
 	}
-	tx := &Tx{w: w}
-	r.err = call(r, tx)
-	if tx.err != nil {
-		r.err = tx.err
-		if errors.Is(tx.err, errFatal) {
-			return tx.err
-		}
+	tx := w.call(r)
+	if errors.Is(tx.err, errFatal) {
+		return tx.err
 	}
 	if r.err == nil && r.panic == nil {
-		r.topics = tx.topics
 		return w.exec("RELEASE caller")
 	}
 	// Where the engine has rolled back the transaction itself there is no such savepoint
@@ -248,13 +276,24 @@ func (w *writer) one(r *request) error {
 	return w.exec("RELEASE caller")
 }
 
-func call(r *request, tx *Tx) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.panic = &panicError{value: v, stack: debug.Stack()}
-		}
+// call runs a request and notes its outcome in it.
+func (w *writer) call(r *request) *Tx {
+	tx := &Tx{w: w}
+	func() {
+		defer func() {
+			if v := recover(); v != nil {
+				r.panic = &panicError{value: v, stack: debug.Stack()}
+			}
+		}()
+		r.err = r.fn(tx)
 	}()
-	return r.fn(tx)
+	if tx.err != nil {
+		r.err = tx.err
+	}
+	if r.err == nil && r.panic == nil {
+		r.topics = tx.topics
+	}
+	return tx
 }
 
 // abandon rolls back what the engine may have left of the transaction and returns why.
