@@ -135,7 +135,11 @@ func kindOfFormat(format string) expression.Kind {
 }
 
 // Match reports whether a path belongs to the job.
-func (p *Pattern) Match(path string) bool { _, ok := p.parts(path, time.UTC); return ok }
+func (p *Pattern) Match(path string) bool {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	fits := func(g glob) bool { return g.fits(path, name) }
+	return !slices.ContainsFunc(p.ignore, fits) && slices.ContainsFunc(p.take, fits)
+}
 
 // parts returns what the holes of the first matching pattern hold.
 func (p *Pattern) parts(path string, zone *time.Location) (map[string]any, bool) {
@@ -151,6 +155,18 @@ func (p *Pattern) parts(path string, zone *time.Location) (map[string]any, bool)
 		}
 	}
 	return nil, false
+}
+
+// fits is match without what the holes hold.
+func (g *glob) fits(path, name string) bool {
+	if len(g.parts) > 0 { // what they hold must be of their formats
+		_, ok := g.match(path, name, time.UTC)
+		return ok
+	}
+	if g.whole {
+		name = path
+	}
+	return g.re.MatchString(name)
 }
 
 func (g *glob) match(path, name string, zone *time.Location) (map[string]any, bool) {

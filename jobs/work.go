@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 
 	"waybill/failpoint"
@@ -125,29 +126,33 @@ type nearby struct {
 // smallMost bounds the bytes of a file that are read ahead: with setMost it bounds the memory of a set.
 const smallMost = 16 << 10
 
-// ahead reads the files of a set of entries, and the bytes of the small ones, with one statement each. What it could not read is read
-// by each entry itself, which then fails by itself.
+// ahead brings the files of a set of entries, and the bytes of the small ones: from memory what has just landed, the others with one statement
+// each. What it could not read is read by each entry itself, which then fails by itself.
 func (w *Worker) ahead(ctx context.Context, entries []ledger.Entry) (near nearby) {
-	if len(entries) < 2 {
-		return near
-	}
+	near = nearby{files: map[int64]ledger.File{}, small: map[int64]*spool.Reader{}}
 	var ids, objects []int64
 	for _, e := range entries {
-		if e.File != 0 {
+		if f, content, ok := w.Ledger.Fresh(e.ID); ok {
+			near.files[f.ID], near.small[f.Object] = f, spool.Held(spool.Object{ID: f.Object, Size: f.Size, Digest: f.Digest}, content)
+		} else if e.File != 0 {
 			ids = append(ids, e.File)
 		}
 	}
-	var err error
-	if near.files, err = w.Ledger.Files(ctx, ids); err != nil {
-		return nearby{}
+	if len(ids) < 2 {
+		return near
 	}
-	for _, f := range near.files {
+	files, err := w.Ledger.Files(ctx, ids)
+	if err != nil {
+		return near
+	}
+	for id, f := range files {
+		near.files[id] = f
 		if f.Object != 0 && f.Size <= smallMost {
 			objects = append(objects, f.Object)
 		}
 	}
-	if near.small, err = w.Spool.Small(ctx, objects); err != nil {
-		near.small = nil
+	if small, err := w.Spool.Small(ctx, objects); err == nil {
+		maps.Copy(near.small, small)
 	}
 	return near
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -47,7 +48,10 @@ func (l *Ledger) ClaimOnly(ctx context.Context, ids ...int64) ([]Entry, error) {
 
 // Release ends a claim. An entry that was not accepted meanwhile can be claimed again at once: being interrupted is not
 // failing, and counts no attempt.
-func (l *Ledger) Release(e Entry) { l.claims.drop(e.ID, e.Token) }
+func (l *Ledger) Release(e Entry) {
+	l.fresh.drop(e.ID) // before the claim: whoever claims it next reads what became of it
+	l.claims.drop(e.ID, e.Token)
+}
 
 // nextDueQuery names the condition of its index, due <> 0: else it would look at all that waits to be worked.
 const nextDueQuery = `SELECT MIN(due) FROM entries WHERE job = ? AND state IN ('received', 'working') AND due <> 0 AND due > ?`
@@ -106,8 +110,9 @@ func (l *Ledger) Retry(ctx context.Context, e Entry, due time.Time, reason strin
 
 // memory keeps the claims of the only process that works jobs.
 type memory struct {
-	db  *store.DB
-	now func() time.Time
+	db    *store.DB
+	now   func() time.Time
+	fresh *fresh
 
 	taking sync.Mutex // one take at a time, so that none sees what another is about to claim
 	next   int64      // the next token, under taking
@@ -120,12 +125,22 @@ type memory struct {
 const tokensPerRun = 1 << 32
 
 // takeQuery leaves out those that are claimed already: there may be as many of them as are looked for.
-const takeQuery = `SELECT ` + entryColumns + ` FROM entries e WHERE e.job = ? AND e.state IN ('received', 'working') AND e.due <= ?
+const takeQuery = `SELECT e.id FROM entries e WHERE e.job = ? AND e.state IN ('received', 'working') AND e.due <= ?
 	AND e.id NOT IN ` + store.Each + ` ORDER BY e.id LIMIT ?`
 
 func (m *memory) take(ctx context.Context, job string, n int) ([]Entry, error) {
 	return m.claim(ctx, n, func(r store.Reader, busy map[int64]int64) ([]Entry, error) {
-		return entries(r, takeQuery, job, store.Millis(m.now()), store.Numbers(slices.Collect(maps.Keys(busy))), n)
+		ids, err := collect(r, scanID, takeQuery, job, store.Millis(m.now()), store.Numbers(slices.Collect(maps.Keys(busy))), n)
+		if err != nil {
+			return nil, err
+		}
+		list, others := m.fresh.entries(job, ids)
+		more, err := m.due(r, others)
+		if len(more) > 0 {
+			list = append(list, more...)
+			slices.SortFunc(list, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
+		}
+		return list, err
 	})
 }
 
@@ -133,19 +148,22 @@ func (m *memory) only(ctx context.Context, ids []int64) ([]Entry, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return m.claim(ctx, len(ids), func(r store.Reader, _ map[int64]int64) ([]Entry, error) {
-		var list []Entry
-		for chunk := range slices.Chunk(ids, setSize) {
-			places, args := store.Set(chunk)
-			more, err := entries(r, `SELECT `+entryColumns+` FROM entries e WHERE e.id IN `+places+` AND e.state IN ('received', 'working')
-				AND e.due <= ? ORDER BY e.id`, append(args, store.Millis(m.now()))...)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, more...)
+	return m.claim(ctx, len(ids), func(r store.Reader, _ map[int64]int64) ([]Entry, error) { return m.due(r, ids) })
+}
+
+// due reads those of ids that can be worked now.
+func (m *memory) due(r store.Reader, ids []int64) ([]Entry, error) {
+	var list []Entry
+	for chunk := range slices.Chunk(ids, setSize) {
+		places, args := store.Set(chunk)
+		more, err := entries(r, `SELECT `+entryColumns+` FROM entries e WHERE e.id IN `+places+` AND e.state IN ('received', 'working')
+			AND e.due <= ? ORDER BY e.id`, append(args, store.Millis(m.now()))...)
+		if err != nil {
+			return nil, err
 		}
-		return list, nil
-	})
+		list = append(list, more...)
+	}
+	return list, nil
 }
 
 // claim claims the first n free ones of what find returns; busy are those that are claimed already.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"strings"
+	"time"
 
 	"waybill/spool"
 	"waybill/store"
@@ -144,7 +145,7 @@ func (l *Ledger) landPlain(tx *store.Tx, list []*landing) error {
 	args := make([]any, 0, 12*len(list))
 	for i, g := range list {
 		a := g.arrival
-		g.file = File{Source: a.Source, Path: a.Path, Version: a.Version, Size: a.Size, ModTime: a.ModTime, Digest: g.incoming.Digest,
+		g.file = File{Source: a.Source, Path: a.Path, Version: a.Version, Size: a.Size, ModTime: time.Unix(0, modTime(a.ModTime)).UTC(), Digest: g.incoming.Digest,
 			Object: objects[i], State: FileLanded, Seen: g.now, Landed: g.now, Partner: a.Partner}
 		parent, member := g.parentage(&g.file)
 		now := store.Millis(g.now)
@@ -177,11 +178,15 @@ func (l *Ledger) landEntries(tx *store.Tx, list []*landing) error {
 	if err != nil {
 		return err
 	}
+	kept := make([]freshFile, 0, len(ids))
 	for _, g := range list {
+		content, _ := g.incoming.Bytes()
 		for i := range g.entries {
 			g.entries[i].ID, ids = ids[0], ids[1:]
+			kept = append(kept, freshFile{g.entries[i], g.file, content})
 		}
 	}
+	tx.After(func() { l.fresh.put(kept) })
 	tx.Notify(TopicEntries)
 	return nil
 }

@@ -42,6 +42,7 @@ type Ledger struct {
 
 	room   atomic.Pointer[func() error] // see SetRoom
 	claims claims
+	fresh  *fresh
 	freed  atomic.Int64 // see freeIdentities
 	node   string
 	now    func() time.Time
@@ -61,7 +62,8 @@ func New(db *store.DB, s *spool.Spool, o Options) *Ledger {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	l.claims = &memory{db: db, now: l.now, held: map[int64]int64{}}
+	l.fresh = &fresh{files: map[int64]freshFile{}}
+	l.claims = &memory{db: db, now: l.now, held: map[int64]int64{}, fresh: l.fresh}
 	l.SetRouter(o.Router)
 	l.origins.Store(&Origins{})
 	l.called.Store(&map[string]string{})

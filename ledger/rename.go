@@ -80,6 +80,8 @@ func (l *Ledger) Adopt(ctx context.Context, items []Named, rename func(tx *store
 			}
 			called[n.Kind+"/"+n.Formerly] = n.Name
 		}
+		l.fresh.clear()
+		tx.After(l.fresh.clear) // of what has landed in the same group, too
 		l.called.Store(&called)
 		l.origins.Store(&origins)
 		swap(maps.Clone(origins))

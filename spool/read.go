@@ -64,8 +64,13 @@ func inline(o Object, content []byte) (*Reader, error) {
 	if sum := sha256.Sum256(content); !bytes.Equal(sum[:], o.Digest) {
 		return nil, &CorruptError{Object: o.ID, Reason: fmt.Sprintf("its SHA-256 is %x, not %x", sum, o.Digest)}
 	}
+	return Held(o, content), nil
+}
+
+// Held reads an object whose bytes are in memory still, as they were received.
+func Held(o Object, content []byte) *Reader {
 	b := bytes.NewReader(content)
-	return &Reader{object: o, content: b, sequence: b, checked: true}, nil
+	return &Reader{object: o, content: b, sequence: b, checked: true}
 }
 
 // Small opens, with one statement, those of up to 200 objects that lie in their rows and are whole, by id. The others are left to

@@ -57,6 +57,7 @@ type Tx struct {
 	w      *writer
 	err    error
 	topics []string
+	after  []func()
 }
 
 // Exec runs a statement and returns the number of rows it changed.
@@ -170,6 +171,10 @@ func (tx *Tx) Notify(topic string) {
 	}
 	tx.topics = append(tx.topics, topic)
 }
+
+// After has fn called on the writer's goroutine once the group is committed, before its callers are answered and anybody is woken; not at all
+// when it is not. fn does no SQL and does not wait: it is for what memory holds of rows.
+func (tx *Tx) After(fn func()) { tx.after = append(tx.after, fn) }
 
 // note translates err and remembers it, unless it only says that there is no row.
 func (tx *Tx) note(err error) error {

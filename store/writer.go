@@ -21,6 +21,7 @@ type request struct {
 	err    error
 	panic  *panicError
 	topics []string
+	after  []func()
 	done   chan struct{}
 }
 
@@ -139,6 +140,13 @@ func (w *writer) commit(group []*request) {
 		for _, r := range group {
 			if r.panic == nil {
 				r.err = err
+			}
+		}
+	}
+	for _, r := range group {
+		if r.err == nil && r.panic == nil {
+			for _, fn := range r.after {
+				fn()
 			}
 		}
 	}
@@ -291,7 +299,7 @@ func (w *writer) call(r *request) *Tx {
 		r.err = tx.err
 	}
 	if r.err == nil && r.panic == nil {
-		r.topics = tx.topics
+		r.topics, r.after = tx.topics, tx.after
 	}
 	return tx
 }
