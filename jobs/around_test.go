@@ -442,7 +442,7 @@ func TestTheHeaderOfADocumentIsReadBeforeItsRecords(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	if err := p.Refresh(t.Context()); err != nil {
+	if _, err := p.Snapshot(t.Context()); err != nil {
 		t.Fatal(err, path)
 	}
 	for _, c := range []struct{ name, file, want string }{

@@ -159,6 +159,9 @@ type needs []need
 // env is what a program sees. The map is used again by the next call.
 func (r *run) env(n needs, f *frame) (map[string]any, error) {
 	clear(r.scratch)
+	if r.in.Tables != nil {
+		r.scratch[snapshotName] = r.in.Tables
+	}
 	for _, d := range n {
 		v, err := r.name(d, f)
 		if err != nil {

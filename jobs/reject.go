@@ -144,7 +144,7 @@ func (r *run) outcome() ledger.Outcome {
 	if o.State == ledger.Rejected || o.State == ledger.Held {
 		o.Messages = 0
 	}
-	o.Figures = r.figured()
+	o.Figures, o.Tables = r.figured(), r.in.Tables.String()
 	return o
 }
 

@@ -22,6 +22,7 @@ type Input struct {
 	Rows     *Rows                                    // of a query
 	Unique   Uniqueness                               // asked when the job has check.unique; nil: every key is new
 	Sequence Sequencing                               // asked when the job has check.sequence; nil: every number is the next
+	Tables   *Snapshot                                // what lookup finds things in; nil: as they are when Run begins
 	Files    Files                                    // where `each: file` and `window` write; may be nil when no route does
 	Faulty   func(record int64, field, reason string) // is told of every fault, also of those that the outcome has no room for; may be nil
 	Anew     bool                                     // the entry is rendered anew (--rerender, corrected): keys carry the run's number
@@ -133,6 +134,12 @@ type run struct {
 // found. A fault of the file itself is one reject with record 0. With `group` every row of a rejected group counts. The
 // error is of something else: reading the bytes, emit, Unique, Files or ctx; then there is no outcome.
 func (p *Plan) Run(ctx context.Context, in Input, emit func(*Rendered) error) (ledger.Outcome, error) {
+	if in.Tables == nil {
+		var err error
+		if in.Tables, err = p.Snapshot(ctx); err != nil {
+			return ledger.Outcome{}, fmt.Errorf("work %s: %w", describe(&in), err)
+		}
+	}
 	r := newRun(p, &in, p.beside(&in))
 	r.ctx, r.emit, r.pending, r.out = ctx, emit, &pending{}, newEmitter(ctx, p, &in, emit)
 	r.rejects.allowance = p.options.Check.AllowRejects

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,17 +38,20 @@ type Table struct {
 	by      int     // the field by which; of undeclared ones it is found while reading
 	value   int     // the field that is given; -1: the row
 
+	now     func() time.Time
 	reading sync.Mutex
-	now     atomic.Pointer[tableRows]
+	file    tableFile // as it was last read; with reading
+	rows    atomic.Pointer[tableRows]
 }
 
-// NewTable compiles a table whose file stands at path. It reads nothing until it is refreshed or looked into.
-func NewTable(name string, o TableOptions, path string, zone *time.Location) (*Table, []Problem) {
+// NewTable compiles a table whose file stands at path. It reads nothing until it is refreshed or looked into. The clock tells for how long a file has looked
+// the same, see tableSettled; its date does not matter.
+func NewTable(name string, o TableOptions, path string, zone *time.Location, now func() time.Time) (*Table, []Problem) {
 	if zone == nil {
 		zone = time.UTC
 	}
 	c := &compiler{env: Environment{Zone: zone}, plan: &Plan{}}
-	t := &Table{name: name, options: o, path: path, by: -1, value: -1}
+	t := &Table{name: name, options: o, path: path, by: -1, value: -1, now: now}
 	options := o.Options
 	options.Records = o.Records
 	if options.Format == "" {
@@ -97,57 +99,8 @@ func (c *compiler) fieldNamed(fields []field, key, name string) int {
 	return i
 }
 
-// Refresh reads the file if it has changed.
-func (t *Table) Refresh(ctx context.Context) error {
-	t.reading.Lock()
-	defer t.reading.Unlock()
-	is, err := os.Stat(t.path)
-	if err != nil {
-		return fmt.Errorf("table %s: %w", t.name, err)
-	}
-	if now := t.now.Load(); now != nil && now.size == is.Size() && now.changed.Equal(is.ModTime()) && os.SameFile(now.file, is) {
-		return nil
-	}
-	made, err := t.open(ctx, is)
-	if err != nil {
-		return fmt.Errorf("table %s: %s: %w", t.name, t.options.File, err)
-	}
-	made.make, made.row = maker{}, nil
-	t.now.Store(made)
-	return nil
-}
-
-// open reads the file whole, as it is at one moment: half of a table would let keys be missing that are not.
-func (t *Table) open(ctx context.Context, is os.FileInfo) (*tableRows, error) {
-	if !is.Mode().IsRegular() { // to open a pipe would wait for whoever writes it
-		return nil, errors.New("is not a regular file")
-	}
-	f, err := os.Open(t.path)
-	if err != nil {
-		return nil, err
-	}
-	made, err := t.still(ctx, f)
-	return made, errors.Join(err, f.Close())
-}
-
-// still reads a file that does not change meanwhile.
-func (t *Table) still(ctx context.Context, f *os.File) (*tableRows, error) {
-	before, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	made, err := t.read(ctx, f, before)
-	switch after, bad := f.Stat(); {
-	case bad != nil:
-		return nil, errors.Join(err, bad)
-	case after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()):
-		return nil, errors.New("changed while it was read: write it beside and rename it")
-	}
-	return made, err
-}
-
 func (t *Table) read(ctx context.Context, f *os.File, is os.FileInfo) (*tableRows, error) {
-	made := newTableRows(is)
+	made := newTableRows()
 	for rec, err := range t.decoder.Decode(formats.Blob{Name: t.path, Reader: f, ReaderAt: f, Size: is.Size()}) {
 		if err != nil {
 			return nil, err
@@ -179,16 +132,6 @@ func (c *compiler) scoped(fields []expression.Field, names ...expression.Field) 
 	return expression.NewScope(fields, names...).With(tables)
 }
 
-// Refresh reads those tables that the job looks into and whose files have changed.
-func (p *Plan) Refresh(ctx context.Context) error {
-	for _, t := range p.tables {
-		if err := t.Refresh(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // expression is the table as expressions see it.
 func (t *Table) expression() expression.Table {
 	typ := expression.Of(expression.KindAny)
@@ -206,16 +149,13 @@ func (t *Table) expression() expression.Table {
 	return expression.Table{Type: typ, Find: t.find}
 }
 
-// find gives what stands under a key.
-func (t *Table) find(key string) (any, error) {
-	now := t.now.Load()
-	if now == nil { // of a trial, which nobody has prepared
-		if err := t.Refresh(context.Background()); err != nil {
-			return nil, err
-		}
-		now = t.now.Load()
+// find gives what stands under a key, to an evaluation with this environment.
+func (t *Table) find(env map[string]any, key string) (any, error) {
+	rows, err := t.rowsFor(env)
+	if err != nil {
+		return nil, err
 	}
-	v, found, err := now.find(t, key)
+	v, found, err := rows.find(t, key)
 	if err != nil || found || t.options.Missing == "null" {
 		return v, err
 	}

@@ -2,14 +2,13 @@ package jobs
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"waybill/formats"
 	"waybill/jobs/expression"
@@ -23,12 +22,10 @@ const (
 
 // tableRows are the rows of a table, as its file was: each packed, in one piece of memory, found by the hash of its key.
 type tableRows struct {
-	file    os.FileInfo
-	size    int64
-	changed time.Time
-	fields  []field // of all rows
-	by      int
-	value   int
+	digest [sha256.Size]byte // of the file
+	fields []field           // of all rows
+	by     int
+	value  int
 
 	document bool // rows are documents that nobody described
 
@@ -41,10 +38,10 @@ type tableRows struct {
 	seen  int
 }
 
-func newTableRows(is os.FileInfo) *tableRows {
+func newTableRows() *tableRows {
 	seed := maphash.MakeSeed()
 	hash := func(key []byte) uint64 { return maphash.Bytes(seed, key) }
-	return &tableRows{file: is, size: is.Size(), changed: is.ModTime(), hash: hash, value: -1, first: map[uint64]uint32{}}
+	return &tableRows{hash: hash, value: -1, first: map[uint64]uint32{}}
 }
 
 // add packs a row: key, then each field with its length and 1, or 0 where it is absent.

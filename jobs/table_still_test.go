@@ -40,7 +40,7 @@ func TestATableThatChangesWhileItIsReadIsNotTaken(t *testing.T) {
 	if err := tb.Refresh(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if v, err := tb.find("C"); fmt.Sprint(v) != "c" || err != nil {
+	if v, err := tb.find(nil, "C"); fmt.Sprint(v) != "c" || err != nil {
 		t.Error(v, err)
 	}
 }

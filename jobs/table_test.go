@@ -22,7 +22,7 @@ func table(t testing.TB, name, text, options string) (*Table, string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tb, problems := NewTable("units", parseInto[TableOptions](t, "file: "+name+"\n"+options), path, nil)
+	tb, problems := NewTable("units", parseInto[TableOptions](t, "file: "+name+"\n"+options), path, nil, time.Now)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -53,7 +53,7 @@ func TestATableIsLookedUpByItsKeys(t *testing.T) {
 			if err := tb.Refresh(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			v, err := tb.find(c.key)
+			v, err := tb.find(nil, c.key)
 			got := fmt.Sprint(v)
 			if err != nil {
 				got = err.Error()
@@ -94,7 +94,7 @@ func TestWhatIsWrongWithATableIsTold(t *testing.T) {
 			"[by: x is a value: a key is a text or a number fields.y.value: does not go with tables: their fields are read fields.z.fields: do not go with tables: take the list or the object as raw]"},
 	} {
 		o := parseInto[TableOptions](t, c.options)
-		_, problems := NewTable("u", o, o.File, nil)
+		_, problems := NewTable("u", o, o.File, nil, time.Now)
 		if want, open := strings.CutSuffix(c.want, "*"); fmt.Sprint(problems) != c.want && !(open && strings.HasPrefix(fmt.Sprint(problems), want)) {
 			t.Errorf("%s: %v", c.options, problems)
 		}
@@ -106,7 +106,7 @@ func TestWhatIsWrongWithATableIsTold(t *testing.T) {
 	if err := gone.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Error(err)
 	}
-	if _, err := gone.find("A"); err == nil {
+	if _, err := gone.find(nil, "A"); err == nil {
 		t.Error("found in a table that was never read")
 	}
 }
@@ -119,15 +119,15 @@ func TestATableIsReadAgainWhenItsFileHasChanged(t *testing.T) {
 		if err := tb.Refresh(t.Context()); err != nil {
 			return err.Error()
 		}
-		v, err := tb.find("A")
+		v, err := tb.find(nil, "A")
 		if err != nil {
 			return err.Error()
 		}
 		return fmt.Sprint(v)
 	}
 	first := look()
-	before := tb.now.Load()
-	if look(); tb.now.Load() != before {
+	before, changed := tb.rows.Load(), tb.file.is.ModTime()
+	if look(); tb.rows.Load() != before {
 		t.Error("read again for nothing")
 	}
 	write := func(text string, age time.Duration) {
@@ -135,7 +135,7 @@ func TestATableIsReadAgainWhenItsFileHasChanged(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		at := before.changed.Add(age)
+		at := changed.Add(age)
 		if err := os.Chtimes(path, at, at); err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func TestATableIsReadAgainWhenItsFileHasChanged(t *testing.T) {
 	second := look()
 	write("code,name\nA\n", time.Hour)
 	third := look()
-	v, err := tb.find("A") // what was read before is still there
+	v, err := tb.find(nil, "A") // what was read before is still there
 	write("code,name\nA,4\n", 2*time.Hour)
 	if got, want := fmt.Sprint(first, " ", second, " ", third[:len("table units")], " ", v, err, " ", look()), "1 2 table units 2<nil> 4"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -153,7 +153,7 @@ func TestATableIsReadAgainWhenItsFileHasChanged(t *testing.T) {
 
 func TestATableIsBoundedInMemory(t *testing.T) {
 	t.Parallel()
-	s := newTableRows(nopInfo{})
+	s := newTableRows()
 	s.seen, s.fields, s.row = mostRows, []field{{name: "c", cell: 0}}, make([]value, 1)
 	s.seen = mostRows
 	if err := s.tooLarge(); err != nil {
@@ -169,16 +169,11 @@ func TestATableIsBoundedInMemory(t *testing.T) {
 	}
 }
 
-type nopInfo struct{ os.FileInfo }
-
-func (nopInfo) Size() int64        { return 0 }
-func (nopInfo) ModTime() time.Time { return time.Time{} }
-
 // Keys that share their hash are told apart all the same.
 func TestKeysOfATableAreToldApart(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		s := newTableRows(nopInfo{})
+		s := newTableRows()
 		s.fields = []field{{name: "v"}}
 		if rapid.Bool().Draw(t, "one hash") {
 			s.hash = func([]byte) uint64 { return 1 }
@@ -229,7 +224,7 @@ func TestRecordsLookThingsUp(t *testing.T) {
 	} {
 		tb, _ := table(t, "u.csv", "code,name\nKAR,Karton\nST,Stück\nf,\n", "by: code\nmissing: "+c.missing)
 		p := compileWith(t, tb, lookupJob)
-		if err := p.Refresh(t.Context()); err != nil {
+		if _, err := p.Snapshot(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if d := cmp.Diff(c.want, brief(t, p, file)); d != "" {
@@ -285,7 +280,7 @@ func BenchmarkLookup(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := range b.N {
-		if _, err := tb.find(fmt.Sprintf("C%06d", i%100_000)); err != nil {
+		if _, err := tb.find(nil, fmt.Sprintf("C%06d", i%100_000)); err != nil {
 			b.Fatal(err)
 		}
 	}

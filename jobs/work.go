@@ -160,7 +160,7 @@ func (w *Worker) ahead(ctx context.Context, entries []ledger.Entry) (near nearby
 // open gives in what the entry is about: the rows of its window, or the bytes of its file, which verify compares with
 // their digest.
 func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, near nearby, in *Input) (verify, end func() error, err error) {
-	if err := p.Refresh(ctx); err != nil {
+	if in.Tables, err = p.Snapshot(ctx); err != nil {
 		return nil, nil, err
 	}
 	if q := p.options.Query; q != nil {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -52,9 +53,9 @@ func (l *Ledger) AcceptAll(tx *store.Tx, list []Worked) (gone []Entry, err error
 		return nil, fmt.Errorf("accept entries: %w", err)
 	}
 	files := filesOf(smooth)
-	var ids []int64
+	ids := map[string][]int64{} // by the tables that they went by
 	for _, a := range smooth {
-		ids = append(ids, a.Entry.ID)
+		ids[a.Outcome.Tables] = append(ids[a.Outcome.Tables], a.Entry.ID)
 	}
 	for _, a := range list {
 		ok, err := l.accept(tx, now, a.Entry, a.Outcome)
@@ -66,7 +67,7 @@ func (l *Ledger) AcceptAll(tx *store.Tx, list []Worked) (gone []Entry, err error
 			continue
 		}
 		if a.Outcome.State == Accepted || a.Outcome.State == Delivered {
-			ids = append(ids, a.Entry.ID)
+			ids[a.Outcome.Tables] = append(ids[a.Outcome.Tables], a.Entry.ID)
 		} else if err := l.Record(tx, Event{At: now, Kind: string(a.Outcome.State), Entry: a.Entry.ID, Detail: a.Outcome.detail()}); err != nil {
 			return nil, fmt.Errorf("accept #%d: %w", a.Entry.ID, err)
 		}
@@ -74,9 +75,11 @@ func (l *Ledger) AcceptAll(tx *store.Tx, list []Worked) (gone []Entry, err error
 			files = append(files, a.Entry.File)
 		}
 	}
-	slices.Sort(ids)
-	if err := l.recordSet(tx, now, "accepted", ids); err != nil {
-		return nil, fmt.Errorf("accept %d entries: %w", len(list), err)
+	for _, tables := range slices.Sorted(maps.Keys(ids)) {
+		slices.Sort(ids[tables])
+		if err := l.recordSet(tx, Event{At: now, Kind: "accepted", Detail: Outcome{Tables: tables}.detail()}, ids[tables]); err != nil {
+			return nil, fmt.Errorf("accept %d entries: %w", len(list), err)
+		}
 	}
 	if err := l.settle(tx, now, files); err != nil {
 		return nil, fmt.Errorf("accept %d entries: %w", len(list), err)
@@ -209,6 +212,9 @@ func (o Outcome) detail() map[string]any {
 	d := map[string]any{}
 	if o.Reason != "" {
 		d["reason"] = cut(o.Reason, 1000)
+	}
+	if o.Tables != "" {
+		d["tables"] = o.Tables
 	}
 	for name, n := range map[string]int64{"records": o.Records, "messages": o.Messages, "rejects": o.Rejected} {
 		if n != 0 {

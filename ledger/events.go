@@ -44,14 +44,16 @@ func (l *Ledger) Record(tx *store.Tx, e Event) error {
 }
 
 // recordSet records one routine event for up to 200 entries.
-func (l *Ledger) recordSet(tx *store.Tx, at time.Time, kind string, ids []int64) error {
+func (l *Ledger) recordSet(tx *store.Tx, e Event, ids []int64) error {
 	switch len(ids) {
 	case 0:
 		return nil
 	case 1:
-		return l.Record(tx, Event{At: at, Kind: kind, Entry: ids[0]})
+		e.Entry = ids[0]
+	default:
+		e.Entries = ids
 	}
-	return l.Record(tx, Event{At: at, Kind: kind, Entries: ids})
+	return l.Record(tx, e)
 }
 
 // An eventRow is an event as stored: what the chain is made of.

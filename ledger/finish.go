@@ -69,7 +69,7 @@ func (l *Ledger) deliver(tx *store.Tx, now time.Time, ids []int64) ([]int64, err
 	for _, e := range list {
 		done, files = append(done, e.id), append(files, e.file)
 	}
-	return files, l.recordSet(tx, now, "delivered", done)
+	return files, l.recordSet(tx, Event{At: now, Kind: "delivered"}, done)
 }
 
 // fail ends one entry with open dead letters and returns its file.

@@ -206,6 +206,7 @@ type Outcome struct {
 	Rejects  []Reject
 	Config   string  // digest of the job's configuration
 	Verdict  Verdict // "" leaves it
+	Tables   string  // which versions of tables it was worked with, for the history
 	Figures  string  // JSON: what stood around the records and their totals, for the acknowledgement; the ledger keeps it with what is owed
 }
 

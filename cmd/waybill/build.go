@@ -49,7 +49,7 @@ func (b *builder) tables() {
 		if !b.c.Whole("tables." + item.Name) {
 			continue
 		}
-		t, problems := jobs.NewTable(item.Name, o, b.absolute(o.File), zone)
+		t, problems := jobs.NewTable(item.Name, o, b.absolute(o.File), zone, b.now)
 		for _, p := range problems {
 			b.mistake("tables."+item.Name+"."+p.Path, p.Text)
 		}

@@ -11,8 +11,9 @@ import (
 // A Table is what lookup finds something in.
 type Table struct {
 	Type Type // of what is found; optional where nothing may be
-	// Find gives what stands under a key. It may be called by many goroutines, and changes nothing.
-	Find func(key string) (any, error)
+	// Find gives what stands under a key; it is given the environment of the evaluation, which may say as of when. It may be called by many goroutines,
+	// and changes nothing.
+	Find func(env map[string]any, key string) (any, error)
 }
 
 // A Tables gives the tables that expressions may look into, by name.
@@ -66,7 +67,7 @@ func (c *compiler) lookup(n *ast.CallNode) term {
 		if err != nil {
 			return nil, at.err(err)
 		}
-		found, err := table.Find(text)
+		found, err := table.Find(r.env, text)
 		if err != nil {
 			return nil, at.err(err)
 		}

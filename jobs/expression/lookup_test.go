@@ -13,7 +13,7 @@ func TestLookupFindsWhatATableHas(t *testing.T) {
 	s := orderScope().With(Tables{
 		"sites": func() Table {
 			asked++
-			return Table{Type: obj(Field{"name", Of(KindString)}, Field{"margin", opt(Of(KindDecimal))}), Find: func(key string) (any, error) {
+			return Table{Type: obj(Field{"name", Of(KindString)}, Field{"margin", opt(Of(KindDecimal))}), Find: func(_ map[string]any, key string) (any, error) {
 				if key != "7" {
 					return nil, gone
 				}
@@ -21,7 +21,7 @@ func TestLookupFindsWhatATableHas(t *testing.T) {
 			}}
 		},
 		"units": func() Table {
-			return Table{Type: opt(Of(KindString)), Find: func(string) (any, error) { return nil, nil }}
+			return Table{Type: opt(Of(KindString)), Find: func(map[string]any, string) (any, error) { return nil, nil }}
 		},
 	})
 	env := map[string]any{"quantity": int64(7), "order_no": "A-1", "lines": []any{map[string]any{"sku": "7", "quantity": int64(1), "unit_price": dec(t, "1"), "note": nil}}}
