@@ -18,6 +18,12 @@ const (
 // rejected; the whole file, when it comes, is a correction of it.
 const incomplete = "the file is incomplete: "
 
+// What an entry is held for when it is worked: approving lets that pass and nothing else. Those of numbers are of disorder.
+const (
+	holdIncomplete = "incomplete"
+	holdTable      = "table " // and its name
+)
+
 // collector counts the rejected records of an entry and keeps the first faults.
 type collector struct {
 	allowance Allowance
@@ -98,8 +104,8 @@ func (c *collector) failed(records int64) bool {
 // faultOf shows an error of an expression as a fault. What a table lacks may hold the entry.
 func (r *run) faultOf(err error) fault {
 	var u *unlisted
-	if errors.As(err, &u) && u.hold && !r.in.Entry.Approved() && r.held == "" {
-		r.held = u.Error()
+	if errors.As(err, &u) && u.hold && !r.in.Entry.Approved(holdTable+u.table) && r.held == "" {
+		r.held, r.heldFor = u.Error(), holdTable+u.table
 		if r.line > 0 {
 			r.held += fmt.Sprintf(" (line %d)", r.line)
 		}
@@ -122,14 +128,14 @@ func (r *run) outcome() ledger.Outcome {
 	slices.SortStableFunc(c.list, func(a, b ledger.Reject) int { return int(a.Record - b.Record) })
 	o := ledger.Outcome{State: ledger.Accepted, Records: r.records, Messages: r.out.messages, Rejected: c.records, Rejects: c.list, Config: r.p.config}
 	switch {
-	case c.partial && !r.in.Entry.Approved():
-		o.State, o.Reason, o.Rejected, o.Rejects = ledger.Held, incomplete+c.whole.Reason, 0, nil
+	case c.partial && !r.in.Entry.Approved(holdIncomplete):
+		o.State, o.Hold, o.Reason, o.Rejected, o.Rejects = ledger.Held, holdIncomplete, incomplete+c.whole.Reason, 0, nil
 	case c.whole != nil:
 		o.State, o.Reason = ledger.Rejected, c.why
 		o.Rejects = append([]ledger.Reject{*c.whole}, c.list[:min(len(c.list), mostRejects-1)]...)
 		o.Rejected += 1 + c.further
 	case r.held != "":
-		o.State, o.Reason, o.Rejected, o.Rejects = ledger.Held, r.held, 0, nil
+		o.State, o.Hold, o.Reason, o.Rejected, o.Rejects = ledger.Held, r.heldFor, r.held, 0, nil
 	case c.failed(r.records):
 		o.State = ledger.Rejected
 		o.Reason = fmt.Sprintf("%d of %d records are bad, %s allowed", c.records, r.records, c.allowance)
@@ -158,8 +164,8 @@ func (r *run) empty(o *ledger.Outcome) {
 	}
 	o.Verdict = ledger.Empty
 	switch action := ledger.Action(r.p.options.Identity.Empty); {
-	case action == ledger.ToHold && !r.in.Entry.Approved():
-		o.State, o.Reason = ledger.Held, "no records"
+	case action == ledger.ToHold && !r.in.Entry.Approved(ledger.HoldEmpty):
+		o.State, o.Hold, o.Reason = ledger.Held, ledger.HoldEmpty, "no records"
 	case action == ledger.ToReject:
 		o.State, o.Reason = ledger.Rejected, "no records"
 		o.Rejected, o.Rejects = 1, []ledger.Reject{{Reason: "the file has no records"}}

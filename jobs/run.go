@@ -123,6 +123,7 @@ type run struct {
 	records int64
 	skipped int64  // by only, or as known keys
 	held    string // why the entry is to be held
+	heldFor string // the same in a word
 }
 
 // Run works one entry: it reads records, checks and maps them, and hands each message to emit in the order of the records

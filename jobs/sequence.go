@@ -38,6 +38,15 @@ const (
 	old
 )
 
+// holds are what an entry is held for by its numbers, as approving knows it: by those that were there before, and by those within the file.
+func (d disorder) holds(within bool) string {
+	s := [...]string{"gap", "repeat", "old"}[d]
+	if within {
+		s += " within"
+	}
+	return s
+}
+
 // A Number is what a file has of one sequence: numbers that follow each other.
 type Number struct {
 	Key         []byte
@@ -46,8 +55,15 @@ type Number struct {
 	Line        int64 // where the first of them stands; 0: not known
 }
 
-// Sequencing judges the numbers of a file by those that were there before. A state says that the file is not to be accepted, and why.
-type Sequencing func(ctx context.Context, numbers []Number) (state ledger.State, reason string, err error)
+// Sequencing judges the numbers of a file by those that were there before.
+type Sequencing func(ctx context.Context, numbers []Number) (Judgement, error)
+
+// A Judgement is what is to become of a file by its numbers.
+type Judgement struct {
+	State  ledger.State // Rejected, Held, or "": it may be accepted
+	Reason string
+	Hold   string // with Held, as in ledger.Outcome
+}
 
 // orApprove begins what is for the operator alone in the reason of an entry that is held.
 const orApprove = "; approve takes it"
@@ -137,11 +153,25 @@ func (r *run) numbered(line int64) error {
 		return nil
 	}
 	at := &a.numbers[i]
-	if d, out := n.out(value, ledger.Sequence{Value: at.Last, Entry: -1}); out && a.graver(n.action[d]) {
-		a.disorder = &Finding{What: n.action[d], Text: n.tell(d, at, value, ledger.Sequence{Value: at.Last, Entry: -1}), Line: line}
+	within := ledger.Sequence{Value: at.Last, Entry: -1}
+	if d, out := n.out(value, within); out && !(n.action[d] == "hold" && r.in.Entry.Approved(d.holds(true))) {
+		a.found(Finding{What: n.action[d], Hold: d.holds(true), Line: line}, func() string { return n.tell(d, at, value, within) })
 	}
 	at.Last = max(at.Last, value)
 	return nil
+}
+
+// found takes a finding in. Of several that hold the file for the same the text names all, since one approval lets all of them pass.
+func (a *around) found(f Finding, tell func() string) {
+	switch {
+	case a.graver(f.What):
+		f.Text = tell()
+		a.disorder = &f
+	case a.disorder != nil && f.What == "hold" && a.disorder.Hold == f.Hold:
+		if a.disorder.more++; a.disorder.more <= moreNamed {
+			a.disorder.Text += "; " + tell()
+		}
+	}
 }
 
 // graver reports whether an action says more of the file than what was found before: what is to be rejected is not taken because somebody approves a gap before it.
@@ -174,6 +204,8 @@ type Finding struct {
 	What string
 	Text string
 	Line int64
+	Hold string // as in ledger.Outcome
+	more int    // further ones, of which Text names the first
 }
 
 // tell says in words how a number is out of order.
@@ -216,23 +248,23 @@ func (r *run) order() (bool, error) {
 			return false, err
 		}
 	}
-	if f := a.disorder; f != nil && (f.What == "reject" || !r.in.Entry.Approved()) {
+	if f := a.disorder; f != nil {
 		if f.What == "reject" {
 			r.rejects.wholly(ledger.Reject{Line: f.Line, Reason: f.Text})
 		} else {
-			r.held = f.Text + orApprove + " as it is"
+			r.held, r.heldFor = andMore(f.Text, f.more)+orApprove+" as it is", f.Hold
 		}
 		return false, nil
 	}
 	if r.in.Sequence == nil || len(a.numbers) == 0 {
 		return true, nil
 	}
-	state, reason, err := r.in.Sequence(r.ctx, a.numbers)
-	switch state {
+	j, err := r.in.Sequence(r.ctx, a.numbers)
+	switch j.State {
 	case ledger.Rejected:
-		r.rejects.wholly(ledger.Reject{Reason: reason})
+		r.rejects.wholly(ledger.Reject{Reason: j.Reason})
 	case ledger.Held:
-		r.held = reason
+		r.held, r.heldFor = j.Reason, j.Hold
 	}
-	return state == "", err
+	return j.State == "", err
 }

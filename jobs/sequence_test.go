@@ -261,9 +261,9 @@ func TestEachBlockMayHaveItsNumber(t *testing.T) {
 		p := compile(t, strings.Replace(numberedBlocks, "MORE", c.more, 1))
 		in := input("f", c.file)
 		var asked []Number
-		in.Sequence = func(_ context.Context, numbers []Number) (ledger.State, string, error) {
+		in.Sequence = func(_ context.Context, numbers []Number) (Judgement, error) {
 			asked = slices.Clone(numbers)
-			return "", "", nil
+			return Judgement{}, nil
 		}
 		o, err := p.Run(t.Context(), in, func(*Rendered) error { return nil })
 		if err != nil {

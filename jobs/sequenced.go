@@ -21,45 +21,85 @@ func (w *Worker) sequencing(p *Plan, e ledger.Entry, made *sequenced) Sequencing
 	if p.numbers == nil {
 		return nil
 	}
-	return func(ctx context.Context, numbers []Number) (ledger.State, string, error) {
+	return func(ctx context.Context, numbers []Number) (Judgement, error) {
 		*made = sequenced{}
 		again, err := w.Ledger.Repeats(ctx, e)
 		if err != nil || again {
-			return "", "", err // its numbers are counted already
+			return Judgement{}, err // its numbers are counted already
 		}
+		var all held
 		for i := range numbers {
 			n := &numbers[i]
 			before, err := w.Ledger.Sequence(ctx, p.origin, n.Key)
 			if err != nil {
-				return "", "", err
+				return Judgement{}, err
 			}
-			if state, reason := p.numbers.judge(n, before, e.Approved(), made); state != "" {
-				made.steps = nil
-				return state, reason, nil
+			d, out := p.numbers.out(n.First, before)
+			switch action := p.numbers.action[d]; {
+			case !out || action == "process" || action == "hold" && e.Approved(d.holds(false)):
+				made.steps = append(made.steps, ledger.Step{Key: n.Key, Per: n.Per, Last: n.Last, Before: before})
+			case action == "reject":
+				*made = sequenced{}
+				return Judgement{State: ledger.Rejected, Reason: p.numbers.tell(d, n, n.First, before)}, nil
+			default:
+				all.add(d, func() string { return p.numbers.tell(d, n, n.First, before) }, max(n.Last, before.Value))
+				if d == gap && made.await == nil && all.what == gap {
+					made.await = &ledger.Await{Key: n.Key, Need: n.First - 1}
+				}
 			}
-			made.steps = append(made.steps, ledger.Step{Key: n.Key, Per: n.Per, Last: n.Last, Before: before})
 		}
-		return "", "", nil
+		if all.n == 0 {
+			return Judgement{}, nil
+		}
+		made.steps = nil
+		return all.judgement(), nil
 	}
 }
 
-// judge says what is to become of an entry whose numbers follow those before, or do not.
-func (n *numbering) judge(at *Number, before ledger.Sequence, approved bool, made *sequenced) (ledger.State, string) {
-	d, out := n.out(at.First, before)
-	if !out {
-		return "", ""
+// held is what the numbers of an entry hold it for: the first disorder, with all that are of its kind, since one approval lets all of them pass.
+type held struct {
+	n    int
+	what disorder
+	text string
+	then int64 // where the first sequence is once it is approved
+}
+
+// moreNamed is how many findings beside the first the reason of a held entry names.
+const moreNamed = 20
+
+func (h *held) add(d disorder, tell func() string, then int64) {
+	switch {
+	case h.n == 0:
+		h.what, h.text, h.then = d, tell(), then
+	case d != h.what:
+		return
+	case h.n <= moreNamed:
+		h.text += "; " + tell()
 	}
-	switch text := n.tell(d, at, at.First, before); {
-	case n.action[d] == "reject":
-		return ledger.Rejected, text
-	case n.action[d] == "process" || approved:
-		return "", ""
-	case d == gap:
-		made.await = &ledger.Await{Key: at.Key, Need: at.First - 1}
-		return ledger.Held, fmt.Sprintf("%s%s now and goes on from %d; else it goes on by itself when what is missing has been accepted", text, orApprove, at.Last)
+	h.n++
+}
+
+// andMore is a reason that names the first of several findings, and so many more.
+func andMore(text string, more int) string {
+	if more > moreNamed {
+		return fmt.Sprintf("%s; and %d more like these", text, more-moreNamed)
+	}
+	return text
+}
+
+func (h *held) judgement() Judgement {
+	j := Judgement{State: ledger.Held, Reason: andMore(h.text, h.n-1) + orApprove, Hold: h.what.holds(false)}
+	switch {
+	case h.what == gap && h.n == 1:
+		j.Reason += fmt.Sprintf(" now and goes on from %d; else it goes on by itself when what is missing has been accepted", h.then)
+	case h.what == gap:
+		j.Reason += " now and goes on behind them; else it goes on by itself when what is missing has been accepted"
+	case h.n == 1:
+		j.Reason += fmt.Sprintf(" all the same, and the sequence stays at %d", h.then)
 	default:
-		return ledger.Held, fmt.Sprintf("%s%s all the same, and the sequence stays at %d", text, orApprove, max(before.Value, at.Last))
+		j.Reason += " all the same, and the sequences stay where they are"
 	}
+	return j
 }
 
 // tellSequence gives the sender of a held entry the reason without what only the operator can do.

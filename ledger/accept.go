@@ -165,7 +165,7 @@ func (l *Ledger) accept(tx *store.Tx, now time.Time, e Entry, o Outcome) (ok boo
 		return false, nil
 	}
 	var accepted, finished any
-	frees := 0
+	frees, hold := 0, ""
 	switch o.State {
 	case Accepted:
 		accepted = store.Millis(now)
@@ -177,13 +177,14 @@ func (l *Ledger) accept(tx *store.Tx, now time.Time, e Entry, o Outcome) (ok boo
 		if e.Rerender() { // also once it is approved
 			o.Reason = e.anew() + "; " + o.Reason
 		}
+		hold = o.Hold
 	default:
 		return false, fmt.Errorf("outcome %q is not one of accepted, delivered, rejected, held, duplicate", o.State)
 	}
-	n, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, records = ?, messages = ?, rejects = ?, config = ?, token = ?,
+	n, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, hold = ?, records = ?, messages = ?, rejects = ?, config = ?, token = ?,
 		verdict = COALESCE(NULLIF(?, ''), verdict), identity = CASE ? WHEN 1 THEN NULL ELSE identity END, accepted = ?, finished = ?
 		WHERE id = ? AND state IN ('received', 'working') AND token <= ?`,
-		o.State, cut(o.Reason, 4000), o.Records, o.Messages, o.Rejected, o.Config, e.Token,
+		o.State, cut(o.Reason, 4000), hold, o.Records, o.Messages, o.Rejected, o.Config, e.Token,
 		o.Verdict, frees, accepted, finished, e.ID, e.Token)
 	if err != nil || n == 0 {
 		return false, err

@@ -333,7 +333,7 @@ func fateOf(decisions []decision) string {
 // keepEntry writes one entry, and an event unless it is an ordinary one.
 func (g *landing) keepEntry(tx *store.Tx, d *decision) error {
 	e := Entry{Kind: g.arrival.Kind, Job: d.policy.Job, Run: 1, File: g.file.ID, Source: g.arrival.Source, Name: Shown(g.arrival.Path),
-		Verdict: d.verdict, Twin: d.twin.entry, State: d.state, Reason: d.reason, Received: g.now, Partner: g.arrival.Partner, Trial: g.arrival.Trial}
+		Verdict: d.verdict, Twin: d.twin.entry, State: d.state, Reason: d.reason, Hold: d.hold, Received: g.now, Partner: g.arrival.Partner, Trial: g.arrival.Trial}
 	if id, ok := d.identity(g.file.ID).(string); ok {
 		e.Identity = id
 	}
@@ -360,9 +360,9 @@ func insertEntry(tx *store.Tx, e *Entry) error {
 	if e.State == Received {
 		tx.Notify(TopicEntries)
 	}
-	id, err := tx.Insert(`INSERT INTO entries (kind, job, run, origin, file, source, name, identity, verdict, twin, state, reason, since, till, received, finished, partner, trial)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.Kind, e.Job, e.Run, orNull(e.Origin), orNull(e.File), e.Source, e.Name, textOrNull(e.Identity), e.Verdict, orNull(e.Twin), e.State, e.Reason,
+	id, err := tx.Insert(`INSERT INTO entries (kind, job, run, origin, file, source, name, identity, verdict, twin, state, reason, hold, since, till, received, finished, partner, trial)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.Kind, e.Job, e.Run, orNull(e.Origin), orNull(e.File), e.Source, e.Name, textOrNull(e.Identity), e.Verdict, orNull(e.Twin), e.State, e.Reason, e.Hold,
 		store.NullMillis(e.Since), store.NullMillis(e.Till), store.Millis(e.Received), store.NullMillis(e.Finished), e.Partner, e.Trial)
 	e.ID = id
 	return err

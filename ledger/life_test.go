@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,7 +135,7 @@ func TestRetryWaitsAndCountsAnAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := r.claim("orders", 1)[0]
-	if !e.Approved() {
+	if !e.Approved(HoldApproval) || e.Approved(HoldVerdict) {
 		t.Errorf("reason %q does not tell that it was approved", e.Reason)
 	}
 	for i := range 2 {
@@ -151,7 +152,7 @@ func TestRetryWaitsAndCountsAnAttempt(t *testing.T) {
 		}
 		r.clock.add(time.Minute)
 		e = r.claim("orders", 1)[0]
-		if e.Attempts != i+1 || !e.Approved() || e.Reason != "approved by ana, x; no connection" {
+		if e.Attempts != i+1 || !e.Approved(HoldApproval) || e.Reason != "approved by ana, x; no connection" {
 			t.Errorf("after retry %d: %+v", i+1, e)
 		}
 	}
@@ -427,17 +428,57 @@ func TestAReplayToBeRenderedAnewIsThatAlsoAfterItWasHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			r.work(e.ID, Outcome{State: Held, Reason: "no records"})
+			r.work(e.ID, Outcome{State: Held, Hold: HoldEmpty, Reason: "no records"})
 			if held := r.entry(e.ID); rerender && held.Reason != rerenderedBy+"ops; no records" || !rerender && held.Reason != "no records" {
 				t.Errorf("held because %s", held.Reason)
 			}
 			if err := r.Approve(ctx, e.ID, "ana"); err != nil {
 				t.Fatal(err)
 			}
-			if got := r.entry(e.ID); got.Rerender() != rerender || !got.Approved() {
+			if got := r.entry(e.ID); got.Rerender() != rerender || !got.Approved(HoldEmpty) || got.Approved("") {
 				t.Errorf("rerender %t: approved it says %q", rerender, got.Reason)
 			}
 		}
 		r.work(e.ID, Outcome{State: Delivered})
+	}
+}
+
+func TestApprovingLetsPassWhatAnEntryIsHeldForAndNothingElse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Policy{Job: "orders", Hold: "waits for approval"})
+	id := r.one("a", "a").ID
+	for i, c := range []struct {
+		hold string
+		let  []string
+	}{
+		{HoldApproval, []string{HoldApproval}},
+		{"gap", []string{HoldApproval, "gap"}},
+		{"", []string{HoldApproval, "gap"}}, // a failure is nothing that could pass
+		{"gap", []string{HoldApproval, "gap"}},
+		{"table units", []string{HoldApproval, "gap", "table units"}},
+	} {
+		if i > 0 {
+			r.work(id, Outcome{State: Held, Hold: c.hold, Reason: "look at it"})
+		}
+		if e := r.entry(id); e.Hold != c.hold {
+			t.Errorf("held for %q, want %q", e.Hold, c.hold)
+		}
+		if err := r.Approve(ctx, id, "ana"); err != nil {
+			t.Fatal(err)
+		}
+		e := r.entry(id)
+		if e.Hold != "" || e.Let != strings.Join(c.let, "\n") {
+			t.Errorf("approved: held for %q, let pass %q", e.Hold, e.Let)
+		}
+		for _, hold := range []string{HoldApproval, HoldVerdict, HoldEmpty, "gap", "table units", "table", ""} {
+			if got, want := e.Approved(hold), slices.Contains(c.let, hold); got != want {
+				t.Errorf("after %v: %q approved: %t", c.let, hold, got)
+			}
+		}
+	}
+	r.work(id, Outcome{State: Delivered})
+	again, err := r.Replay(ctx, id, "ana", true)
+	if err != nil || again.Approved(HoldApproval) || again.Approved("gap") {
+		t.Errorf("a replay is approved because the run before was: %+v, %v", again, err)
 	}
 }

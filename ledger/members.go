@@ -42,12 +42,12 @@ func (g *landing) parentage(f *File) (parent, member any) {
 }
 
 // LandMembers lands the members of an archive for its job, in the transaction that accepts the archive's entry: all of them are there, or none is. Each is
-// a file of its own with its own entry, identity and verdict, under the path of the archive and its own in that. What a person let through, approved or replayed though
-// it was known, is not held or skipped once more for its members. The archive comes to its end when they all have. Members that have landed before are not landed again.
+// a file of its own with its own entry, identity and verdict, under the path of the archive and its own in that. What a person let through though it was known, approved or replayed,
+// is not held or skipped once more for its members. The archive comes to its end when they all have. Members that have landed before are not landed again.
 func (l *Ledger) LandMembers(tx *store.Tx, parent Entry, of File, p Policy, out Unpacked) ([]Entry, error) {
 	failpoint.Hit("ledger/members")
 	p.Hold = "" // the archive was held for it
-	if parent.Approved() || parent.Origin != 0 && (parent.Verdict == Redelivery || parent.Verdict == Suspect) {
+	if parent.Approved(HoldVerdict) || parent.Origin != 0 && (parent.Verdict == Redelivery || parent.Verdict == Suspect) {
 		p.Actions = maps.Clone(p.Actions)
 		for verdict, action := range p.Actions {
 			if action == ToHold || action == ToSkip {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"waybill/store"
@@ -26,14 +27,26 @@ func (e Entry) WouldHold() string {
 	return why
 }
 
-// Approved reports whether a person let the entry through: what it was held for does not hold it again.
-func (e Entry) Approved() bool {
+// What an entry is held for when it lands. What it is held for when it is worked is named by who works it.
+const (
+	HoldVerdict  = "verdict"  // it is a suspect, a redelivery or a correction, and its job holds those
+	HoldApproval = "approval" // its job asks for approval of each
+	HoldEmpty    = "empty"    // it has no records
+)
+
+// Approved reports whether a person let pass what the entry was once held for. That does not hold it again; anything else, which nobody has seen, does.
+func (e Entry) Approved(hold string) bool {
+	return hold != "" && slices.Contains(strings.Split(e.Let, "\n"), hold)
+}
+
+// through reports whether the reason tells who let the entry through.
+func (e Entry) through() bool {
 	return strings.HasPrefix(e.Reason, approvedBy)
 }
 
 // Rerender reports whether a replay is to read and map its file anew, and not to send the stored bytes of the first run.
 func (e Entry) Rerender() bool {
-	return strings.HasPrefix(e.Reason, rerenderedBy) || e.Approved() && strings.Contains(e.Reason, ", "+rerenderedBy)
+	return strings.HasPrefix(e.Reason, rerenderedBy) || e.through() && strings.Contains(e.Reason, ", "+rerenderedBy)
 }
 
 // anew returns the part of the reason that says that the entry is to be rendered anew.
@@ -44,14 +57,14 @@ func (e Entry) anew() string {
 
 // keep returns the part of the reason that must survive a retry, with a separator.
 func (e Entry) keep() string {
-	if !e.Approved() && !e.Rerender() && !strings.HasPrefix(e.Reason, replayedBy) && !strings.HasPrefix(e.Reason, wouldHold) {
+	if !e.through() && !e.Rerender() && !strings.HasPrefix(e.Reason, replayedBy) && !strings.HasPrefix(e.Reason, wouldHold) {
 		return ""
 	}
 	who, _, _ := strings.Cut(e.Reason, "; ")
 	return who + "; "
 }
 
-// Approve lets a held entry go on. Anything else is a [*StateError].
+// Approve lets a held entry go on: what it is held for now does not hold it again. Anything else is a [*StateError].
 func (l *Ledger) Approve(ctx context.Context, id int64, by string) error {
 	by = strings.ReplaceAll(Shown(by), ";", ",")
 	err := l.db.Tx(ctx, func(tx *store.Tx) error {
@@ -66,7 +79,11 @@ func (l *Ledger) Approve(ctx context.Context, id int64, by string) error {
 		if e.Rerender() {
 			reason += ", " + e.anew()
 		}
-		if _, err := tx.Exec(`UPDATE entries SET state = 'received', reason = ?, due = 0 WHERE id = ?`, reason, id); err != nil {
+		let := e.Let
+		if e.Hold != "" && !e.Approved(e.Hold) {
+			let = strings.TrimPrefix(let+"\n"+e.Hold, "\n")
+		}
+		if _, err := tx.Exec(`UPDATE entries SET state = 'received', reason = ?, hold = '', approved = ?, due = 0 WHERE id = ?`, reason, let, id); err != nil {
 			return err
 		}
 		tx.Notify(TopicEntries)
@@ -93,7 +110,7 @@ func (l *Ledger) Cancel(ctx context.Context, id int64, by string) error {
 			return &StateError{Do: "cancel", Entry: id, State: e.State, Need: "only what is held, received or working can be cancelled; messages that are released are held up by pausing their destination"}
 		}
 		now := l.clock()
-		_, err = tx.Exec(`UPDATE entries SET state = 'cancelled', reason = ?, identity = NULL, finished = ? WHERE id = ?`,
+		_, err = tx.Exec(`UPDATE entries SET state = 'cancelled', reason = ?, hold = '', identity = NULL, finished = ? WHERE id = ?`,
 			"cancelled by "+by, store.Millis(now), id)
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 const entryColumns = `e.id, e.kind, e.job, e.run, COALESCE(e.origin, 0), COALESCE(e.file, 0), e.source, e.name,
 	COALESCE(e.identity, (SELECT o.identity FROM entries o WHERE o.id = e.origin AND o.identity IS NOT NULL
 		UNION ALL SELECT o.identity FROM entries o WHERE o.origin = e.origin AND o.identity IS NOT NULL LIMIT 1), ''),
-	e.verdict, COALESCE(e.twin, 0), e.state, e.reason, e.records, e.messages, e.rejects, e.dead, e.attempts, e.due, e.token,
+	e.verdict, COALESCE(e.twin, 0), e.state, e.reason, e.hold, e.approved, e.records, e.messages, e.rejects, e.dead, e.attempts, e.due, e.token,
 	e.since, e.till, e.config, e.received, e.accepted, e.finished, e.partner, e.trial`
 
 // scanEntry reads one row of entryColumns.
@@ -20,7 +20,7 @@ func scanEntry(scan func(...any) error) (Entry, error) {
 	var due, received int64
 	var since, till, accepted, finished *int64
 	err := scan(&e.ID, &e.Kind, &e.Job, &e.Run, &e.Origin, &e.File, &e.Source, &e.Name, &e.Identity,
-		&e.Verdict, &e.Twin, &e.State, &e.Reason, &e.Records, &e.Messages, &e.Rejects, &e.Dead, &e.Attempts, &due, &e.Token,
+		&e.Verdict, &e.Twin, &e.State, &e.Reason, &e.Hold, &e.Let, &e.Records, &e.Messages, &e.Rejects, &e.Dead, &e.Attempts, &due, &e.Token,
 		&since, &till, &e.Config, &received, &accepted, &finished, &e.Partner, &e.Trial)
 	e.Due, e.Received = orZero(due), store.Time(received)
 	e.Since, e.Till, e.Accepted, e.Finished = instant(since), instant(till), instant(accepted), instant(finished)

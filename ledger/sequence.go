@@ -115,7 +115,7 @@ func (l *Ledger) resume(tx *store.Tx, id int64, by Entry, s Step) error {
 	if e.Rerender() {
 		reason = e.anew()
 	}
-	if _, err := tx.Exec(`UPDATE entries SET state = 'received', reason = ?, due = 0 WHERE id = ?`, reason, id); err != nil {
+	if _, err := tx.Exec(`UPDATE entries SET state = 'received', reason = ?, hold = '', due = 0 WHERE id = ?`, reason, id); err != nil {
 		return err
 	}
 	tx.Notify(TopicEntries)

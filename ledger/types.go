@@ -156,6 +156,8 @@ type Entry struct {
 	Twin     int64
 	State    State
 	Reason   string
+	Hold     string // of what is held: what for, see HoldVerdict
+	Let      string // what a person has let pass of that, one a line: see Approved
 	Records  int64
 	Messages int64
 	Rejects  int64
@@ -200,6 +202,7 @@ type Reject struct {
 type Outcome struct {
 	State    State // Accepted, Delivered (accepted, and no message to send), Rejected, Held or Duplicate
 	Reason   string
+	Hold     string // with Held: what for, in a word of the caller's; "" is nothing that approving lets pass
 	Records  int64
 	Messages int64
 	Rejected int64 // number of rejects; Rejects holds at most the first 1,000

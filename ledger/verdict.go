@@ -102,6 +102,7 @@ type decision struct {
 	twin    past
 	state   State
 	reason  string
+	hold    string
 	plain   string // identity, to be numbered when taken; "" for entries that claim none
 	taken   bool
 }
@@ -151,9 +152,12 @@ func ruling(p Policy, plain string, empty bool, earlier []past) decision {
 	case action == ToReject:
 		d.state, d.reason, d.plain = Rejected, d.likeness()+": this job rejects that", ""
 	case action == ToHold:
-		d.state, d.reason = Held, d.likeness()
+		d.state, d.reason, d.hold = Held, d.likeness(), HoldVerdict
+		if d.verdict == Empty {
+			d.hold = HoldEmpty
+		}
 	case p.Hold != "":
-		d.state, d.reason = Held, p.Hold
+		d.state, d.reason, d.hold = Held, p.Hold, HoldApproval
 	default:
 		d.state = Received
 	}
@@ -164,7 +168,7 @@ func ruling(p Policy, plain string, empty bool, earlier []past) decision {
 func (d *decision) onTrial() {
 	d.plain = ""
 	if d.state == Held {
-		d.state, d.reason = Received, wouldHold+d.reason
+		d.state, d.reason, d.hold = Received, wouldHold+d.reason, ""
 	}
 }
 

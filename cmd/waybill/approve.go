@@ -10,7 +10,7 @@ func (p *program) approve() *cobra.Command {
 	return &cobra.Command{
 		Use:     "approve N…",
 		Short:   "Let held entries go on",
-		Long:    "Lets held entries go on: what they were held for does not hold them again. waybill list --state held shows them.",
+		Long:    "Lets held entries go on: what they are held for now does not hold them again; anything else that is found in them later does. waybill list --state held shows them.",
 		Example: "  waybill approve 12 13",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, list []string) error {

@@ -55,6 +55,8 @@ CREATE TABLE entries (
   twin     INTEGER,                    -- the entry that the verdict speaks of
   state    TEXT    NOT NULL,           -- held, received, working, accepted, delivered, rejected, failed, duplicate, cancelled
   reason   TEXT    NOT NULL DEFAULT '',
+  hold     TEXT    NOT NULL DEFAULT '',-- held: what for, in a word, which approving adds to approved
+  approved TEXT    NOT NULL DEFAULT '',-- what a person has let pass, one a line
   records  INTEGER NOT NULL DEFAULT 0,
   messages INTEGER NOT NULL DEFAULT 0,
   rejects  INTEGER NOT NULL DEFAULT 0,
