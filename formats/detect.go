@@ -182,6 +182,15 @@ func (f *Finding) look(head []byte, all bool) error {
 		f.found("format", "a zip archive, the first file in it is %s", names[0])
 		return nil
 	}
+	switch {
+	case bytes.HasPrefix(head, []byte(avroMagic)):
+		f.Format = "avro"
+		f.found("format", "the bytes begin as those of an Avro container file, which brings its schema along")
+		return nil
+	case bytes.HasPrefix(head, []byte("PAR1")):
+		f.found("format", "a Parquet file, which is not read: let it be exported as Avro, NDJSON or CSV")
+		return nil
+	}
 	text, err := f.text(head, all)
 	if err != nil {
 		return err

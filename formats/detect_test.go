@@ -82,6 +82,8 @@ func TestAFileIsKnownByItsBeginning(t *testing.T) {
 		{gzipOf(french), "csv unpack=gzip delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
 		{"01ABC  123\n04XY   456\n07ABC  789\n", "fixed length=10"},
 		{encoded("cp037", strings.Repeat("ABC 123 XY  ", 99)), "fixed encoding=cp037"},
+		{avroHead(avroV, "null"), "avro"},
+		{"PAR1\x15\x00", ""},
 		{"", ""},
 		{"  \n", ""},
 		{"just some words\nand more of them\n", ""},

@@ -32,6 +32,7 @@ func all() []format {
 		xlsxFormat(),
 		edifactFormat(),
 		protobufFormat(),
+		avroFormat(),
 	}
 }
 

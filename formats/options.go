@@ -11,7 +11,7 @@ import (
 // Options say how a file is read. One flat struct serves all formats, as one block of the
 // configuration does; Validate tells which key does not go with which format.
 type Options struct {
-	Format     string            `yaml:"format" doc:"how the file is laid out: csv, tsv, json, ndjson, xml, fixed, xlsx, edifact or protobuf"`
+	Format     string            `yaml:"format" doc:"how the file is laid out: csv, tsv, json, ndjson, xml, fixed, xlsx, edifact, protobuf or avro"`
 	Encoding   string            `yaml:"encoding" doc:"utf-8, utf-16, windows-1252, koi8-r, cp866 and many more; left out: by the byte order mark, else (xml, edifact) as the file declares, else utf-8"`
 	Delimiter  string            `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`
 	Quote      string            `yaml:"quote" doc:"csv, tsv: the ASCII character around a cell, or none; left out: \""`
@@ -54,11 +54,11 @@ type Limits struct {
 	MaxRatio      int   `yaml:"max_ratio" doc:"size after unpacking over size before, looked at from 1 MiB on, default 200"`
 	MaxRecord     Bytes `yaml:"max_record" doc:"size of one record, default 8MiB"`
 	MaxField      Bytes `yaml:"max_field" doc:"size of one field, default 1MiB"`
-	MaxColumns    int   `yaml:"max_columns" doc:"csv, xlsx: number of columns; xml: of attributes of one element; default 2000"`
-	MaxDepth      int   `yaml:"max_depth" doc:"depth of lists and objects (json, default 100) or of elements (xml, default 200) in each other"`
-	MaxCells      int   `yaml:"max_cells" doc:"json, xml: number of fields taken from the lists of one record, default 500000"`
+	MaxColumns    int   `yaml:"max_columns" doc:"csv, xlsx: number of columns; xml: of attributes of one element; avro: of fields of a record; default 2000"`
+	MaxDepth      int   `yaml:"max_depth" doc:"depth of lists and objects (json, protobuf, avro; default 100) or of elements (xml, default 200) in each other"`
+	MaxCells      int   `yaml:"max_cells" doc:"json, xml, protobuf, avro: number of fields taken from the lists of one record, default 500000"`
 	MaxSheet      Bytes `yaml:"max_sheet" doc:"xlsx: size of a sheet, or of the texts of a workbook, after unpacking, default 256MiB"`
-	MaxPart       Bytes `yaml:"max_part" doc:"xlsx: size of every other part of a workbook after unpacking, default 16MiB"`
+	MaxPart       Bytes `yaml:"max_part" doc:"xlsx: size of every other part of a workbook after unpacking; avro: size of a block, before and after; default 16MiB"`
 	MaxStrings    Bytes `yaml:"max_strings" doc:"xlsx: memory for the texts that the cells of a workbook share, default 64MiB"`
 	MaxSheetCells int   `yaml:"max_sheet_cells" doc:"xlsx: number of cells that the rows of a sheet span, empty ones counted, default 50000000"`
 }

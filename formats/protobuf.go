@@ -63,17 +63,8 @@ func newProtobuf(o Options, wants []Want) (Decoder, []Problem) {
 func (d *pbDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		on := d.shop.borrow()
-		r := &pbReading{d: d, r: b.Reader, buf: on.buf, maker: pbMaker{limits: d.o.Limits, proto: d.proto}}
-		if len(r.buf) < windowSize {
-			r.buf = make([]byte, windowSize)
-		}
+		r := &pbReading{d: d, byteWindow: openBytes(b, d.o.Limits, on), maker: pbMaker{limits: d.o.Limits, proto: d.proto}}
 		defer func() { d.shop.back(on, &window{buf: r.buf}) }()
-		if !b.Unpacked {
-			r.r = &capped{r: b.Reader, most: d.o.Limits.MaxFile}
-			if b.Size > int64(d.o.Limits.MaxFile) {
-				r.err = tooLarge(d.o.Limits.MaxFile)
-			}
-		}
 		if err := r.file(yield); err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
@@ -82,57 +73,10 @@ func (d *pbDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 
 // pbReading is the state of reading one file.
 type pbReading struct {
-	d          *pbDecoder
-	r          io.Reader
-	buf        []byte
-	start, end int   // of what is in memory and was not yet read
-	base       int64 // offset of buf[0]
-	err        error
-	maker      pbMaker
-	rec        Record
-}
-
-// need has so many bytes in memory, fewer at the end of the file.
-func (r *pbReading) need(n int) ([]byte, error) {
-	for idle := 0; r.end-r.start < n && r.err == nil; {
-		if r.start > 0 {
-			copy(r.buf, r.buf[r.start:r.end])
-			r.base += int64(r.start)
-			r.start, r.end = 0, r.end-r.start
-		}
-		if r.end == len(r.buf) { // it grows with what comes, not with what is said to come
-			r.buf = append(r.buf, make([]byte, min(len(r.buf), n-len(r.buf)))...)
-		}
-		k, err := r.r.Read(r.buf[r.end:])
-		r.end += k
-		r.err = err
-		if idle++; k > 0 {
-			idle = 0
-		}
-		if idle == fruitlessReads {
-			r.err = io.ErrNoProgress
-		}
-	}
-	have := r.buf[r.start:min(r.end, r.start+n)]
-	if len(have) < n && !errors.Is(r.err, io.EOF) {
-		return nil, r.cause()
-	}
-	return have, nil
-}
-
-// cause is the error of reading.
-func (r *pbReading) cause() error {
-	var f *FileError
-	if errors.As(r.err, &f) {
-		return r.err
-	}
-	return fmt.Errorf("read at offset %d: %w", r.base+int64(r.end), r.err)
-}
-
-func (r *pbReading) offset() int64 { return r.base + int64(r.start) }
-
-func (r *pbReading) refuse(limit, format string, args ...any) error {
-	return &FileError{Offset: r.offset(), Limit: limit, Reason: fmt.Sprintf(format, args...)}
+	byteWindow
+	d     *pbDecoder
+	maker pbMaker
+	rec   Record
 }
 
 // length reads how long the next message is; io.EOF when there is none.

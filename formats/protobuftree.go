@@ -153,15 +153,20 @@ func (m *pbMaker) timestamp(data []byte) ([]byte, bool) {
 	}
 	at := len(m.room)
 	m.room = time.Unix(seconds, nanos).UTC().AppendFormat(m.room, "2006-01-02T15:04:05")
-	if nanos > 0 {
-		digits := fmt.Sprintf(".%09d", nanos)
-		for len(digits) > 4 && digits[len(digits)-3:] == "000" {
-			digits = digits[:len(digits)-3]
-		}
-		m.room = append(m.room, digits...)
-	}
-	m.room = append(m.room, 'Z')
+	m.room = append(appendFraction(m.room, nanos), 'Z')
 	return m.room[at:len(m.room):len(m.room)], true
+}
+
+// appendFraction writes the fraction of a second with as many digits as it needs, in threes; none where it is zero.
+func appendFraction(out []byte, nanos int64) []byte {
+	if nanos == 0 {
+		return out
+	}
+	digits := fmt.Sprintf(".%09d", nanos)
+	for len(digits) > 4 && digits[len(digits)-3:] == "000" {
+		digits = digits[:len(digits)-3]
+	}
+	return append(out, digits...)
 }
 
 // appendDelimited appends a message behind its length.

@@ -112,26 +112,35 @@ func (m *pbMaker) longField(t *pbToken, off int) *pbBad {
 	return &pbBad{off + t.from, "max_field", "field " + strconv.Itoa(t.number) + " is longer than max_field, " + m.limits.MaxField.String()}
 }
 
-// float writes a number as JSON does; what JSON has no number for is a text.
+// float makes the cell of a number with a fraction.
 func (m *pbMaker) float(v float64, bits int) Cell {
+	at, kind := len(m.room), Number
+	if m.room = appendFloat(m.room, v, bits); m.room[len(m.room)-1] > '9' {
+		kind = Text
+	}
+	return Cell{Kind: kind, Bytes: m.room[at:len(m.room):len(m.room)]}
+}
+
+// appendFloat writes a number as JSON does; what JSON has no number for is a text that ends in a letter.
+func appendFloat(out []byte, v float64, bits int) []byte {
 	switch {
 	case math.IsNaN(v):
-		return Cell{Kind: Text, Bytes: []byte("NaN")}
+		return append(out, "NaN"...)
 	case math.IsInf(v, 1):
-		return Cell{Kind: Text, Bytes: []byte("Infinity")}
+		return append(out, "Infinity"...)
 	case math.IsInf(v, -1):
-		return Cell{Kind: Text, Bytes: []byte("-Infinity")}
+		return append(out, "-Infinity"...)
 	}
-	at, form := len(m.room), byte('f')
+	at, form := len(out), byte('f')
 	if abs := math.Abs(v); abs != 0 && (bits == 64 && (abs < 1e-6 || abs >= 1e21) || bits == 32 && (float32(abs) < 1e-6 || float32(abs) >= 1e21)) {
 		form = 'e'
 	}
-	m.room = strconv.AppendFloat(m.room, v, form, -1, bits)
-	if n := len(m.room); form == 'e' && n-at >= 4 && m.room[n-4] == 'e' && m.room[n-3] == '-' && m.room[n-2] == '0' { // e-09 is e-9
-		m.room[n-2] = m.room[n-1]
-		m.room = m.room[:n-1]
+	out = strconv.AppendFloat(out, v, form, -1, bits)
+	if n := len(out); form == 'e' && n-at >= 4 && out[n-4] == 'e' && out[n-3] == '-' && out[n-2] == '0' { // e-09 is e-9
+		out[n-2] = out[n-1]
+		out = out[:n-1]
 	}
-	return Cell{Kind: Number, Bytes: m.room[at:len(m.room):len(m.room)]}
+	return out
 }
 
 var (

@@ -101,7 +101,7 @@ func (p *Plan) head(text []byte, size int64) (formats.Blob, error) {
 		}
 		return beginning(text, size, packed), nil
 	}
-	if p.options.Read.Format == "protobuf" { // no text
+	if noText(p.options.Read.Format) {
 		return beginning(text, size, packed), nil
 	}
 	first, err := formats.CheckText(beginning(text, size, packed), p.options.Read.Options)
@@ -113,6 +113,9 @@ func (p *Plan) head(text []byte, size int64) (formats.Blob, error) {
 	}
 	return beginning(text, size, packed), nil
 }
+
+// noText tells whether a format brings its own layout of bytes, whose texts are UTF-8.
+func noText(format string) bool { return format == "protobuf" || format == "avro" }
 
 // workbookHead is as much of a workbook as tells it from what is none.
 const workbookHead = 512
@@ -164,10 +167,13 @@ func (p *Plan) expected() string {
 	if o.Format == "fixed" {
 		expected = "text of fixed width"
 	}
-	if o.Format == "protobuf" {
+	switch o.Format {
+	case "protobuf":
 		expected = "Protobuf, each message behind its length"
+	case "avro":
+		expected = "an Avro container file"
 	}
-	declares := o.Format == "protobuf" || o.Format == "xml" || o.Format == "edifact" // by itself what it is in
+	declares := noText(o.Format) || o.Format == "xml" || o.Format == "edifact" // by itself what it is in
 	if o.Format != "xlsx" && (!declares || o.Encoding != "") {
 		expected += " in " + cmp.Or(o.Encoding, formats.UTF8)
 	}

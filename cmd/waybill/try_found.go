@@ -77,7 +77,7 @@ func (u *understood) because(key string) string {
 }
 
 func (u *understood) encoding(head []byte) {
-	if u.format == "xlsx" {
+	if u.format == "xlsx" || u.format == "avro" { // no text
 		return
 	}
 	encoding, seen, err := formats.DetectEncoding(u.options, head)

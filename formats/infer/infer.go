@@ -73,7 +73,7 @@ func Look(o formats.Options, samples []Sample, reserved func(string) bool) (*Pro
 	switch o.Format {
 	case "csv", "tsv", "xlsx":
 		p.Fields = p.columns(m, root, titles)
-	case "json", "ndjson", "xml":
+	case "json", "ndjson", "avro", "xml":
 		p.Fields = m.record(root)
 	default:
 		p.Notes = append(p.Notes, "fields of "+o.Format+" are not proposed: a record is what the format gives")

@@ -1,0 +1,139 @@
+package formats
+
+import (
+	"bytes"
+	"compress/bzip2"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+)
+
+// An avroCodec unpacks the blocks of a file. Each is unpacked as a whole: max_part bounds it before and after that, max_unpacked and
+// max_ratio bound all of them together.
+type avroCodec struct {
+	limits  Limits
+	unpacks func(packed []byte) error // into buf; nil: blocks are not packed
+	close   func()
+	buf     []byte
+	packed  int64 // of all blocks
+	plain   int64
+}
+
+var (
+	errAvroOver  = errors.New("more than max_part")
+	errAvroAfter = errors.New("something stands behind what was packed")
+	errAvroSum   = errors.New("its checksum is wrong")
+)
+
+// newAvroCodec makes the codec with the name that a header says.
+func newAvroCodec(name string, l Limits) (*avroCodec, error) {
+	c := &avroCodec{limits: l, close: func() {}}
+	switch name {
+	case "", "null":
+	case "deflate":
+		z := flate.NewReader(bytes.NewReader(nil))
+		c.unpacks = func(packed []byte) error {
+			r := bytes.NewReader(packed)
+			return errors.Join(z.(flate.Resetter).Reset(r, nil), c.drain(z, r))
+		}
+	case "bzip2":
+		c.unpacks = func(packed []byte) error {
+			r := bytes.NewReader(packed)
+			return c.drain(bzip2.NewReader(r), r)
+		}
+	case "snappy":
+		c.unpacks = c.snappy
+	case "zstandard":
+		most := min(max(uint64(l.MaxPart), zstd.MinWindowSize), zstd.MaxWindowSize)
+		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(most), zstd.WithDecoderMaxWindow(most))
+		if err != nil {
+			return nil, err
+		}
+		c.close = z.Close
+		c.unpacks = func(packed []byte) (err error) {
+			c.buf, err = z.DecodeAll(packed, c.buf[:0])
+			if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+				return errAvroOver
+			}
+			return err
+		}
+	default:
+		return nil, fmt.Errorf("its blocks are packed with %q: null, deflate, snappy, zstandard and bzip2 are read", cut([]byte(name)))
+	}
+	return c, nil
+}
+
+// snappy unpacks what stands before a checksum of what comes out.
+func (c *avroCodec) snappy(packed []byte) error {
+	if len(packed) < crc32.Size {
+		return io.ErrUnexpectedEOF
+	}
+	body, sum := packed[:len(packed)-crc32.Size], packed[len(packed)-crc32.Size:]
+	n, err := snappy.DecodedLen(body)
+	switch {
+	case err != nil:
+		return err
+	case n > int(c.limits.MaxPart):
+		return errAvroOver
+	}
+	if c.buf, err = snappy.Decode(c.buf[:cap(c.buf)], body); err != nil {
+		return err
+	}
+	if crc32.ChecksumIEEE(c.buf) != binary.BigEndian.Uint32(sum) {
+		return errAvroSum
+	}
+	return nil
+}
+
+// drain reads what a packing gives; from is what it reads.
+func (c *avroCodec) drain(r io.Reader, from *bytes.Reader) error {
+	most := int(c.limits.MaxPart)
+	c.buf = c.buf[:0]
+	for {
+		if len(c.buf) == cap(c.buf) {
+			c.buf = append(c.buf, 0)[:len(c.buf)]
+		}
+		n, err := r.Read(c.buf[len(c.buf):min(cap(c.buf), most+1)])
+		c.buf = c.buf[:len(c.buf)+n]
+		switch {
+		case len(c.buf) > most:
+			return errAvroOver
+		case errors.Is(err, io.EOF) && from.Len() > 0:
+			return errAvroAfter
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// unpack returns what a block holds, valid until the next one.
+func (c *avroCodec) unpack(packed []byte) ([]byte, *failure) {
+	data := packed
+	if c.unpacks != nil {
+		err := c.unpacks(packed)
+		if errors.Is(err, errAvroOver) {
+			return nil, &failure{limit: "max_part", reason: fmt.Sprintf("it unpacks to more than max_part, %s", c.limits.MaxPart)}
+		}
+		if err != nil {
+			return nil, &failure{reason: fmt.Sprintf("it cannot be unpacked: %s", err)}
+		}
+		data = c.buf
+	}
+	c.packed += int64(len(packed))
+	c.plain += int64(len(data))
+	switch ratio := int64(c.limits.MaxRatio); {
+	case c.plain > int64(c.limits.MaxUnpacked):
+		return nil, &failure{limit: "max_unpacked", reason: fmt.Sprintf("the blocks up to it unpack to more than max_unpacked, %s", c.limits.MaxUnpacked)}
+	case c.plain > ratioFrom && c.plain/ratio > c.packed:
+		return nil, &failure{limit: "max_ratio", reason: fmt.Sprintf("the blocks up to it unpack to more than %d times their size (max_ratio)", ratio)}
+	}
+	return data, nil
+}
