@@ -95,7 +95,7 @@ func TestSizesAreReadAndWritten(t *testing.T) {
 
 func TestNamesAreThoseOfTheList(t *testing.T) {
 	t.Parallel()
-	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson", "xml", "fixed", "xlsx", "edifact", "protobuf"}) {
+	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson", "xml", "fixed", "xlsx", "edifact", "protobuf", "avro"}) {
 		t.Errorf("formats %v", got)
 	}
 }
