@@ -40,7 +40,9 @@ type Proposal struct {
 	Records int      // how many were looked at
 	Skipped int      // records that could not be read
 	Notes   []string // what else there is to know
-	at      []string // names on the way to the records of a document
+
+	at       []string // names on the way to the records of a document
+	messages []value  // of an interchange
 }
 
 // Look reads the samples as the options say and proposes fields. With records left out of the options it looks for those, too. reserved tells
@@ -70,11 +72,16 @@ func Look(o formats.Options, samples []Sample, reserved func(string) bool) (*Pro
 	if m.xml {
 		root.markup()
 	}
+	if o.Format == "ndjson" {
+		p.turns(root)
+	}
 	switch o.Format {
 	case "csv", "tsv", "xlsx":
 		p.Fields = p.columns(m, root, titles)
 	case "json", "ndjson", "avro", "xml":
 		p.Fields = m.record(root)
+	case "edifact":
+		p.interchange(m)
 	default:
 		p.Notes = append(p.Notes, "fields of "+o.Format+" are not proposed: a record is what the format gives")
 	}
@@ -202,7 +209,9 @@ func (p *Proposal) read(s Sample, o formats.Options, root *shape) (titles []stri
 		if titles == nil {
 			titles = slices.Clone(rec.Names)
 		}
-		root.add(&v)
+		if root.add(&v); o.Format == "edifact" && len(p.messages) < messagesMost {
+			p.messages = append(p.messages, v)
+		}
 	}
 	return titles, nil
 }

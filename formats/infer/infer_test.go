@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -188,6 +189,33 @@ func TestKindsOfLinesAreToldByHowTheyBegin(t *testing.T) {
 	}
 }
 
+// Of EDIFACT messages what their qualified segments say is proposed, the lines as a list.
+func TestFieldsOfMessagesAreProposed(t *testing.T) {
+	t.Parallel()
+	message := func(ref, body string, n int) string {
+		return fmt.Sprintf("UNH+%s+ORDERS:D:96A:UN'%sUNT+%d+%s'", ref, body, n, ref)
+	}
+	out := strings.Join(strings.Fields(look(t, formats.Options{Format: "edifact"}, "UNB+UNOA:1+S+R+261121:1000+7'"+
+		message("1", "BGM+220+A-1+9'DTM+137:20261121:102'NAD+BY+471'LIN+1++4006381333931:EN'QTY+21:2'LIN+2'PIA+5+X1:SA'QTY+21:3.5'UNS+S'CNT+2:2'", 12)+
+		message("2", "BGM+220+A-2+9'DTM+137:20261122:102'LIN+1++4006381333948:EN'QTY+21:2'UNS+S'", 7)+"UNZ+2+7'")), " ")
+	for _, want := range []string{"records: ORDERS # 2 of 2", "sender: {from: UNB.2.1, required: true}", "document_no: {from: BGM.2, required: true} # 2 of 2",
+		`document_date: {from: "DTM[137].1.2", type: date, format: "%Y%m%d", required: true}`, `buyer: {from: "NAD[BY].2.1", type: integer} # 1 of 2, 1 without`, `line_count: {from: "CNT[2].1.2", type: integer}`,
+		"lines: # 3 below 2 from: LIN type: list", "item: {from: LIN.3.1} # 2 of 3", `product_id: {from: "PIA[5].2.1"} # 1 of 3`, `quantity_ordered: {from: "QTY[21].1.2", type: decimal, required: true} # 3 of 3`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in %s", want, out)
+		}
+	}
+}
+
+// Lines of several kinds in one file are noted: a job takes one kind.
+func TestKindsOfJSONLinesAreNoted(t *testing.T) {
+	t.Parallel()
+	p, err := infer.Look(formats.Options{Format: "ndjson"}, []infer.Sample{sample(strings.Repeat(`{"type": "order", "no": 1}`+"\n"+`{"type": "stock", "sku": "A"}`+"\n", 3))}, none)
+	if want := `lines are of 2 kinds by "type": order (3), stock (3); make a job of each, with only: '=type == "order"'`; err != nil || !slices.Contains(p.Notes, want) {
+		t.Errorf("%v %q", err, p.Notes)
+	}
+}
+
 // What is taken back makes a field wider until there is nothing left to take back.
 func TestAFieldGetsWider(t *testing.T) {
 	t.Parallel()
@@ -208,13 +236,13 @@ func TestAFieldGetsWider(t *testing.T) {
 
 // Whatever the samples hold, looking ends, and what is written is YAML.
 func FuzzLook(f *testing.F) {
-	for _, seed := range []string{"a;b\n1;2\n", `{"a": [{"b": 1}, 2, null], "": {"c.d": []}}`, `<a x="1"><b>1</b><b c="2"/>t</a>`, "a\ta\t\n1\t2\t3\n", "12 ab\n34 cd\n", "01 1 x\n04 1 a\n05 1 b\n04 1 c\n07 1 y\n", "<a><t>1</t><ab><c>1</c></ab><ab/></a>", "{\"a\":1}\n{\"a\":[]}\n"} {
-		for i := range 6 {
+	for _, seed := range []string{"a;b\n1;2\n", `{"a": [{"b": 1}, 2, null], "": {"c.d": []}}`, `<a x="1"><b>1</b><b c="2"/>t</a>`, "a\ta\t\n1\t2\t3\n", "12 ab\n34 cd\n", "UNH+1+ORDERS:D:96A:UN'BGM+220+A+9'LIN+1'QTY+21:3'UNT+5+1'", "01 1 x\n04 1 a\n05 1 b\n04 1 c\n07 1 y\n", "<a><t>1</t><ab><c>1</c></ab><ab/></a>", "{\"a\":1}\n{\"a\":[]}\n"} {
+		for i := range 7 {
 			f.Add(byte(i), []byte(seed))
 		}
 	}
 	f.Fuzz(func(t *testing.T, kind byte, text []byte) {
-		o := formats.Options{Format: []string{"csv", "tsv", "json", "ndjson", "xml", "fixed"}[kind%6]}
+		o := formats.Options{Format: []string{"csv", "tsv", "json", "ndjson", "xml", "fixed", "edifact"}[kind%7]}
 		o.Limits.MaxRecord = 1 << 16
 		s := sample(string(text))
 		var p *infer.Proposal
