@@ -27,16 +27,21 @@ func sample(t *testing.T, path string) string {
 	return string(text)
 }
 
+// sampleJob is a job of examples/reading, without its name.
 func sampleJob(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "samples", name+".yaml"))
+	text, err := os.ReadFile(filepath.Join("..", "examples", "reading", "jobs.d", name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
+	_, job, ok := strings.Cut(string(text), "\njobs:\n  "+name+":\n")
+	if !ok {
+		t.Fatalf("%s.yaml does not hold the job %s alone", name, name)
+	}
+	return strings.ReplaceAll("\n"+job, "\n    ", "\n")
 }
 
-// TestXMLSamples runs the jobs of testdata/samples over real files. What they should give was computed by another program.
+// TestXMLSamples runs the jobs of examples/reading over real files. What they should give was computed by another program.
 func TestXMLSamples(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ job, file, want string }{
