@@ -1,0 +1,227 @@
+package convert
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	processesMost = 64                    // of one program at once
+	look          = 50 * time.Millisecond // how often they are counted
+	openMost      = 256                   // files that a process may have open
+	stackMost     = 8 << 20
+)
+
+// mayRun reports whether this process may run the file.
+func mayRun(path string) bool { return unix.Access(path, unix.X_OK) == nil }
+
+// Child is the keeper, where this process is one: main calls it before anything else, and ends with its code.
+func Child() (code int, is bool) {
+	if len(os.Args) != 2 || os.Args[0] != keeperName || os.Args[1] != keeperFlag {
+		return 0, false
+	}
+	runtime.LockOSThread() // the program dies with the thread that has started it, and what it may not do is the thread's
+	k := &keeper{control: os.NewFile(3, "control"), report: os.NewFile(4, "report")}
+	unix.CloseOnExec(3)
+	unix.CloseOnExec(4)
+	if err := k.keep(); err != nil {
+		k.tell(report{Trouble: err.Error()})
+		return 1, true
+	}
+	return 0, true
+}
+
+// A keeper starts the program and ends it.
+type keeper struct {
+	control, report *os.File
+	pid             int
+	ended           atomic.Bool // the program has: its number may be another's
+	many            atomic.Bool
+}
+
+func (k *keeper) tell(r report) { _ = json.NewEncoder(k.report).Encode(r) } // who is not there to read it does not miss it
+
+func (k *keeper) keep() error {
+	var t task
+	if err := json.NewDecoder(k.control).Decode(&t); err != nil {
+		return fmt.Errorf("waybill has gone: %w", err)
+	}
+	// Who loses his parent comes to the keeper.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become the one to whom orphans fall: %w", err)
+	}
+	if err := confine(t.Dir); err != nil {
+		return err
+	}
+	if err := k.start(t); err != nil {
+		return err
+	}
+	k.letGo()
+	k.tell(report{Group: k.pid})
+	go func() {
+		_, _ = io.Copy(io.Discard, k.control) // until waybill closes it, or is no more
+		k.kill()
+	}()
+	go k.count()
+	k.tell(k.wait())
+	return nil
+}
+
+// start starts the program within its bounds. They hold from its first instruction on, because it has them from the keeper, which takes them on itself
+// for that moment; so that the keeper is free of them again, it keeps the right to raise them, and takes that from the program as soon as there is one.
+func (k *keeper) start(t task) error {
+	unix.Umask(0o077)
+	var free []syscall.Rlimit
+	bounds := t.bounds()
+	for _, b := range bounds {
+		var was syscall.Rlimit
+		err := syscall.Getrlimit(b.which, &was)
+		if err == nil { // and not unix's: syscall is to know that open files are bounded, else it undoes it at fork
+			err = syscall.Setrlimit(b.which, &syscall.Rlimit{Cur: min(b.most, was.Max), Max: was.Max})
+		}
+		if err != nil {
+			return fmt.Errorf("bound its %s: %w", b.what, err)
+		}
+		free = append(free, was)
+	}
+	// When memory runs out, this goes before waybill.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("900"), 0) // where that is not to be had, the kernel goes by size
+	var err error
+	k.pid, err = syscall.ForkExec(t.Path, t.Args, &syscall.ProcAttr{
+		Dir: t.Dir, Env: t.Env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	})
+	if err != nil {
+		return err
+	}
+	for i, b := range bounds {
+		most := min(b.most, free[i].Max)
+		if e := unix.Prlimit(k.pid, b.which, &unix.Rlimit{Cur: most, Max: most}, nil); e != nil && err == nil {
+			err = fmt.Errorf("bound its %s: %w", b.what, e)
+		}
+		_ = syscall.Setrlimit(b.which, &free[i]) // as it was
+	}
+	if err != nil {
+		k.kill()
+	}
+	return err
+}
+
+// A bound is one of a process and of all that it starts.
+type bound struct {
+	what  string
+	which int
+	most  uint64
+}
+
+// bounds are those of a program. Memory is what a process may write to (RLIMIT_DATA); address space is not bounded, since many a program
+// reserves far more than it takes.
+func (t task) bounds() []bound {
+	return []bound{
+		{"memory", unix.RLIMIT_DATA, uint64(t.Memory)}, {"stack", unix.RLIMIT_STACK, stackMost}, {"time", unix.RLIMIT_CPU, uint64(t.CPU)},
+		{"file size", unix.RLIMIT_FSIZE, uint64(t.Size)}, {"open files", unix.RLIMIT_NOFILE, openMost}, {"core", unix.RLIMIT_CORE, 0},
+	}
+}
+
+// letGo gives the program's ends of its pipes up, so that they close when it ends.
+func (k *keeper) letGo() {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	for fd := range 3 {
+		if err == nil {
+			err = unix.Dup3(null, fd, unix.O_CLOEXEC)
+		}
+		if err != nil {
+			_ = unix.Close(fd) // nothing is read or written here anyway
+		}
+	}
+}
+
+// kill ends the program and its group at once; what has left the group comes to the keeper then.
+func (k *keeper) kill() {
+	if !k.ended.Load() {
+		_ = syscall.Kill(-k.pid, syscall.SIGKILL)
+		_ = syscall.Kill(k.pid, syscall.SIGKILL) // it may have gone into another group
+	}
+}
+
+// wait waits for the program, ends all it has left, and returns how it ended.
+func (k *keeper) wait() report {
+	r := report{Group: k.pid}
+	for {
+		var status syscall.WaitStatus
+		var used syscall.Rusage
+		pid, err := syscall.Wait4(-1, &status, 0, &used)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil: // nobody is left
+			r.Many = k.many.Load()
+			return r
+		}
+		r.Peak = max(r.Peak, used.Maxrss<<10)
+		if pid == k.pid {
+			_ = syscall.Kill(-k.pid, syscall.SIGKILL)
+			k.ended.Store(true)
+			r.Ended, r.Code = true, status.ExitStatus()
+			if status.Signaled() {
+				r.Signal = int(status.Signal())
+			}
+		}
+		if r.Ended {
+			for _, child := range children(os.Getpid()) {
+				_ = syscall.Kill(child, syscall.SIGKILL)
+			}
+		}
+	}
+}
+
+// count ends a program that has too many processes. The bound of the kernel (RLIMIT_NPROC) would count all that the user has, elsewhere too.
+func (k *keeper) count() {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for range tick.C {
+		if descendants(processesMost) > processesMost {
+			k.many.Store(true)
+			k.kill()
+		}
+	}
+}
+
+// descendants counts what this process has below it, and stops where there are more than that.
+func descendants(most int) int {
+	list := children(os.Getpid())
+	for i := 0; i < len(list) && len(list) <= most; i++ {
+		list = append(list, children(list[i])...)
+	}
+	return len(list)
+}
+
+// children are the processes that a process has started and not waited for, and the orphans that came to it.
+func children(pid int) (list []int) {
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
+	if err != nil {
+		return nil
+	}
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		for field := range strings.FieldsSeq(string(text)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				list = append(list, child)
+			}
+		}
+	}
+	return list
+}
