@@ -49,6 +49,9 @@ func (p *Plan) refuses(size int64, head []byte) (reason string) {
 	if blank.Blank() || p.reader.decoder == nil && !p.unpacker.Archive() { // of files with nothing in them identity.empty says what becomes
 		return ""
 	}
+	if p.converter != nil && !p.unpacker.Archive() { // its program alone can tell
+		return ""
+	}
 	defer func() {
 		if recover() != nil { // the worker finds the same, and holds the file until a person has looked at it
 			reason = ""

@@ -19,8 +19,10 @@ func (p *Plan) archive(f ledger.File) bool { return p.unpacker.Archive() && f.Pa
 // Archive reports whether the files that the job receives are archives.
 func (p *Plan) Archive() bool { return p.unpacker.Archive() }
 
-// Decrypts reports whether the files that the job receives are encrypted.
-func (p *Plan) Decrypts() bool { return p.options.PGP != nil || p.options.Age != nil }
+// TakesSecrets reports whether the files that the job receives cannot be read without secrets: they are encrypted, or the program that converts them is told some.
+func (p *Plan) TakesSecrets() bool {
+	return p.options.PGP != nil || p.options.Age != nil || p.converter != nil && len(p.options.Read.Convert.Env) > 0
+}
 
 // takesMember reports whether a file of an archive belongs to the job.
 func (p *Plan) takesMember(name string) bool { return p.members == nil || p.members.Match(name) }

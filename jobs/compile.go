@@ -7,21 +7,23 @@ import (
 	"time"
 
 	"waybill/formats"
+	"waybill/jobs/convert"
 	"waybill/jobs/expression"
 	"waybill/ledger"
 )
 
 // Environment is what a job refers to outside itself.
 type Environment struct {
-	Zone         *time.Location         // of dates that name none; nil: UTC
-	Destinations map[string]string      // kind by name (http, amqp, file); nil: not checked
-	Formerly     map[string]string      // what destinations were called before, by name
-	Sources      map[string]string      // kind by name (folder, mailboxes); nil: not checked
-	Tables       map[string]*Table      // what lookup finds things in; nil: one that is not understood
-	Files        formats.Files          // reads a file that the job names, as read.schema; nil: there are none
-	Blind        bool                   // secrets were not read: nothing is decrypted
-	Config       string                 // digest of the job's configuration, kept with its entries
-	Whole        func(path string) bool // whether what stands at path below the job was understood, see config.Config.Whole; nil: it was
+	Zone         *time.Location           // of dates that name none; nil: UTC
+	Destinations map[string]string        // kind by name (http, amqp, file); nil: not checked
+	Formerly     map[string]string        // what destinations were called before, by name
+	Sources      map[string]string        // kind by name (folder, mailboxes); nil: not checked
+	Tables       map[string]*Table        // what lookup finds things in; nil: one that is not understood
+	Absolute     func(path string) string // makes a path of the configuration a whole one; nil: it is one
+	Files        formats.Files            // reads a file that the job names, as read.schema; nil: there are none
+	Blind        bool                     // secrets were not read: nothing is decrypted
+	Config       string                   // digest of the job's configuration, kept with its entries
+	Whole        func(path string) bool   // whether what stands at path below the job was understood, see config.Config.Whole; nil: it was
 }
 
 // A Plan is a compiled job: records in, messages out. It is safe for concurrent use.
@@ -46,6 +48,8 @@ type Plan struct {
 	tables   []*Table           // that expressions look into
 	zone     *time.Location
 	once     int // number of constants
+
+	converter *convert.Converter // nil: files are read as they are
 }
 
 // reader makes records of what a decoder gives.

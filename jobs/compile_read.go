@@ -17,6 +17,7 @@ func (c *compiler) read(o *Read) {
 		r.none = true
 		return
 	}
+	c.convert(o.Convert)
 	r.open = len(o.Fields) == 0 && len(o.Records.Kinds) == 0
 	c.around(o)
 	c.kinds(o)

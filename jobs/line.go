@@ -10,7 +10,7 @@ import (
 // Line returns the line at which a record of a file starts, 0 where the format has no lines or there is no such record. It reads
 // the file up to there.
 func (p *Plan) Line(ctx context.Context, b formats.Blob, record int64) (int64, error) {
-	if record == 0 || p.reader.none || p.reader.decoder == nil {
+	if record == 0 || p.reader.none || p.reader.decoder == nil || p.converter != nil { // whose lines are no lines of the file
 		return 0, nil
 	}
 	for rec, err := range p.reader.decoder.Decode(b) {

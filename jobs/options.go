@@ -6,6 +6,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"waybill/formats"
+	"waybill/jobs/convert"
 )
 
 // Options is one job as its configuration says it. The tags are those of package config.
@@ -50,17 +51,20 @@ type Identity struct {
 type Read struct {
 	Short           string `yaml:",scalar" enum:"none" doc:"none: the bytes go on as they are"`
 	formats.Options `yaml:",inline"`
-	Decimal         string   `yaml:"decimal" doc:"decimal mark of numbers written as text, a point by default"`
-	Thousands       []string `yaml:"thousands" one:"true" doc:"marks between thousands, taken out of numbers written as text"`
-	Zone            string   `yaml:"zone" as:"zone" doc:"zone of dates that name none; left out: the configuration's"`
-	Records         Records  `yaml:"records" doc:"which parts of the file are records, or a mapping of the kinds of records it holds"`
-	Fields          []Field  `yaml:"fields" doc:"the fields of a record by name; left out: the record is what the format gives"`
-	Only            string   `yaml:"only" as:"expression" doc:"which records count; the others are skipped, not rejected"`
-	Group           *Group   `yaml:"group" doc:"consecutive rows with the same key become one record"`
-	Header          *Section `yaml:"header" doc:"what stands once before the records; header.NAME in every expression and template"`
-	Trailer         *Section `yaml:"trailer" doc:"what stands once behind the records; trailer.NAME in check.file and acknowledge"`
-	Block           *Block   `yaml:"block" doc:"records stand in blocks, each with a header and a trailer of its own"`
-	Totals          []Total  `yaml:"totals" doc:"figures over the records; totals.NAME in check.block, check.file and acknowledge"`
+
+	Convert *convert.Options `yaml:"convert" doc:"a program that makes of the file, unpacked, what format reads"`
+
+	Decimal   string   `yaml:"decimal" doc:"decimal mark of numbers written as text, a point by default"`
+	Thousands []string `yaml:"thousands" one:"true" doc:"marks between thousands, taken out of numbers written as text"`
+	Zone      string   `yaml:"zone" as:"zone" doc:"zone of dates that name none; left out: the configuration's"`
+	Records   Records  `yaml:"records" doc:"which parts of the file are records, or a mapping of the kinds of records it holds"`
+	Fields    []Field  `yaml:"fields" doc:"the fields of a record by name; left out: the record is what the format gives"`
+	Only      string   `yaml:"only" as:"expression" doc:"which records count; the others are skipped, not rejected"`
+	Group     *Group   `yaml:"group" doc:"consecutive rows with the same key become one record"`
+	Header    *Section `yaml:"header" doc:"what stands once before the records; header.NAME in every expression and template"`
+	Trailer   *Section `yaml:"trailer" doc:"what stands once behind the records; trailer.NAME in check.file and acknowledge"`
+	Block     *Block   `yaml:"block" doc:"records stand in blocks, each with a header and a trailer of its own"`
+	Totals    []Total  `yaml:"totals" doc:"figures over the records; totals.NAME in check.block, check.file and acknowledge"`
 }
 
 // Field is one field of a record.

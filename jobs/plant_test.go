@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"waybill/jobs/convert"
 	"waybill/ledger"
 	"waybill/outbox"
 	"waybill/spool"
@@ -24,6 +26,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if code, is := convert.Child(); is {
+		os.Exit(code)
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }
 

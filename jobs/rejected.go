@@ -30,6 +30,9 @@ func (p *Plan) Rejected(ctx context.Context, in Input, open func() (formats.Blob
 		}
 		pick[k.Record] = reasonOf(pick[k.Record], k.Field, k.Reason)
 	}
+	if p.converter != nil {
+		return 0, errConverted(p.converter.Name())
+	}
 	if len(kept) >= mostRejects {
 		if err := p.faults(ctx, in, open, pick); err != nil {
 			return 0, err

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"waybill/formats"
+	"waybill/jobs/convert"
 	"waybill/jobs/expression"
 	"waybill/ledger"
 	"waybill/outbox"
@@ -26,6 +27,9 @@ type Input struct {
 	Files    Files                                    // where `each: file` and `window` write; may be nil when no route does
 	Faulty   func(record int64, field, reason string) // is told of every fault, also of those that the outcome has no room for; may be nil
 	Anew     bool                                     // the entry is rendered anew (--rerender, corrected): keys carry the run's number
+
+	Place     convert.Place            // where read.convert works
+	Converted func(*convert.Converted) // is told what read.convert did; may be nil
 }
 
 // Partner is who sent a file.
@@ -71,19 +75,6 @@ const (
 // Uniqueness looks keys up, in the ledger and among those of the same entry that it was asked for before (earlier in the same
 // call counts), keeps the new ones, staged until the entry is accepted, and fills in Found and Entry.
 type Uniqueness func(ctx context.Context, keys []UniqueKey) error
-
-// Files makes the files of routes with one message for all records.
-type Files interface {
-	Create(ctx context.Context) (Output, error)
-}
-
-// An Output is a file being written. Exactly one of Finish and Abort is called, once.
-type Output interface {
-	Write(p []byte) (int, error)
-	// Finish makes the file durable and returns the spool object that holds it, and its size in bytes.
-	Finish(ctx context.Context) (object, size int64, err error)
-	Abort() error
-}
 
 // run is the state of one Run.
 type run struct {
@@ -147,7 +138,11 @@ func (p *Plan) Run(ctx context.Context, in Input, emit func(*Rendered) error) (l
 	r.make.utf8 = in.Rows != nil
 	r.checks = p.checks()
 	defer r.out.abort()
-	err := r.all()
+	end, ok, err := r.converting(ctx)
+	defer func() { end() }()
+	if ok {
+		err = r.all()
+	}
 	if joined := r.out.join(); err == nil { // else it is that error, or comes of it
 		err = joined
 	}

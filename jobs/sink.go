@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"context"
 	"errors"
 	"io"
 	"iter"
@@ -11,6 +12,19 @@ import (
 )
 
 var errAborted = errors.New("the file is given up")
+
+// Files makes the files of routes with one message for all records.
+type Files interface {
+	Create(ctx context.Context) (Output, error)
+}
+
+// An Output is a file being written. Exactly one of Finish and Abort is called, once.
+type Output interface {
+	Write(p []byte) (int, error)
+	// Finish makes the file durable and returns the spool object that holds it, and its size in bytes.
+	Finish(ctx context.Context) (object, size int64, err error)
+	Abort() error
+}
 
 // sink writes the file of one route with `each: file` or `window`. The encoder pulls rows while the run pushes them, so it runs
 // as a coroutine: resume lets it take one row.

@@ -68,6 +68,8 @@ func (p *Plan) Try(ctx context.Context, in Input, most int) (Trial, error) {
 	in.Files = files
 	in.Unique, in.Sequence = nil, nil
 	t := Trial{Job: p.name, Shown: []TrialMessage{}, File: clip([]byte(first(in.File.Path, in.Entry.Name)))}
+	var made converted
+	in.Converted = made.take
 	outcome, err := p.Run(ctx, in, func(r *Rendered) error {
 		if len(t.Shown) < most {
 			t.Shown = append(t.Shown, p.shown(r, files))
@@ -84,6 +86,9 @@ func (p *Plan) Try(ctx context.Context, in Input, most int) (Trial, error) {
 		t.Shown = t.Shown[:0] // they would not be sent
 	}
 	t.Findings = p.findings(&t)
+	if made.by != "" {
+		t.Findings = append(t.Findings, made.finding())
+	}
 	if t.Told, err = p.tried(in, &outcome); err != nil {
 		t.Findings = append(t.Findings, "the acknowledgement has not the body that the job says: "+err.Error())
 	}

@@ -25,6 +25,7 @@ type piece struct {
 	after   ledger.State // what the sender is told; "": the outcome's state
 	told    string       // with after: why
 	sequenced
+	converted converted
 
 	unpacked *ledger.Unpacked // of an archive
 	file     ledger.File      // with unpacked
@@ -55,7 +56,7 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 			return done, err
 		}
 	}
-	in := Input{Entry: e, Partner: w.Jobs().Partner(e.Partner), Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Sequence: w.sequencing(p, e, &done.sequenced), Anew: e.Rerender()}
+	in := Input{Entry: e, Partner: w.Jobs().Partner(e.Partner), Files: &outputs{w, done.lot}, Unique: w.uniqueness(p, e), Sequence: w.sequencing(p, e, &done.sequenced), Anew: e.Rerender(), Place: w.place(), Converted: done.converted.take}
 	var verify func() error
 	if verify, end, err = w.open(ctx, p, e, near, &in); err != nil {
 		return done, err
@@ -251,7 +252,7 @@ func (w *Worker) accept(ctx context.Context, done []*piece) {
 		if err := w.count(tx, done, left); err != nil {
 			return err
 		}
-		return w.owe(tx, done, left)
+		return errors.Join(w.tellConverted(tx, done, left), w.owe(tx, done, left))
 	})
 	failpoint.Hit("jobs/accepted")
 	if err != nil {

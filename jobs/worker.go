@@ -27,6 +27,8 @@ type Config struct {
 	Ask    Ask
 	Log    *slog.Logger
 	Now    func() time.Time
+
+	Scratch string // folder for the programs of read.convert, which is cleared before the first works; "": the system's for temporary files
 }
 
 // A Worker works the entries of all jobs: it claims them, runs their plans, and accepts them together with their messages.
@@ -34,6 +36,7 @@ type Worker struct {
 	Config
 	set     atomic.Pointer[Set]
 	changed chan struct{}
+	cleared sync.Once
 }
 
 // NewWorker makes a worker for the jobs of set.
@@ -70,6 +73,7 @@ const (
 // later; that counts no attempt. When the jobs change, the loops of the old ones claim nothing more and end
 // with what they have under way, while those of the new ones begin.
 func (w *Worker) Run(ctx context.Context, grace time.Duration) error {
+	w.clear()
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
@@ -177,6 +181,7 @@ func (w *Worker) wait(ctx context.Context, p *Plan, paused bool, woken <-chan st
 
 // Work claims and works those of ids that can be worked now: what `waybill run` does with its own entries.
 func (w *Worker) Work(ctx context.Context, ids ...int64) error {
+	w.clear()
 	entries, err := w.Ledger.ClaimOnly(ctx, ids...)
 	if err != nil {
 		return err

@@ -194,7 +194,7 @@ func (b *builder) jobs() {
 		}
 		b.companionOnce(item.Name, o.Receive)
 		plan, problems := jobs.Compile(item.Name, o,
-			jobs.Environment{Zone: zone, Blind: b.blind, Destinations: kinds, Formerly: formerly, Sources: sources, Tables: b.lookups, Config: item.Digest, Files: b.read, Whole: b.wholeBelow("jobs." + item.Name)})
+			jobs.Environment{Zone: zone, Blind: b.blind, Destinations: kinds, Formerly: formerly, Sources: sources, Tables: b.lookups, Config: item.Digest, Absolute: b.absolute, Files: b.read, Whole: b.wholeBelow("jobs." + item.Name)})
 		for _, p := range problems {
 			b.mistake("jobs."+item.Name+"."+p.Path, p.Text)
 		}

@@ -74,6 +74,7 @@ func node() string {
 func (i *instance) worker(l *swap) *jobs.Worker {
 	return jobs.NewWorker(jobs.Config{
 		DB: i.db, Ledger: i.ledger, Spool: i.spool, Outbox: i.outbox, Ask: l.ask, Log: i.log, Now: i.p.now,
+		Scratch: filepath.Join(i.db.Folder(), "converting"),
 	}, l.now().jobs)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"waybill/config"
+	"waybill/jobs/convert"
 	"waybill/ledger"
 )
 
@@ -36,6 +37,9 @@ const (
 )
 
 func main() {
+	if code, is := convert.Child(); is { // before anything else: it is another program
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

@@ -23,9 +23,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"waybill/jobs/convert"
 )
 
 func TestMain(m *testing.M) {
+	if code, is := convert.Child(); is {
+		os.Exit(code)
+	}
 	testscript.Main(leakless{m}, map[string]func(){
 		// The program itself, as a process of its own. The folders of tests may lie in memory.
 		"waybill": func() {

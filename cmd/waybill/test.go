@@ -60,7 +60,7 @@ func (p *program) runCases(ctx context.Context, o testOptions) error {
 		return err
 	}
 	if slices.ContainsFunc(l.jobs.Plans, func(p *jobs.Plan) bool {
-		return p.Decrypts() && (len(o.jobs) == 0 || slices.Contains(o.jobs, p.Name()))
+		return p.TakesSecrets() && (len(o.jobs) == 0 || slices.Contains(o.jobs, p.Name()))
 	}) {
 		if l, err = p.load(ctx); err != nil { // which takes the secrets
 			return err

@@ -64,7 +64,7 @@ func (p *program) runTry(ctx context.Context, o tryOptions) error {
 		return usage("there is no job %s in %s", ledger.Shown(o.job), p.file)
 	}
 	asks := plan.Options().Query != nil && o.rows == "" && o.file == ""
-	if asks || plan.Decrypts() { // which takes the secrets
+	if asks || plan.TakesSecrets() { // which takes the secrets
 		if l, err = p.load(ctx); err != nil {
 			return err
 		}

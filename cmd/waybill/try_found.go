@@ -15,7 +15,7 @@ import (
 // what looks as if the job said it wrong. What is wrong with the file the trial itself says.
 func (t *trial) understand(open func() (formats.Blob, func())) {
 	read := t.plan.Options().Read
-	if read == nil || read.Short == "none" || read.Format == "protobuf" { // of which the first bytes tell nothing
+	if read == nil || read.Short == "none" || read.Format == "protobuf" || read.Convert != nil { // of which the first bytes tell nothing
 		return
 	}
 	b, end := open()

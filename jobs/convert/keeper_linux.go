@@ -2,6 +2,7 @@ package convert
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -68,7 +69,6 @@ func (k *keeper) keep() error {
 		return err
 	}
 	k.letGo()
-	k.tell(report{Group: k.pid})
 	go func() {
 		_, _ = io.Copy(io.Discard, k.control) // until waybill closes it, or is no more
 		k.kill()
@@ -80,41 +80,57 @@ func (k *keeper) keep() error {
 
 // start starts the program within its bounds. They hold from its first instruction on, because it has them from the keeper, which takes them on itself
 // for that moment; so that the keeper is free of them again, it keeps the right to raise them, and takes that from the program as soon as there is one.
+// Memory alone it cannot take on itself, of which it has more already than some programs may have: that bound follows at once.
 func (k *keeper) start(t task) error {
 	unix.Umask(0o077)
-	var free []syscall.Rlimit
+	// When memory runs out, this goes before waybill.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("900"), 0) // where that is not to be had, the kernel goes by size
 	bounds := t.bounds()
-	for _, b := range bounds {
-		var was syscall.Rlimit
-		err := syscall.Getrlimit(b.which, &was)
-		if err == nil { // and not unix's: syscall is to know that open files are bounded, else it undoes it at fork
-			err = syscall.Setrlimit(b.which, &syscall.Rlimit{Cur: min(b.most, was.Max), Max: was.Max})
+	for i := range bounds {
+		b := &bounds[i]
+		err := syscall.Getrlimit(b.which, &b.was)
+		if err == nil && b.which != unix.RLIMIT_DATA { // and not unix's: syscall is to know that open files are bounded, else it undoes it at fork
+			err = syscall.Setrlimit(b.which, &syscall.Rlimit{Cur: min(b.most, b.was.Max), Max: b.was.Max})
 		}
 		if err != nil {
 			return fmt.Errorf("bound its %s: %w", b.what, err)
 		}
-		free = append(free, was)
 	}
-	// When memory runs out, this goes before waybill.
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("900"), 0) // where that is not to be had, the kernel goes by size
+	attr := &syscall.ProcAttr{Dir: t.Dir, Env: t.Env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}}
 	var err error
-	k.pid, err = syscall.ForkExec(t.Path, t.Args, &syscall.ProcAttr{
-		Dir: t.Dir, Env: t.Env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	})
-	if err != nil {
+	if k.pid, err = syscall.ForkExec(t.Path, t.Args, attr); err != nil {
 		return err
 	}
-	for i, b := range bounds {
-		most := min(b.most, free[i].Max)
-		if e := unix.Prlimit(k.pid, b.which, &unix.Rlimit{Cur: most, Max: most}, nil); e != nil && err == nil {
-			err = fmt.Errorf("bound its %s: %w", b.what, e)
-		}
-		_ = syscall.Setrlimit(b.which, &free[i]) // as it was
+	k.tell(report{Group: k.pid})
+	for _, b := range bounds {
+		_ = syscall.Setrlimit(b.which, &b.was) // as it was
 	}
-	if err != nil {
+	if err = k.seal(bounds); err != nil {
 		k.kill()
 	}
 	return err
+}
+
+// seal bounds the program for good, and what it may have started by now: whatever any of them starts from then on has the bounds of its parent.
+func (k *keeper) seal(bounds []bound) error {
+	sealed := map[int]bool{}
+	for more := true; more; {
+		more = false
+		for _, pid := range append([]int{k.pid}, descendants(processesMost)...) {
+			if sealed[pid] {
+				continue
+			}
+			sealed[pid], more = true, true
+			for _, b := range bounds {
+				most := min(b.most, b.was.Max)
+				err := unix.Prlimit(pid, b.which, &unix.Rlimit{Cur: most, Max: most}, nil)
+				if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
+					return fmt.Errorf("bound its %s: %w", b.what, err)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // A bound is one of a process and of all that it starts.
@@ -122,14 +138,16 @@ type bound struct {
 	what  string
 	which int
 	most  uint64
+	was   syscall.Rlimit // of the keeper
 }
 
 // bounds are those of a program. Memory is what a process may write to (RLIMIT_DATA); address space is not bounded, since many a program
 // reserves far more than it takes.
 func (t task) bounds() []bound {
 	return []bound{
-		{"memory", unix.RLIMIT_DATA, uint64(t.Memory)}, {"stack", unix.RLIMIT_STACK, stackMost}, {"time", unix.RLIMIT_CPU, uint64(t.CPU)},
-		{"file size", unix.RLIMIT_FSIZE, uint64(t.Size)}, {"open files", unix.RLIMIT_NOFILE, openMost}, {"core", unix.RLIMIT_CORE, 0},
+		{what: "memory", which: unix.RLIMIT_DATA, most: uint64(t.Memory)}, {what: "stack", which: unix.RLIMIT_STACK, most: stackMost},
+		{what: "time", which: unix.RLIMIT_CPU, most: uint64(t.CPU)}, {what: "file size", which: unix.RLIMIT_FSIZE, most: uint64(t.Size)},
+		{what: "open files", which: unix.RLIMIT_NOFILE, most: openMost}, {what: "core", which: unix.RLIMIT_CORE, most: 0},
 	}
 }
 
@@ -190,20 +208,20 @@ func (k *keeper) count() {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for range tick.C {
-		if descendants(processesMost) > processesMost {
+		if len(descendants(processesMost)) > processesMost {
 			k.many.Store(true)
 			k.kill()
 		}
 	}
 }
 
-// descendants counts what this process has below it, and stops where there are more than that.
-func descendants(most int) int {
+// descendants are what this process has below it; where there are more than that, some of them.
+func descendants(most int) []int {
 	list := children(os.Getpid())
 	for i := 0; i < len(list) && len(list) <= most; i++ {
 		list = append(list, children(list[i])...)
 	}
-	return len(list)
+	return list
 }
 
 // children are the processes that a process has started and not waited for, and the orphans that came to it.
