@@ -60,7 +60,7 @@ func TestAFileIsConvertedBeforeItIsRead(t *testing.T) {
 		t.Errorf("%q, %+v", got, e)
 	}
 	detail := p.event(id, "converted")
-	if by, _ := detail["by"].(string); !strings.HasSuffix(by, "/convert.sh") || fmt.Sprint(detail["bytes"], detail["became"], detail["said"]) != "18 25 read all" {
+	if by, _ := detail["by"].(string); !strings.HasSuffix(by, "/convert.sh") || fmt.Sprint(detail["bytes"], detail["became"], detail["said"]) != "18 25read all" {
 		t.Errorf("%v", detail)
 	}
 	if list, err := os.ReadDir(p.worker.Scratch); err != nil || len(list) > 0 {
