@@ -14,22 +14,15 @@ func (p *program) approve() *cobra.Command {
 		Example: "  waybill approve 12 13",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, list []string) error {
-			ids, err := numbers(list)
-			if err != nil {
+			return p.numbered(c.Context(), list, func(i *instance, ids []int64) error {
+				err := p.each(ids, func(id int64) (string, error) {
+					return fmt.Sprintf("#%d goes on", id), entryError(i.ledger.Approve(c.Context(), id, by()), id)
+				})
+				if err == nil {
+					i.idle("it is worked")
+				}
 				return err
-			}
-			i, err := p.reading(c.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = i.close() }() // what was done is durable
-			err = p.each(ids, func(id int64) (string, error) {
-				return fmt.Sprintf("#%d goes on", id), entryError(i.ledger.Approve(c.Context(), id, by()), id)
 			})
-			if err == nil {
-				i.idle("it is worked")
-			}
-			return err
 		},
 	}
 }

@@ -27,6 +27,19 @@ func numbers(list []string) (ids []int64, err error) {
 	return ids, nil
 }
 
+// numbered opens the data folder for a command whose arguments are numbers of entries or dead letters.
+func (p *program) numbered(ctx context.Context, list []string, do func(i *instance, ids []int64) error) error {
+	ids, err := numbers(list)
+	if err != nil {
+		return err
+	}
+	i, err := p.reading(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(i, ids), i.close())
+}
+
 // confirm asks the person before something is done to many; without a terminal only --yes is an answer to that.
 func (p *program) confirm(question string, yes bool) error {
 	if yes {

@@ -16,21 +16,14 @@ Messages that are released cannot be called back; waybill pause holds up their d
 		Example: "  waybill cancel 12 --reason \"sent by mistake\"",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, list []string) error {
-			ids, err := numbers(list)
-			if err != nil {
-				return err
-			}
-			i, err := p.reading(c.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = i.close() }() // what was done is durable
-			who := by()
-			if reason != "" {
-				who += ": " + reason
-			}
-			return p.each(ids, func(id int64) (string, error) {
-				return fmt.Sprintf("#%d is cancelled", id), entryError(i.ledger.Cancel(c.Context(), id, who), id)
+			return p.numbered(c.Context(), list, func(i *instance, ids []int64) error {
+				who := by()
+				if reason != "" {
+					who += ": " + reason
+				}
+				return p.each(ids, func(id int64) (string, error) {
+					return fmt.Sprintf("#%d is cancelled", id), entryError(i.ledger.Cancel(c.Context(), id, who), id)
+				})
 			})
 		},
 	}

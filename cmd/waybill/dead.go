@@ -180,29 +180,22 @@ func (p *program) deadShow() *cobra.Command {
 		Short: "Show a dead letter with its message and every attempt",
 		Args:  args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, list []string) error {
-			ids, err := numbers(list)
-			if err != nil {
-				return err
-			}
-			i, err := p.reading(c.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = i.close() }() // only read
-			if _, err := i.deadLetter(c.Context(), ids[0]); err != nil {
-				return err
-			}
-			d, m, err := i.outbox.DeadMessage(c.Context(), ids[0])
-			if err != nil {
-				return err
-			}
-			if p.json {
-				return p.print(struct {
-					deadView
-					Message messageView `json:"message"`
-				}{viewOfDead(d), viewOfMessage(m, true)})
-			}
-			return p.deadText(d, m)
+			return p.numbered(c.Context(), list, func(i *instance, ids []int64) error {
+				if _, err := i.deadLetter(c.Context(), ids[0]); err != nil {
+					return err
+				}
+				d, m, err := i.outbox.DeadMessage(c.Context(), ids[0])
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.print(struct {
+						deadView
+						Message messageView `json:"message"`
+					}{viewOfDead(d), viewOfMessage(m, true)})
+				}
+				return p.deadText(d, m)
+			})
 		},
 	}
 }

@@ -28,16 +28,9 @@ It reads the kept bytes of the entry again (retain.files), by the configuration 
 		Example: "  waybill rejects 12 -o orders_17.csv\n  waybill rejects 12 --json",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, list []string) error {
-			ids, err := numbers(list)
-			if err != nil {
-				return err
-			}
-			i, err := p.reading(c.Context())
-			if err != nil {
-				return err
-			}
-			err = i.writeRejects(c.Context(), ids[0], output)
-			return errors.Join(err, i.close())
+			return p.numbered(c.Context(), list, func(i *instance, ids []int64) error {
+				return i.writeRejects(c.Context(), ids[0], output)
+			})
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "", "write into this file, which must not be there yet; left out: to stdout")

@@ -21,34 +21,27 @@ N is the number of the dead letter, see waybill dead list --kind unknown.`,
 		Args:      args(cobra.ExactArgs(2)),
 		ValidArgs: []string{"delivered", "resend", "discard"},
 		RunE: func(c *cobra.Command, list []string) error {
-			ids, err := numbers(list[:1])
-			if err != nil {
-				return err
-			}
-			i, err := p.reading(c.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = i.close() }() // what was done is durable
-			d, err := i.deadLetter(c.Context(), ids[0])
-			if err != nil {
-				return err
-			}
-			if d.Kind != "unknown" {
-				return fmt.Errorf("dead letter %d is not of kind unknown but %s: use waybill dead resend %d or waybill dead discard %d", d.ID, d.Kind, d.ID, d.ID)
-			}
-			err = p.each(ids, func(id int64) (string, error) {
-				switch list[1] {
-				case "delivered":
-					return i.discard(c.Context(), d, "delivered", note)
-				case "discard":
-					return i.discard(c.Context(), d, "discarded", note)
-				case "resend":
-					return i.resend(c.Context(), d, outbox.Resend{ID: id, Note: i.noted(note)}, note)
+			return p.numbered(c.Context(), list[:1], func(i *instance, ids []int64) error {
+				d, err := i.deadLetter(c.Context(), ids[0])
+				if err != nil {
+					return err
 				}
-				return "", usage("%q is no decision: say delivered, resend or discard", list[1])
+				if d.Kind != "unknown" {
+					return fmt.Errorf("dead letter %d is not of kind unknown but %s: use waybill dead resend %d or waybill dead discard %d", d.ID, d.Kind, d.ID, d.ID)
+				}
+				err = p.each(ids, func(id int64) (string, error) {
+					switch list[1] {
+					case "delivered":
+						return i.discard(c.Context(), d, "delivered", note)
+					case "discard":
+						return i.discard(c.Context(), d, "discarded", note)
+					case "resend":
+						return i.resend(c.Context(), d, outbox.Resend{ID: id, Note: i.noted(note)}, note)
+					}
+					return "", usage("%q is no decision: say delivered, resend or discard", list[1])
+				})
+				return errors.Join(err, i.settle(c.Context()))
 			})
-			return errors.Join(err, i.settle(c.Context()))
 		},
 	}
 	c.Flags().StringVar(&note, "note", "", "how it was found out, kept with the dead letter")

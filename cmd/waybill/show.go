@@ -26,23 +26,16 @@ where and answered what, its dead letters, and everything that happened to it.`,
 		Example: "  waybill show 12\n  waybill show 12 --bodies --messages 3\n  waybill show 12 --json",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, list []string) error {
-			ids, err := numbers(list)
-			if err != nil {
-				return err
-			}
-			i, err := p.reading(c.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = i.close() }() // only read
-			w, err := i.way(c.Context(), ids[0], o)
-			if err != nil {
-				return entryError(err, ids[0])
-			}
-			if p.json {
-				return p.print(w)
-			}
-			return p.way(w, o)
+			return p.numbered(c.Context(), list, func(i *instance, ids []int64) error {
+				w, err := i.way(c.Context(), ids[0], o)
+				if err != nil {
+					return entryError(err, ids[0])
+				}
+				if p.json {
+					return p.print(w)
+				}
+				return p.way(w, o)
+			})
 		},
 	}
 	c.Flags().IntVar(&o.messages, "messages", 10, "show so many messages of each destination")
