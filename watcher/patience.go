@@ -13,6 +13,7 @@ type patience struct {
 	first time.Duration // wait after the first failure; doubles
 	most  time.Duration
 	files map[string]trouble
+	swept time.Time
 }
 
 // trouble is what is known of one file that failed.
@@ -54,6 +55,10 @@ func (p *patience) fail(path, version, reason string) (wait time.Duration, tries
 
 // sweep forgets files that were due long ago and are not asked about any more.
 func (p *patience) sweep(now time.Time) {
+	if since := now.Sub(p.swept); since >= 0 && since < p.first {
+		return // or each of a million files would cost a look at all
+	}
+	p.swept = now
 	for path, t := range p.files {
 		if now.Sub(t.due) > staleLook {
 			delete(p.files, path)

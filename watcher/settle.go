@@ -19,6 +19,7 @@ type Settle struct {
 	pause time.Duration
 	now   func() time.Time
 	seen  map[string]look
+	swept time.Time
 }
 
 // look is what is known of one file that settles.
@@ -68,6 +69,10 @@ func (s *Settle) room(now time.Time) bool {
 	if len(s.seen) < watchedAtOnce {
 		return true
 	}
+	if since := now.Sub(s.swept); since >= 0 && since < s.pause {
+		return false // or each of a million names would cost a look at all
+	}
+	s.swept = now
 	for path, l := range s.seen {
 		if now.Sub(l.last) > max(staleLook, 3*s.pause) {
 			delete(s.seen, path)

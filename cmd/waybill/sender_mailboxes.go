@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -30,6 +31,9 @@ const ackPatience = time.Second
 
 // ackAtOnce is how many partners get acknowledgements at a time.
 const ackAtOnce = 8
+
+// ackFolders is how many folders of one partner are known, before those that nothing was written to lately are forgotten.
+const ackFolders = 100
 
 // mailboxTarget writes acknowledgements into the mailboxes of partners, each partner's apart from the others': what keeps one mailbox from taking them is
 // nothing to the rest.
@@ -161,6 +165,7 @@ func (t *mailboxTarget) room(b *outTray, m *outbox.Message) error {
 	h := b.folders[name]
 	if h == nil || t.now().Sub(h.at) >= ackLook || h.at.After(t.now()) {
 		h = t.measure(name)
+		b.forget(t.now())
 		b.folders[name] = h
 	}
 	if h.files >= t.files || h.bytes+m.Size > t.bytes {
@@ -169,6 +174,14 @@ func (t *mailboxTarget) room(b *outTray, m *outbox.Message) error {
 	h.files++
 	h.bytes += m.Size
 	return nil
+}
+
+// forget forgets folders whose count is out of date, so that names with the day in them are not kept for ever.
+func (b *outTray) forget(now time.Time) {
+	if len(b.folders) < ackFolders {
+		return
+	}
+	maps.DeleteFunc(b.folders, func(_ string, h *heap) bool { return now.Sub(h.at) >= ackLook || h.at.After(now) })
 }
 
 // measure counts what lies in a folder, as far as it matters. What cannot be looked at is found out by writing to it.

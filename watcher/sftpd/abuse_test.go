@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"waybill/ledger"
+	"waybill/watcher/wire"
 )
 
 // full is a disk that has no room while it says so.
@@ -296,5 +297,126 @@ func TestWhatNoJobTakesIsRefused(t *testing.T) {
 	r.must(send(c, "/in/order.csv", pattern(10)))
 	if info, err := c.Stat("/in/order.csv"); err != nil || info.Size() != 10 {
 		t.Errorf("what is kept is shown: %v, %v", info, err)
+	}
+}
+
+// What cannot be kept does not count: a folder that is gone when CLOSE comes leaves nothing in the quota.
+func TestAnUploadThatCannotBeKeptTakesNoRoom(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.account.Quota = Quota{Bytes: 1 << 20, Files: 10}
+	c, _ := r.dial()
+	r.must(c.Mkdir("/in/deep"))
+	f, err := c.Create("/in/deep/a.csv.part")
+	r.must(err)
+	_, err = f.Write(pattern(1000))
+	r.must(err)
+	r.must(os.Remove(filepath.Join(r.data, "mailboxes", "acme", "in", "deep")))
+	r.refuses("close", f.Close(), "not exist")
+	r.files.mu.Lock()
+	box := r.files.boxes["acme"]
+	r.files.mu.Unlock()
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	if box.quota.Bytes != 0 || box.quota.Files != 1 || len(box.all) > 0 { // the folder was counted, and will be until the next count
+		t.Errorf("%+v, in progress: %d", box.quota.Use, len(box.all))
+	}
+	if n := r.files.memory.Load(); n != 0 {
+		t.Errorf("%d bytes are held in memory", n)
+	}
+}
+
+// Who has as many handles as he may opens nothing by asking for more.
+func TestFoldersBeyondTheHandlesAreNotOpened(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	asks := packet(wire.Init, 3)
+	for id := range 2000 {
+		asks = append(asks, packet(wire.Opendir, id, "/in")...)
+	}
+	most := 0
+	near := &watching{Reader: bytes.NewReader(asks), at: len(asks) - 1, look: func() {
+		list, err := os.ReadDir("/proc/self/fd")
+		r.must(err)
+		for _, e := range list {
+			if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.HasPrefix(to, filepath.Join(r.data, "mailboxes", "acme", "in")) {
+				most++
+			}
+		}
+	}}
+	r.must(r.files.Serve(t.Context(), r.session(), near))
+	if most == 0 || most > maxHandles {
+		t.Errorf("%d folders were open", most)
+	}
+}
+
+// watching looks when so many bytes were read.
+type watching struct {
+	*bytes.Reader
+	at   int
+	look func()
+}
+
+func (w *watching) Read(p []byte) (int, error) {
+	if left := w.at - int(w.Size()) + w.Len(); left > 0 {
+		p = p[:min(len(p), left)]
+	} else if w.look != nil {
+		w.look()
+		w.look = nil
+	}
+	return w.Reader.Read(p)
+}
+
+func (w *watching) Write(p []byte) (int, error) { return len(p), nil }
+func (w *watching) Close() error                { return nil }
+
+// Many large uploads that a byte is added to are digested a few at a time; other partners' are not held up. What is only opened is not digested.
+func TestOnePartnersUploadsAreDigestedAFewAtATime(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	large := pattern(3 << 20)
+	c, cut := r.dial()
+	f, err := c.Create("/in/a.csv")
+	r.must(err)
+	_, err = f.Write(large)
+	r.must(err)
+	cut()
+	again, _ := r.dial()
+	f, err = again.OpenFile("/in/a.csv", os.O_WRONLY|os.O_APPEND)
+	r.must(err)
+	r.files.mu.Lock()
+	box := r.files.boxes["acme"]
+	r.files.mu.Unlock()
+	for range hashingAtOnce { // others of his
+		box.hashing <- struct{}{}
+	}
+	box.mu.Lock()
+	for u := range box.all {
+		u.digest.mu.Lock()
+		if u.digest.goal != 0 {
+			t.Errorf("%d bytes are digested before anything was added", u.digest.goal)
+		}
+		u.digest.mu.Unlock()
+	}
+	box.mu.Unlock()
+	_, err = f.Write([]byte("x"))
+	r.must(err)
+	closed := make(chan error, 1)
+	go func() { closed <- f.Close() }()
+	other, served := r.as(t.Context(), "other")
+	r.must(send(other, "/in/b.csv", large))
+	r.must(other.Close())
+	<-served
+	select {
+	case err := <-closed:
+		t.Fatalf("it was digested beside as many as may be: %v", err)
+	default:
+	}
+	for range hashingAtOnce {
+		<-box.hashing
+	}
+	r.must(<-closed)
+	if got, _ := r.content("acme/a.csv"); got != string(large)+"x" {
+		t.Errorf("%d bytes landed", len(got))
 	}
 }

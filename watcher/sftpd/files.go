@@ -157,7 +157,7 @@ func (f *Files) share(name string) (box *mailbox, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if box = f.boxes[name]; box == nil {
-		box, first = &mailbox{files: f, partner: name, opened: make(chan struct{}), uploads: map[string]*upload{}, all: map[*upload]bool{}, sums: map[string]sum{}}, true
+		box, first = &mailbox{files: f, partner: name, opened: make(chan struct{}), uploads: map[string]*upload{}, all: map[*upload]bool{}, sums: map[string]sum{}, hashing: make(chan struct{}, hashingAtOnce)}, true
 		f.boxes[name] = box
 	}
 	box.sessions++
@@ -234,6 +234,7 @@ type mailbox struct {
 	opened   chan struct{} // closed when it is
 	fault    error         // why it cannot be; set before opened is closed
 	handles  atomic.Int64
+	hashing  chan struct{} // one per upload that is being digested at the moment
 
 	mu      sync.Mutex
 	uploads map[string]*upload // in progress, by the name they hold

@@ -229,7 +229,7 @@ func (b *mailbox) takePart(u *upload) error {
 	u.file, u.mtime = f, m.mtime // clients set it before they rename
 	u.size.Store(m.size)
 	u.written.front = m.size
-	u.digest = digest(f, &b.files.buffers)
+	u.digest = digest(f, &b.files.buffers, b.hashing)
 	if s, ok := b.sums[u.lies]; ok && s.inode == m.inode && s.size == m.size {
 		u.known = &s
 	} else {

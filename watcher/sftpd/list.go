@@ -118,10 +118,10 @@ type listing struct {
 }
 
 func (h *handler) opendir(ctx context.Context, p *wire.Packet) error {
-	l, err := h.list(p.Path)
-	if err == nil {
-		err = h.room()
+	if err := h.room(); err != nil { // before anything is opened for it
+		return h.status(ctx, p.ID, err)
 	}
+	l, err := h.list(p.Path)
 	if err != nil {
 		return h.status(ctx, p.ID, err)
 	}

@@ -195,7 +195,7 @@ func (u *upload) spill() error {
 		return err
 	}
 	u.file, u.gaps = f, false
-	u.digest = digest(f, &u.box.files.buffers)
+	u.digest = digest(f, &u.box.files.buffers, u.box.hashing)
 	if _, err := f.WriteAt(u.memory, 0); err != nil {
 		return err
 	}

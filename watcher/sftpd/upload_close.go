@@ -100,15 +100,14 @@ func (u *upload) keep(ctx context.Context, whole bool) error {
 		return u.discard()
 	}
 	u.ended = true
+	err := u.grow(ctx, u.size.Load()) // an empty one is a file, too
+	if err == nil && u.file == nil {
+		err = u.spill()
+	}
+	if err != nil { // nothing of it can be kept, and nothing of it counts
+		return errors.Join(err, u.discard())
+	}
 	defer u.release()
-	if err := u.grow(ctx, u.size.Load()); err != nil { // an empty one is a file, too
-		return err
-	}
-	if u.file == nil {
-		if err := u.spill(); err != nil {
-			return err
-		}
-	}
 	mode := modeWhole
 	if !whole {
 		mode = modeBroken

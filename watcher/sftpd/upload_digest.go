@@ -15,7 +15,10 @@ import (
 const (
 	digestBlock = 256 << 10 // read at a time
 	digestLag   = 1 << 20   // written before the digest is woken
-	flushAhead  = 8 << 20   // given to the disk at a time, so that little is left to be synced at CLOSE
+	// Uploads of one partner that are digested at the same time: a byte added to each of many large ones has all of them read anew, and the processors
+	// are everybody's.
+	hashingAtOnce = 2
+	flushAhead    = 8 << 20 // given to the disk at a time, so that little is left to be synced at CLOSE
 )
 
 // A digester follows an upload that is being written with its SHA-256, in a goroutine of its own, so that all is known soon after
@@ -36,13 +39,14 @@ type digester struct {
 	hash    hash.Hash
 	blank   ledger.Blankness
 	flushed int64
-	buffers *sync.Pool // *[]byte of digestBlock
+	buffers *sync.Pool    // *[]byte of digestBlock
+	turns   chan struct{} // of the mailbox
 	ended   chan struct{}
 }
 
 // digest begins to follow file.
-func digest(file *os.File, buffers *sync.Pool) *digester {
-	d := &digester{file: file, hash: sha256.New(), buffers: buffers, ended: make(chan struct{})}
+func digest(file *os.File, buffers *sync.Pool, turns chan struct{}) *digester {
+	d := &digester{file: file, hash: sha256.New(), buffers: buffers, turns: turns, ended: make(chan struct{})}
 	d.wake.L = &d.mu
 	go d.run()
 	return d
@@ -101,6 +105,8 @@ func (d *digester) block(from, n int64) error {
 		d.hash.Reset()
 		d.blank, d.flushed = ledger.Blankness{}, 0
 	}
+	d.turns <- struct{}{}
+	defer func() { <-d.turns }()
 	buf := d.buffers.Get().(*[]byte)
 	defer d.buffers.Put(buf)
 	b := (*buf)[:n]

@@ -151,8 +151,7 @@ func (b *mailbox) resume(u *upload) error {
 	u.counted.Store(true)
 	u.size.Store(sure)
 	u.written.front = sure
-	u.digest = digest(f, &b.files.buffers)
-	u.digest.reach(sure)
+	u.digest = digest(f, &b.files.buffers, b.hashing) // what is there is digested once something is added, or it lands
 	u.held, u.onDisk = true, true
 	b.uploads[u.lies] = u
 	return nil
