@@ -40,8 +40,8 @@ func ReadDocument(path string, into any, env Environment) (*Document, error) {
 
 // Locate gives a problem with what stands at a path of the document its place; see Config.Locate.
 func (d *Document) Locate(path, text string) Problem {
-	n := find(d.root, d.root, path)
-	return d.problem(mistake{d.files[n], n.Line, n.Column, text, ""})
+	n, rest := find(d.root, d.root, path)
+	return d.problem(mistake{d.files[n], n.Line, n.Column, lacking(rest, text), ""})
 }
 
 // Span tells in which lines a key of the top level stands with its value, from 1, and the line behind them; 0 and 0 when the key is not

@@ -38,6 +38,12 @@ func TestADocumentsTextsAreWhatTheyAre(t *testing.T) {
 	if v.Name != "${env:HOME} =a" || v.List == nil || len(*v.List) != 0 || v.Tree.Content[1].Value != "=b + 1" || v.Tree.Content[3].Content[0].Value != "${var:x}" {
 		t.Errorf("%+v", v)
 	}
+	if p := d.Locate("tree.d.e", "is missing: name one"); p.Text != `key "d.e" is missing: name one` {
+		t.Errorf("what is missing is not named: %v", p)
+	}
+	if p := d.Locate("tree.c[0]", "is missing"); p.Text != "is missing" {
+		t.Errorf("what is shown is named as well: %v", p)
+	}
 	if p := d.Locate("tree.c[0]", "bad"); p.Line != 5 || p.Column != 23 || p.Text != "bad" {
 		t.Errorf("located at %+v", p)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -9,15 +10,24 @@ import (
 )
 
 // Locate gives a problem that another package found its place. The path runs from the top, jobs.orders.send[0].body.total;
-// a key may also be written ["a key"]. Where the path leads to nothing, the nearest key above is shown.
+// a key may also be written ["a key"]. Where the path leads to nothing, the nearest key above is shown, and a text that says that something is missing says
+// what: the rest of the path.
 func (c *Config) Locate(path, text string) Problem {
-	n := find(c.root, c.root, path)
-	return c.problem(mistake{c.files[n], n.Line, n.Column, text, ""})
+	n, rest := find(c.root, c.root, path)
+	return c.problem(mistake{c.files[n], n.Line, n.Column, lacking(rest, text), ""})
+}
+
+// lacking names what a text says to be missing, which has no place to be shown at.
+func lacking(rest, text string) string {
+	if rest != "" && (strings.HasPrefix(text, "is missing") || strings.HasPrefix(text, "are missing")) {
+		return fmt.Sprintf("key %q %s", rest, text)
+	}
+	return text
 }
 
 // LocateAt is Locate for a problem at a byte offset of the text that stands at path, such as an expression.
 func (c *Config) LocateAt(path string, offset int, text string) Problem {
-	n := find(c.root, c.root, path)
+	n, _ := find(c.root, c.root, path)
 	line, column := c.files[n].position(n, offset)
 	return c.problem(mistake{c.files[n], line, column, text, ""})
 }
@@ -50,12 +60,12 @@ func (f *file) position(n *yaml.Node, offset int) (line, column int) {
 }
 
 // find follows a path below n: to a text, or to the key of a mapping or list. Where it leads to nothing, it answers the
-// key of the last node it found.
-func find(n, owner *yaml.Node, path string) *yaml.Node {
+// key of the last node it found, and the rest of the path.
+func find(n, owner *yaml.Node, path string) (at *yaml.Node, left string) {
 	for path = strings.TrimPrefix(path, "."); path != ""; path = strings.TrimPrefix(path, ".") {
 		key, next, rest := step(n, path)
 		if next == nil {
-			return owner
+			return owner, path
 		}
 		if key != nil {
 			owner = key
@@ -65,9 +75,9 @@ func find(n, owner *yaml.Node, path string) *yaml.Node {
 		n, path = next, rest
 	}
 	if n.Kind != yaml.ScalarNode {
-		return owner // the key says more than where its first line begins
+		return owner, "" // the key says more than where its first line begins
 	}
-	return n
+	return n, ""
 }
 
 // step takes the first part off a path: an index of a list, or the longest key that fits.

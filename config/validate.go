@@ -16,15 +16,15 @@ func (l *loader) validate(at place, v reflect.Value) {
 	}
 	hurt := l.hurt(at.node)
 	for _, err := range parts(checked.Validate()) {
-		n := at.owner
+		n, rest := at.owner, ""
 		var located interface{ Path() string }
 		switch {
 		case errors.As(err, &located) && located.Path() != "":
-			n = find(at.node, at.owner, located.Path())
+			n, rest = find(at.node, at.owner, located.Path())
 		case hurt:
 			continue // what is wrong with the whole may follow from the part of it that was not understood
 		}
-		l.report(n, err.Error(), "")
+		l.report(n, lacking(rest, err.Error()), "")
 	}
 }
 

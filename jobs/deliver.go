@@ -240,6 +240,7 @@ func (r *run) isNew(k *UniqueKey, rec *draftRecord) bool {
 	switch action {
 	case "skip":
 		r.skipped++
+		r.known++
 		return false
 	case "reject":
 		r.reject(rec.number, rec.line, fault{field: "", reason: "its key was there before, with " + what + where(k)})

@@ -145,13 +145,24 @@ func (r *run) outcome() ledger.Outcome {
 	case r.records == 0 && !r.p.reader.none:
 		r.empty(&o)
 	case r.out.messages == 0:
-		o.State, o.Reason = ledger.Delivered, "nothing to send"
+		o.State, o.Reason = ledger.Delivered, "nothing to send"+r.passed()
 	}
 	if o.State == ledger.Rejected || o.State == ledger.Held {
 		o.Messages = 0
 	}
 	o.Figures, o.Tables = r.figured(), r.in.Tables.String()
 	return o
+}
+
+// passed says of an entry of which nothing is sent what became of its records.
+func (r *run) passed() string {
+	switch {
+	case r.known > 0 && r.known == r.records:
+		return ": each record was taken before, with the same content (check.unique)"
+	case r.known > 0:
+		return fmt.Sprintf(": %d of %s were taken before, with the same content (check.unique)", r.known, several(r.records, "record"))
+	}
+	return ""
 }
 
 // empty is the outcome of an entry without records, as identity.empty says; a query without rows is no such thing.

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -20,12 +19,13 @@ func (p *Plan) Rejected(ctx context.Context, in Input, open func() (formats.Blob
 	if r.decoder == nil {
 		return 0, errors.New("it has no records: a job with read: none, or a query")
 	}
+	if r.blocks {
+		return 0, errors.New("its records stand in blocks, whose headers and trailers count them and add them up, so that bad ones cannot be sent again alone: mend the file, or write a " +
+			"new one of the blocks that were rejected, whole; --json shows what is wrong, and with the line at which each block begins")
+	}
 	pick := map[int64]string{}
 	for _, k := range kept {
-		switch {
-		case k.Record == 0 && in.Entry.State != ledger.Rejected:
-			return 0, fmt.Errorf("the block at line %d was rejected as a whole, and the others were taken: %s; what to mend and send again is that block", k.Line, k.Reason)
-		case k.Record == 0:
+		if k.Record == 0 {
 			return 0, errors.New("the file was rejected as a whole: " + k.Reason + "; what to mend is the file itself")
 		}
 		pick[k.Record] = reasonOf(pick[k.Record], k.Field, k.Reason)

@@ -27,8 +27,12 @@ func TestRejectsOfAJobWithASchemaAndOfABlock(t *testing.T) {
 	if err != nil || n != 1 || b.String() != "{\"reject_reason\": \"bad\"}\n" {
 		t.Errorf("%d %q %v", n, b.String(), err)
 	}
-	_, err = plan.Rejected(t.Context(), in, open(""), []ledger.Reject{{Line: 4, Reason: "the block that begins here: no"}}, &b)
-	if err == nil || !strings.HasPrefix(err.Error(), "the block at line 4 was rejected as a whole, and the others were taken") {
+	_, err = compile(t, statements("9")).Rejected(t.Context(), in, open(twoStatements), []ledger.Reject{{Line: 4, Reason: "the block that begins here: no"}}, &b)
+	if err == nil || !strings.HasPrefix(err.Error(), "its records stand in blocks") {
+		t.Error(err)
+	}
+	_, err = plan.Rejected(t.Context(), in, open(""), []ledger.Reject{{Reason: "no"}}, &b)
+	if err == nil || err.Error() != "the file was rejected as a whole: no; what to mend is the file itself" {
 		t.Error(err)
 	}
 }

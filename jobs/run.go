@@ -113,6 +113,7 @@ type run struct {
 	rejects collector
 	records int64
 	skipped int64  // by only, or as known keys
+	known   int64  // those of them that are known
 	held    string // why the entry is to be held
 	heldFor string // the same in a word
 }

@@ -77,6 +77,9 @@ func (s *Set) Known(o ledger.Origins) {
 // Name returns the job's name.
 func (p *Plan) Name() string { return p.name }
 
+// Config returns the digest of the job's configuration, which its entries keep.
+func (p *Plan) Config() string { return p.config }
+
 // Options returns the job as configured.
 func (p *Plan) Options() Options { return p.options }
 

@@ -36,10 +36,10 @@ func (w *Worker) uniqueness(p *Plan, e ledger.Entry) Uniqueness {
 	}
 }
 
-// knownKey finds the newest content of a key that counts. A replay meets the keys of the run it repeats, and those are its own. An entry that
-// is gone was accepted, and removed by retention, which took the keys of all others with it.
+// knownKey finds the newest content of a key that counts. A replay meets the keys of the run it repeats, and those are its own, also when retention has removed
+// that run. An entry that is gone was accepted, and removed by retention, which took the keys of all others with it.
 const knownKey = `SELECT k.digest, k.entry FROM keys k LEFT JOIN entries e ON e.id = k.entry
-	WHERE k.job = ? AND k.key = ? AND (k.until IS NULL OR k.until > ?) AND (e.id IS NULL OR e.id = ? AND k.token = ?
+	WHERE k.job = ? AND k.key = ? AND (k.until IS NULL OR k.until > ?) AND (e.id IS NULL AND k.entry <> ? OR e.id = ? AND k.token = ?
 		OR e.id <> ? AND k.token = e.token AND e.trial = 0 AND e.state IN ('accepted', 'delivered', 'failed') AND e.id <> ? AND COALESCE(e.origin, 0) <> ?)
 	ORDER BY k.token DESC LIMIT 1`
 
@@ -47,7 +47,7 @@ func (w *Worker) lookUp(tx *store.Tx, p *Plan, e ledger.Entry, k *UniqueKey) err
 	now := w.Now()
 	origin := first(e.Origin, -1)
 	var digest []byte
-	err := tx.QueryRow(knownKey, p.origin, k.Key[:], store.Millis(now), e.ID, e.Token, e.ID, origin, origin).Scan(&digest, &k.Entry)
+	err := tx.QueryRow(knownKey, p.origin, k.Key[:], store.Millis(now), origin, e.ID, e.Token, e.ID, origin, origin).Scan(&digest, &k.Entry)
 	switch {
 	case err == nil && bytes.Equal(digest, k.Digest[:]):
 		k.Found = FoundSame

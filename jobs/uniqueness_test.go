@@ -7,6 +7,7 @@ import (
 
 	"waybill/formats"
 	"waybill/ledger"
+	"waybill/store"
 )
 
 // uniqueJob is a job with check.unique as said.
@@ -165,5 +166,51 @@ send: [{to: erp, path: /orders, key: =no}]
 			t.Errorf("window %d with %s: %d messages (%s %s), want %d", i+1, step.rows, e.Messages, e.State, e.Reason, step.want)
 		}
 		p.ahead.Add(int64(time.Hour))
+	}
+}
+
+func TestAReplayMeetsTheKeysOfARunThatRetentionHasRemoved(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	p := newPlant(t, "orders", uniqueJob(", for: 0s"))
+	stop := p.run()
+	id := p.land1("1.csv", orderLines(1, 3))
+	p.must(p.ledger.Closed(t.Context(), []ledger.ClosedFile{{ID: p.await(id, ledger.Delivered).File}}))
+	p.ahead.Add(int64(20 * day))
+	replay := func(of int64) ledger.Entry {
+		e, err := p.ledger.Replay(t.Context(), of, "anna", true)
+		p.must(err)
+		return p.await(e.ID, ledger.Delivered)
+	}
+	second := replay(id)
+	if second.Messages != 3 {
+		t.Fatalf("%d messages: %s", second.Messages, second.Reason)
+	}
+	if _, err := p.ledger.Prune(t.Context(), ledger.Retain{Files: 90 * day, Entries: 10 * day}); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.count(`SELECT count(*) FROM entries WHERE id = 1`); n != 0 {
+		p.must(p.db.Tx(t.Context(), func(tx *store.Tx) error { // as retention does with the run of a file that has gone
+			_, err := tx.Exec(`DELETE FROM entries WHERE id = 1`)
+			return err
+		}))
+	}
+	if third := replay(second.ID); third.Messages != 3 {
+		t.Errorf("%d messages: %s", third.Messages, third.Reason)
+	}
+	stop()
+	for text, want := range map[string]string{
+		"no;qty\nA-1;1\nA-2;2\n":             "nothing to send: each record was taken before, with the same content (check.unique)",
+		"no;qty\nA-3;3\n":                    "nothing to send: each record was taken before, with the same content (check.unique)",
+		"no;qty\nA-1;1\nA-2;2\nA-9;x\nA-3;3": "",
+	} {
+		e := p.work(p.land1("again.csv", text))
+		if want == "" {
+			if e.State != ledger.Rejected {
+				t.Errorf("%s: %s", e.State, e.Reason)
+			}
+		} else if e.State != ledger.Delivered || e.Reason != want {
+			t.Errorf("%s: %s, want %s", e.State, e.Reason, want)
+		}
 	}
 }

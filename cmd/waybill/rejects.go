@@ -24,7 +24,8 @@ func (p *program) rejectsOf() *cobra.Command {
 it; of a file that was rejected as a whole all records, since nothing of it was taken. The reasons stand in a column reject_reason (csv, tsv, xlsx), behind the line (fixed), in a member reject_reason (json, ndjson), or in a comment before the element (xml). What is
 mended in it and dropped again under the old name is a correction of the entry, and processed as one; what stands beside a record does no harm then.
 
-It reads the kept bytes of the entry again (retain.files), by the configuration of now. With --json the faults are printed instead, one a line.`,
+It reads the kept bytes of the entry again (retain.files), by the configuration of now; when that is another than the entry was worked with, it says so. Records that stand in blocks
+(read.block) cannot be sent again without them, so of such a file nothing is written. With --json the faults are printed instead, one a line.`,
 		Example: "  waybill rejects 12 -o orders_17.csv\n  waybill rejects 12 --json",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, list []string) error {
@@ -65,6 +66,10 @@ func (i *instance) writeRejects(ctx context.Context, id int64, output string) er
 	plan := l.jobs.Plan(e.Job)
 	if plan == nil {
 		return usage("job %s of #%d is not in %s, so that nobody knows how to read the file", e.Job, id, i.p.file)
+	}
+	if e.Config != "" && e.Config != plan.Config() {
+		fmt.Fprintf(i.p.diag, "waybill: job %s is configured otherwise than when #%d was worked: the records it numbered may be others now. Look at what is written before you send it on, "+
+			"or use that configuration (--config); waybill replay %d --rerender works the file by the one of now\n", e.Job, id, id)
 	}
 	f, err := i.ledger.FileOf(ctx, id)
 	if err != nil {
