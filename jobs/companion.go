@@ -78,24 +78,48 @@ func (p *Plan) Belongs(lead, path string) (role string, ok bool) {
 	if r := p.options.Receive; r != nil && r.Companion.Reads() && path == r.Companion.Of(lead) {
 		return ledger.RoleCompanion, true
 	}
-	return "", false
+	role, key, ok := p.together(path)
+	if !ok || role == "" {
+		return "", false
+	}
+	of, same, ok := p.together(lead)
+	return role, ok && of == "" && same == key
 }
 
 // asides compiles how files are read that belong to another one, and makes names of them.
 func (c *compiler) asides(o Options) {
-	if o.Receive == nil || !o.Receive.Companion.Reads() {
+	r := o.Receive
+	if r == nil {
 		return
 	}
-	const at = "receive.companion"
-	companion := o.Receive.Companion
+	if r.Companion.Reads() {
+		c.companion(r.Companion)
+		c.plan.gathers = c.env.Sources[r.Source] == mailboxes
+	}
 	switch {
-	case strings.HasSuffix(companion.Name, ".md5"), strings.HasSuffix(companion.Name, ".sha256"):
-		c.problem(at+".name", "%s holds a digest, which is compared anyway: leave format and fields out", companion.Name)
+	case r.Together == nil:
+	case r.Companion.Reads():
+		c.problem("receive.together", "does not go with a companion that is read: make it the header or the trailer")
+	default:
+		c.together(o)
+	}
+	if r.Within > 0 && r.Together == nil && !c.plan.gathers && c.whole("receive.together") && c.whole("receive.companion") {
+		c.problem("receive.within", "goes with together, and with a companion that is read in mailboxes")
+	}
+}
+
+// mailboxes is the kind of source where files land one by one, whatever belongs together.
+const mailboxes = "mailboxes"
+
+func (c *compiler) companion(o *Companion) {
+	const at = "receive.companion"
+	switch {
+	case strings.HasSuffix(o.Name, ".md5"), strings.HasSuffix(o.Name, ".sha256"):
+		c.problem(at+".name", "%s holds a digest, which is compared anyway: leave format and fields out", o.Name)
 	case c.plan.unpacker != nil && c.plan.unpacker.Archive():
 		c.problem(at, "does not go with the files of an archive: there it says that the archive is complete, and no more")
 	}
-	fields := c.aside(ledger.RoleCompanion, at, &companion.Aside)
-	c.names = named(c.names, ledger.RoleCompanion, fields)
+	c.names = named(c.names, ledger.RoleCompanion, c.aside(ledger.RoleCompanion, at, &o.Aside))
 }
 
 func (c *compiler) aside(role, at string, o *Aside) []expression.Field {
@@ -131,7 +155,12 @@ func (r *run) asides() error {
 		if err != nil {
 			return r.badAside(a, beside, err)
 		}
-		r.beside[a.role] = o
+		switch r.beside[a.role] = o; a.role {
+		case roleHeader:
+			r.around.header = o
+		case roleTrailer:
+			r.around.trailer = o
+		}
 	}
 	return nil
 }

@@ -23,8 +23,8 @@ func (w *Worker) openBeside(ctx context.Context, e ledger.Entry, in *Input, veri
 	in.Beside = map[string]Beside{}
 	for role, f := range files {
 		b := Beside{Name: ledger.Shown(f.Within())}
-		if f.Object == 0 {
-			b.Blob = formats.Blob{Name: f.Within(), Reader: failing{&formats.FileError{Offset: -1, Reason: "its bytes were removed by retention (retain.files): drop both again"}}, Size: -1}
+		if bad := unreadable(role, f, e); bad != nil {
+			b.Blob = formats.Blob{Name: f.Within(), Reader: failing{bad}, Size: -1}
 			in.Beside[role] = b
 			continue
 		}
@@ -37,6 +37,19 @@ func (w *Worker) openBeside(ctx context.Context, e ledger.Entry, in *Input, veri
 		in.Beside[role] = b
 	}
 	return func() error { return all(verifies) }, func() error { return all(ends) }, nil
+}
+
+// unreadable says why a file that belongs to an entry is not read.
+func unreadable(role string, f ledger.File, e ledger.Entry) error {
+	switch {
+	case f.ID == e.File:
+		return &formats.FileError{Offset: -1, Reason: "the file that it belongs to never came: drop all of them again"}
+	case f.Object == 0:
+		return &formats.FileError{Offset: -1, Reason: "its bytes were removed by retention (retain.files): drop all of them again"}
+	case role == ledger.RoleCompanion:
+		return tooLarge(f)
+	}
+	return nil
 }
 
 // all calls each of list.

@@ -49,6 +49,8 @@ type Plan struct {
 	zone     *time.Location
 	once     int // number of constants
 
+	partFiles []partFile         // of receive.together: what they are called
+	gathers   bool               // its files land before their companions, or behind them
 	converter *convert.Converter // nil: files are read as they are
 }
 

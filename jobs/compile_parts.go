@@ -34,7 +34,9 @@ func (c *compiler) around(o *Read) {
 		return types(p.fields)
 	}
 	n := &c.claims
-	n.header = add(o.Header, formats.Header)
+	if o.Header != nil {
+		n.header = add(o.Header, formats.Header)
+	}
 	c.header(n.header)
 	if o.Block != nil {
 		r.blocks = true
@@ -50,7 +52,9 @@ func (c *compiler) around(o *Read) {
 		c.header(slices.Concat(n.header, n.blockHeader))
 		n.blockTrailer = add(o.Block.Trailer, formats.BlockTrailer)
 	}
-	n.trailer = add(o.Trailer, formats.Trailer)
+	if o.Trailer != nil {
+		n.trailer = add(o.Trailer, formats.Trailer)
+	}
 	r.header = len(n.header)+len(n.blockHeader) > 0
 }
 

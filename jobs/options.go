@@ -31,11 +31,13 @@ type Options struct {
 
 // Receive says which files of which source belong to a job.
 type Receive struct {
-	Source    string     `yaml:"source" ref:"sources" required:"true" doc:"name of a source"`
-	Files     []string   `yaml:"files" one:"true" default:"*" doc:"names that belong to the job: * any part of a name, ** any folders, ? one character, {day:%Y%m%d} a part kept as file.part.day"`
-	Ignore    []string   `yaml:"ignore" one:"true" doc:"names that do not, even if files matches"`
-	Companion *Companion `yaml:"companion" doc:"the file that says that this one is complete, * standing for its name (*.done), and what it says"`
-	_         struct{}   `later:"order,together"`
+	Source    string        `yaml:"source" ref:"sources" required:"true" doc:"name of a source"`
+	Files     []string      `yaml:"files" one:"true" default:"*" doc:"names that belong to the job: * any part of a name, ** any folders, ? one character, {day:%Y%m%d} a part kept as file.part.day"`
+	Ignore    []string      `yaml:"ignore" one:"true" doc:"names that do not, even if files matches"`
+	Companion *Companion    `yaml:"companion" doc:"the file that says that this one is complete, * standing for its name (*.done), and what it says"`
+	Together  *Together     `yaml:"together" doc:"files that come for each file and are taken together with it"`
+	Within    time.Duration `yaml:"within" doc:"together, and companion in mailboxes: after which time it is told that a file has not come; it is waited for on; left out: never"`
+	_         struct{}      `later:"order"`
 }
 
 // Identity says what makes two files the same and what is done with each kind of repetition.

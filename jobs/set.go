@@ -40,8 +40,10 @@ func (s *Set) Route(a ledger.Arrival) []ledger.Policy {
 	}
 	var found []ledger.Policy
 	for _, p := range s.Plans {
-		if p.Takes(a.Source, a.Within()) {
-			found = append(found, p.policy(a))
+		if p.Wants(a.Source, a.Within()) {
+			policy := p.policy(a)
+			policy.Together = p.set(a.Within())
+			found = append(found, policy)
 		}
 	}
 	return found
@@ -85,12 +87,12 @@ func (p *Plan) Options() Options { return p.options }
 
 // Takes reports whether a file of a source belongs to the job, by its path below the source's folder or the partner's. One that drains takes nothing.
 func (p *Plan) Takes(source, path string) bool {
-	return p.files != nil && !p.options.Drain && p.options.Receive.Source == source && p.files.Match(path)
+	return p.files != nil && !p.options.Drain && p.options.Receive.Source == source && p.files.Match(path) && !p.belongs(source, path)
 }
 
 // Drains reports whether a file of a source would belong to the job if that did not drain.
 func (p *Plan) Drains(source, path string) bool {
-	return p.files != nil && p.options.Drain && p.options.Receive.Source == source && p.files.Match(path)
+	return p.files != nil && p.options.Drain && p.options.Receive.Source == source && (p.files.Match(path) || p.belongs(source, path))
 }
 
 func (p *Plan) policy(a ledger.Arrival) ledger.Policy {

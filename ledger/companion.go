@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"waybill/spool"
 	"waybill/store"
@@ -107,7 +108,7 @@ func (g *landing) joinCompanions(tx *store.Tx, policies []Policy) error {
 			if !slices.Contains(p.Companions, c.Role) {
 				continue
 			}
-			if _, err := tx.Exec(`INSERT INTO companions (entry, role, file) VALUES (?, ?, ?)`, g.entries[i].ID, c.Role, c.file); err != nil {
+			if err := g.ledger.attach(tx, g.now, g.entries[i].ID, c.Role, c.file); err != nil {
 				return err
 			}
 		}
@@ -118,6 +119,39 @@ func (g *landing) joinCompanions(tx *store.Tx, policies []Policy) error {
 	return g.ledger.settle(tx, g.now, kept)
 }
 
+// attach has a file belong to an entry. One that was there in its role belongs to it no more.
+func (l *Ledger) attach(tx *store.Tx, now time.Time, entry int64, role string, file int64) error {
+	before, err := collect(tx, scanID, `SELECT file FROM companions WHERE entry = ? AND role = ? AND file <> ?`, entry, role, file)
+	if err == nil {
+		_, err = tx.Exec(`INSERT INTO companions (entry, role, file) VALUES (?, ?, ?) ON CONFLICT (entry, role) DO UPDATE SET file = excluded.file`, entry, role, file)
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range before {
+		if err := l.detached(tx, now, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// detached ends a file that belongs to an entry no more.
+func (l *Ledger) detached(tx *store.Tx, now time.Time, file int64) error {
+	n, err := tx.Exec(`UPDATE files SET state = 'closable', reason = ? WHERE id = ? AND state = 'landed' AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id)
+		AND NOT EXISTS (SELECT 1 FROM companions c WHERE c.file = files.id)`, fateDone, file)
+	if err != nil || n == 0 {
+		return errors.Join(err, l.settle(tx, now, []int64{file})) // others have it
+	}
+	tx.Notify(TopicClosable)
+	return nil
+}
+
+// entriesWith are the entries that a file has, or belongs to.
+func entriesWith(r store.Reader, file int64, and string) ([]Entry, error) {
+	return entries(r, `SELECT `+entryColumns+` FROM entries e WHERE (e.file = ? OR e.id IN (SELECT c.entry FROM companions c WHERE c.file = ?))`+and+` ORDER BY e.id`, file, file)
+}
+
 // accompanied are the entries, in any of their runs, to which a file belongs beside their own.
 func accompanied(file string) string {
 	return `companions c JOIN entries e ON (e.id = c.entry OR e.origin = c.entry) WHERE c.file = ` + file
@@ -125,16 +159,21 @@ func accompanied(file string) string {
 
 // Companions returns the files that belong to an entry beside its own, by what they are to it.
 func (l *Ledger) Companions(ctx context.Context, e Entry) (map[string]File, error) {
-	files := map[string]File{}
-	_, err := collect(l.db.Reader(ctx), func(scan func(...any) error) (role string, err error) {
-		f, err := scanFile(func(to ...any) error { return scan(append([]any{&role}, to...)...) })
-		files[role] = f
-		return role, err
-	}, `SELECT c.role, `+fileColumns+` FROM companions c JOIN files f ON f.id = c.file WHERE c.entry = ?`, e.first())
+	files, err := companionsOf(l.db.Reader(ctx), e.first())
 	if err != nil {
 		return nil, fmt.Errorf("files that belong to #%d: %w", e.ID, err)
 	}
 	return files, nil
+}
+
+func companionsOf(r store.Reader, first int64) (map[string]File, error) {
+	files := map[string]File{}
+	_, err := collect(r, func(scan func(...any) error) (role string, err error) {
+		f, err := scanFile(func(to ...any) error { return scan(append([]any{&role}, to...)...) })
+		files[role] = f
+		return role, err
+	}, `SELECT c.role, `+fileColumns+` FROM companions c JOIN files f ON f.id = c.file WHERE c.entry = ?`, first)
+	return files, err
 }
 
 // withCompanions returns ids of files, and with them of those that belong to entries of theirs.

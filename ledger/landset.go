@@ -63,6 +63,9 @@ func (g *landing) rule() bool {
 	policies := g.policies()
 	g.decisions = make([]decision, len(policies))
 	for i, p := range policies {
+		if p.Together != nil {
+			return false
+		}
 		g.decisions[i] = ruling(p, g.ledger.identityOf(p.Identity, g.arrival, g.incoming.Digest), false, nil)
 		if g.decisions[i].state != Received {
 			return false

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,6 +76,9 @@ func (l *Ledger) Approve(ctx context.Context, id int64, by string) error {
 		if e.State != Held {
 			return &StateError{Do: "approve", Entry: id, State: e.State, Need: "only a held entry can be approved"}
 		}
+		if waits, err := isIncomplete(tx, id); err != nil || waits {
+			return errors.Join(err, &StateError{Do: "approve", Entry: id, State: e.State, Need: e.Reason + ": drop that, or cancel the entry"})
+		}
 		reason := approvedBy + by
 		if e.Rerender() {
 			reason += ", " + e.anew()
@@ -112,6 +116,9 @@ func (l *Ledger) Cancel(ctx context.Context, id int64, by string) error {
 		now := l.clock()
 		_, err = tx.Exec(`UPDATE entries SET state = 'cancelled', reason = ?, hold = '', identity = NULL, finished = ? WHERE id = ?`,
 			"cancelled by "+by, store.Millis(now), id)
+		if err == nil {
+			_, err = tx.Exec(`DELETE FROM incomplete WHERE entry = ?`, id)
+		}
 		if err != nil {
 			return err
 		}
@@ -240,7 +247,11 @@ func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64, rerender bool) (str
 			kind = p.Identity
 		}
 	}
-	plain := l.identityOf(kind, a, f.Digest)
+	digest, err := digestOf(tx, first, f)
+	if err != nil {
+		return "", err
+	}
+	plain := l.identityOf(kind, a, digest)
 	if e.Verdict == Empty {
 		return numbered(plain, f.ID), nil
 	}

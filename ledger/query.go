@@ -248,7 +248,7 @@ func (l *Ledger) Why(ctx context.Context, path string) ([]Standing, error) {
 	var list []Standing
 	for _, f := range files {
 		s := Standing{File: f}
-		if s.Entries, err = entries(r, `SELECT `+entryColumns+` FROM entries e WHERE e.file = ? ORDER BY e.id`, f.ID); err != nil {
+		if s.Entries, err = entriesWith(r, f.ID, ""); err != nil {
 			return nil, fmt.Errorf("why %s: %w", Shown(path), err)
 		}
 		s.Says = s.words()

@@ -185,6 +185,7 @@ func following(n Named) []change {
 			{`UPDATE entries SET identity = NULL WHERE job = ? AND identity IN (SELECT identity FROM entries WHERE job = ? AND identity IS NOT NULL)`, []any{from, to}},
 			{`UPDATE entries SET job = ? WHERE job = ?`, []any{to, from}},
 			{`UPDATE owed SET job = ? WHERE job = ?`, []any{to, from}},
+			{`UPDATE OR IGNORE incomplete SET job = ? WHERE job = ?`, []any{to, from}},
 			{`UPDATE OR IGNORE identities SET job = ? WHERE job = ?`, []any{to, from}},
 		}, sourceRows(manual+to, manual+from))
 	case Source:

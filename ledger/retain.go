@@ -139,6 +139,7 @@ func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, n
 		`DELETE FROM rejects WHERE entry IN ` + places,
 		`DELETE FROM awaited WHERE entry IN ` + places,
 		`DELETE FROM companions WHERE entry IN ` + places,
+		`DELETE FROM incomplete WHERE entry IN ` + places,
 		// Keys of what was accepted stay for as long as their job says. From then on keys without an entry count, so others go.
 		`DELETE FROM keys WHERE entry IN ` + places + ` AND NOT EXISTS
 			(SELECT 1 FROM entries e WHERE e.id = keys.entry AND e.token = keys.token AND e.state = 'delivered')`,

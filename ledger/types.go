@@ -79,6 +79,9 @@ type Arrival struct {
 // RoleCompanion is the role of a file that says of another one that it is complete.
 const RoleCompanion = "companion"
 
+// CompanionMost is how many bytes a companion may have that is read: it is waited for in memory.
+const CompanionMost = 64 << 10
+
 // A Companion is a file that belongs to an arrival. Its bytes are kept in the transaction that lands that.
 type Companion struct {
 	Role    string // what it is to the file, one of Policy.Companions
@@ -99,7 +102,22 @@ type Policy struct {
 	Hold     string  // non-empty: the entry starts held, with this reason (a companion is missing, approval is asked)
 	Owes     []State // an acknowledgement is owed for an entry that lands in one of these: held, duplicate, rejected
 
-	Companions []string // roles of the files that the job keeps with an arrival
+	Companions []string  // roles of the files that the job keeps with an arrival
+	Together   *Together // non-nil: the arrival is one of several files that make one entry
+}
+
+// Together says that an arrival is one of several files that make one entry, which is held until all of them have come.
+type Together struct {
+	Key    string        // what the names of these files have in common
+	Role   string        // of the arrival; "": the file that is worked, to which the others belong
+	Needs  []Need        // all of them
+	Within time.Duration // after which it is told that some have not come; 0: never
+}
+
+// A Need is one of the files that make an entry.
+type Need struct {
+	Role string
+	Name string // to be shown
 }
 
 // A Router tells which jobs an arrival belongs to; none is a valid answer. It is asked inside the landing transaction

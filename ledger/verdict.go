@@ -105,6 +105,7 @@ type decision struct {
 	hold    string
 	plain   string // identity, to be numbered when taken; "" for entries that claim none
 	taken   bool
+	set     *set // of an arrival that is one of several files
 }
 
 // identity returns what the entry claims, nil for none.

@@ -61,7 +61,7 @@ func (l *Ledger) Withdraw(ctx context.Context, m Mailbox, path, by string, note 
 // withdraw cancels the entries of one file.
 func (l *Ledger) withdraw(tx *store.Tx, f File, by string, note *Event) error {
 	now := l.clock()
-	list, err := entries(tx, `SELECT `+entryColumns+` FROM entries e WHERE e.file = ? ORDER BY e.id`, f.ID)
+	list, err := entriesWith(tx, f.ID, "")
 	if err != nil {
 		return err
 	}
@@ -78,6 +78,9 @@ func (l *Ledger) withdraw(tx *store.Tx, f File, by string, note *Event) error {
 	for _, e := range open {
 		if _, err := tx.Exec(`UPDATE entries SET state = 'cancelled', reason = ?, identity = NULL, finished = ? WHERE id = ?`,
 			"withdrawn by "+by, store.Millis(now), e.ID); err != nil {
+			return err
+		}
+		if err := l.disband(tx, now, e, f.ID); err != nil {
 			return err
 		}
 	}

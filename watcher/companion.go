@@ -43,9 +43,6 @@ type vouch struct {
 // errMismatch is what a file whose digest is wrong ends with instead of io.EOF.
 var errMismatch = errors.New("its digest is not the one its companion gives")
 
-// CompanionMost bounds how much of a companion is read, and how long one may be that is kept.
-const CompanionMost = 64 << 10
-
 // check reports what is wrong with c.
 func (c Companion) check() error {
 	if _, _, ok := c.suffix(); !ok {
@@ -142,8 +139,8 @@ func (w *Watcher) accompanied(ctx context.Context, f File, c Companion) (v vouch
 		return v, err
 	}
 	if c.Keep {
-		if v.file.Size > CompanionMost {
-			v.reason = fmt.Sprintf("its companion %s has more than %d KiB: waits for one that is smaller", ledger.Shown(path), CompanionMost>>10)
+		if v.file.Size > ledger.CompanionMost {
+			v.reason = fmt.Sprintf("its companion %s has more than %d KiB: waits for one that is smaller", ledger.Shown(path), ledger.CompanionMost>>10)
 			return v, nil
 		}
 		ok, reason, wait, err := w.src.Ready(ctx, v.file)
@@ -160,7 +157,7 @@ func (w *Watcher) accompanied(ctx context.Context, f File, c Companion) (v vouch
 		return v, fmt.Errorf("read its companion: %w", err)
 	}
 	defer r.Close() // only read from; what matters was told by its last Read
-	if v.text, err = io.ReadAll(io.LimitReader(r, CompanionMost+1)); err != nil {
+	if v.text, err = io.ReadAll(io.LimitReader(r, ledger.CompanionMost+1)); err != nil {
 		return v, fmt.Errorf("read its companion %s: %w", ledger.Shown(path), err)
 	}
 	if c.hash() == nil {

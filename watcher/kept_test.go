@@ -80,7 +80,7 @@ func TestWhatACompanionSaysIsKeptWithItsFile(t *testing.T) {
 			}
 			write("day.csv", "no\n1\n")
 			scan("seen: waits for its companion day.ctl")
-			write("day.ctl", strings.Repeat("x", watcher.CompanionMost+1))
+			write("day.ctl", strings.Repeat("x", ledger.CompanionMost+1))
 			scan("seen: its companion day.ctl has more than 64 KiB")
 			write("day.ctl", "count\n1\n")
 			scan("landed")

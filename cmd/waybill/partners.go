@@ -43,11 +43,11 @@ func (b *builder) partners() {
 func (b *builder) noCompanions() {
 	for _, item := range b.c.Jobs {
 		r := item.Options.(*jobs.Options).Receive
-		if r == nil || r.Companion == nil {
+		if r == nil || r.Companion == nil || r.Companion.Reads() {
 			continue
 		}
 		if source := config.Find(b.c.Sources, r.Source); source != nil && source.Kind == "mailboxes" {
-			b.mistake("jobs."+item.Name+".receive.companion", "goes with folders: a file in a mailbox is complete when the server has answered, leave it out")
+			b.mistake("jobs."+item.Name+".receive.companion", "goes with folders: a file in a mailbox is complete when the server has answered: leave it out, or say what it holds (format, fields)")
 		}
 	}
 }

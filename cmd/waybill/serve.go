@@ -112,6 +112,7 @@ func (d *daemon) execute(ctx context.Context, wait bool) error {
 	stage("follow other processes", d.db.FollowOthers)
 	stage("carry out commands", func(ctx context.Context) error { return d.commands(ctx, intake) })
 	stage("keep house", d.housekeeping)
+	stage("look for what has not come", d.overdue)
 	stage("tell what happens", d.herald)
 	stage("keep room on the disk", d.keepRoom)
 	d.strays(ctx)

@@ -135,11 +135,21 @@ CREATE INDEX awaited_entry ON awaited (entry);
 
 CREATE TABLE companions (              -- files that belong to an entry beside its own
   entry INTEGER NOT NULL,              -- first run
-  role  TEXT    NOT NULL,              -- what the file is to it: companion
+  role  TEXT    NOT NULL,              -- what the file is to it: companion, header, trailer
   file  INTEGER NOT NULL,
   PRIMARY KEY (entry, role)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX companions_file ON companions (file);
+
+CREATE TABLE incomplete (              -- entries that are held until the files that belong to them have come
+  job   TEXT    NOT NULL,
+  key   BLOB    NOT NULL,              -- SHA-256 of source, partner and what the names have in common, 16 bytes
+  entry INTEGER NOT NULL,
+  due   INTEGER,                       -- when it is told that it still waits; NULL: never, or it was
+  PRIMARY KEY (job, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX incomplete_entry ON incomplete (entry);
+CREATE INDEX incomplete_due ON incomplete (due) WHERE due IS NOT NULL;
 
 CREATE TABLE owed (                    -- acknowledgements to be made, of jobs that acknowledge; gone once they are in the outbox
   id     INTEGER PRIMARY KEY AUTOINCREMENT,
