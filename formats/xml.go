@@ -216,6 +216,13 @@ func (d *xmlDecoder) around(p *xmlPath, outside bool) error {
 
 // Decode reads the records of a document.
 func (d *xmlDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
+	if b.Size < 0 || b.Size >= aheadFrom { // reading takes several times as long as what is done with a record
+		return ahead(d.decode(b))
+	}
+	return d.decode(b)
+}
+
+func (d *xmlDecoder) decode(b Blob) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		on := d.shop.borrow()
 		k := d.reading(b, on)

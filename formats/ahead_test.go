@@ -1,0 +1,119 @@
+package formats
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func aheadRecordsOf(n int, broken func(i int)) func(yield func(*Record, error) bool) {
+	return func(yield func(*Record, error) bool) {
+		buf := make([]byte, 0, 40)
+		rec := Record{Cells: make([]Cell, 3)}
+		for i := range n {
+			broken(i)
+			if i%7 == 3 && !yield(nil, &RecordError{Record: int64(i), Reason: "odd"}) {
+				return
+			}
+			buf = fmt.Appendf(buf[:0], "text %d", i) // what is given is overwritten by the next
+			rec.Number, rec.Raw = int64(i), buf
+			rec.Cells[0] = Cell{Kind: Text, Bytes: buf}
+			rec.Cells[1] = Cell{Kind: Nested, Rows: [][]Cell{{{Kind: Number, Bytes: buf[5:]}}, {}}}
+			rec.Cells[2] = Cell{Kind: Text, Bytes: buf[:0]}
+			if !yield(&rec, nil) {
+				return
+			}
+		}
+	}
+}
+
+func aheadSeen(records func(yield func(*Record, error) bool), most int) (list []string) {
+	for rec, err := range records {
+		if err != nil {
+			list = append(list, err.Error())
+		} else {
+			list = append(list, fmt.Sprintf("%d %s %q %t", rec.Number, show(rec.Cells), rec.Raw, rec.Cells[2].Bytes == nil))
+		}
+		if len(list) == most {
+			break
+		}
+	}
+	return list
+}
+
+func TestRecordsDecodedAheadAreThoseDecoded(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, aheadRecords, aheadRecords + 1, 5000} {
+		for _, most := range []int{0, 1, n / 2, n} {
+			want := aheadSeen(aheadRecordsOf(n, func(int) {}), most)
+			if got := aheadSeen(ahead(aheadRecordsOf(n, func(int) {})), most); !reflect.DeepEqual(got, want) {
+				t.Errorf("%d records, %d of them looked at: %d and %d", n, most, len(got), len(want))
+			}
+		}
+	}
+}
+
+func TestADecoderThatPanicsAheadPanicsWhereItsRecordsAreRead(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	defer func() {
+		if v := recover(); v != "broken" || seen < 4*aheadRecords {
+			t.Errorf("%v after %d", v, seen)
+		}
+	}()
+	for range ahead(aheadRecordsOf(5000, func(i int) {
+		if i == 4*aheadRecords+9 {
+			panic("broken")
+		}
+	})) {
+		seen++
+	}
+}
+
+func TestAReaderThatStopsEndsWhoDecodesAhead(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	decode := func(yield func(*Record, error) bool) {
+		defer close(ended)
+		aheadRecordsOf(1<<30, func(int) {})(yield)
+	}
+	stopped := errors.New("stopped")
+	func() {
+		defer func() {
+			if v := recover(); v != stopped {
+				t.Error(v)
+			}
+		}()
+		for range ahead(decode) {
+			panic(stopped)
+		}
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("it goes on")
+	}
+}
+
+// A large document gives what a small one does, whoever reads it.
+func TestLargeXMLIsDecodedAhead(t *testing.T) {
+	t.Parallel()
+	const n = 9000
+	text := string(benchXMLFile(n))
+	if len(text) < aheadFrom {
+		t.Fatal("too small")
+	}
+	d := decoder(t, Options{Format: "xml", Records: "/orders/order", Raw: true}, benchXMLWants...)
+	want := aheadSeen(d.(*xmlDecoder).decode(blobOf(text)), 0)
+	got := aheadSeen(d.Decode(blobOf(text)), 0)
+	if len(got) != n || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d records, %d", len(got), len(want))
+	}
+	cut := text[:len(text)-20]
+	if got := aheadSeen(d.Decode(blobOf(cut)), 0); len(got) != n || !strings.Contains(got[n-1], "truncated?") {
+		t.Errorf("%d records, %s", len(got), got[len(got)-1])
+	}
+}
