@@ -3,6 +3,7 @@ package formats
 import (
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -115,5 +116,24 @@ func TestLargeXMLIsDecodedAhead(t *testing.T) {
 	cut := text[:len(text)-20]
 	if got := aheadSeen(d.Decode(blobOf(cut)), 0); len(got) != n || !strings.Contains(got[n-1], "truncated?") {
 		t.Errorf("%d records, %s", len(got), got[len(got)-1])
+	}
+}
+
+func TestDecodingAheadTakesFlatMemory(t *testing.T) { // not parallel: it measures memory
+	const size = 4 << 20
+	d := decoder(t, Options{Format: "xml", Records: "/orders/order"}, benchXMLWants...)
+	rows := int64(size / len(benchXML))
+	body := &endless{text: []byte(benchXML), left: rows * int64(len(benchXML))}
+	n := int64(0)
+	grown := peak(t, io.MultiReader(strings.NewReader(benchXMLHead), body, strings.NewReader(benchXMLTail)), func(r io.Reader) {
+		for _, err := range d.Decode(Blob{Reader: r, Size: size}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+	})
+	if n != rows || grown > 1<<20 {
+		t.Errorf("%d records of %d, the heap grew by %d KiB", n, rows, grown>>10)
 	}
 }

@@ -216,7 +216,7 @@ func (d *xmlDecoder) around(p *xmlPath, outside bool) error {
 
 // Decode reads the records of a document.
 func (d *xmlDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
-	if b.Size < 0 || b.Size >= aheadFrom { // reading takes several times as long as what is done with a record
+	if b.Size >= aheadFrom { // reading takes several times as long as what is done with a record; what is unpacked meanwhile has no size
 		return ahead(d.decode(b))
 	}
 	return d.decode(b)
