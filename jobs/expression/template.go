@@ -184,11 +184,15 @@ func (h *part) setFormat(path, format string) error {
 // address finds out what each hole is a part of, and refuses those in the scheme
 // or the host.
 func (t *Template) address() error {
-	whole := "" // with a NUL for each hole
+	whole := "" // with a NUL for each hole; one that is written in the text is none
+	first, at := -1, 0
 	for i, p := range t.parts {
 		if p.hole == nil {
 			whole += p.literal
 			continue
+		}
+		if first < 0 {
+			first, at = i, len(whole)
 		}
 		t.parts[i].query = strings.Contains(whole, "?")
 		whole += "\x00"
@@ -204,10 +208,9 @@ func (t *Template) address() error {
 	if path := strings.IndexAny(whole[host+2:], "/?#"); path >= 0 {
 		constant = host + 2 + path
 	}
-	if strings.IndexByte(whole[:constant], 0) < 0 {
+	if first < 0 || at >= constant {
 		return nil
 	}
-	first := slices.IndexFunc(t.parts, func(p part) bool { return p.hole != nil })
 	return t.err(t.parts[first].at, errors.New("the scheme and host of an address are constant: a hole can stand behind them only"))
 }
 
