@@ -76,7 +76,7 @@ func (l *Ledger) receive(ctx context.Context, a Arrival, r io.Reader) (*landing,
 	if a.Kind == "" {
 		a.Kind = OfFile
 	}
-	if err := l.Room(); err != nil {
+	if err := l.roomFor(a.Size); err != nil { // a file of holes is soon made, and would take all there is
 		return nil, err
 	}
 	blank := &blankReader{r: r}

@@ -40,7 +40,7 @@ type Ledger struct {
 	origins atomic.Pointer[Origins]           // see Adopt
 	called  atomic.Pointer[map[string]string] // what was renamed while this process runs: the name of now
 
-	room   atomic.Pointer[func() error] // see SetRoom
+	room   atomic.Pointer[func(int64) error] // see SetRoom
 	claims claims
 	fresh  *fresh
 	freed  atomic.Int64 // see freeIdentities
@@ -70,14 +70,16 @@ func New(db *store.DB, s *spool.Spool, o Options) *Ledger {
 	return l
 }
 
-// SetRoom has enough asked before anything is landed: an error of it, which should be an ErrFull, refuses the arrival, so that it
-// stays where it is.
-func (l *Ledger) SetRoom(enough func() error) { l.room.Store(&enough) }
+// SetRoom has enough asked before anything is landed, with its size as far as that is known: an error of it, which should be an ErrFull,
+// refuses the arrival, so that it stays where it is.
+func (l *Ledger) SetRoom(enough func(size int64) error) { l.room.Store(&enough) }
 
 // Room asks whether there is room to take something in.
-func (l *Ledger) Room() error {
+func (l *Ledger) Room() error { return l.roomFor(0) }
+
+func (l *Ledger) roomFor(size int64) error {
 	if ask := l.room.Load(); ask != nil {
-		return (*ask)()
+		return (*ask)(size)
 	}
 	return nil
 }

@@ -55,11 +55,16 @@ func newReserve(folder string, log *slog.Logger) *reserve {
 	return &reserve{folder: folder, spaceOf: spaceOf, ballast: ballastSize, log: log}
 }
 
-// enough is asked before anything is taken in. What it cannot find out keeps nothing from going on.
-func (r *reserve) enough() error {
+// enough is asked before anything of a size is taken in, 0 if that is not known. What it cannot find out keeps nothing from going on.
+func (r *reserve) enough(size int64) error {
 	s, err := r.spaceOf(r.folder)
-	if err != nil || s.free >= s.least() {
+	switch {
+	case err != nil:
 		return nil
+	case s.free >= s.least() && s.free-s.least() >= uint64(max(size, 0)): //nolint:gosec // not negative
+		return nil
+	case s.free >= s.least():
+		return fmt.Errorf("it has %d MiB, %s (%w)", size>>20, s, ledger.ErrFull)
 	}
 	return fmt.Errorf("intake is paused, %s (%w)", s, ledger.ErrFull)
 }

@@ -38,7 +38,7 @@ func TestIntakeStopsBeforeTheDiskIsFull(t *testing.T) {
 		s := c.space
 		r, log := reserveOf(t, &s)
 		r.look()
-		if err := r.enough(); errors.Is(err, ledger.ErrFull) != c.paused || (r.paused() != "") != c.paused {
+		if err := r.enough(0); errors.Is(err, ledger.ErrFull) != c.paused || (r.paused() != "") != c.paused {
 			t.Errorf("%+v: %v, %q", c.space, err, r.paused())
 		}
 		r.look()
@@ -47,8 +47,19 @@ func TestIntakeStopsBeforeTheDiskIsFull(t *testing.T) {
 		}
 		s.free = s.total
 		r.look()
-		if r.enough() != nil || r.paused() != "" || strings.Contains(log.String(), "intake goes on") != c.paused {
+		if r.enough(0) != nil || r.paused() != "" || strings.Contains(log.String(), "intake goes on") != c.paused {
 			t.Errorf("%+v: it does not go on: %s", c.space, log)
+		}
+	}
+}
+
+func TestAFileThatIsLargerThanWhatIsFreeIsNotBegun(t *testing.T) {
+	t.Parallel()
+	const gib = 1 << 30
+	r, _ := reserveOf(t, &space{free: 10 * gib, total: 100 * gib})
+	for size, fits := range map[int64]bool{-1: true, 0: true, 9 * gib: true, 9*gib + 1: false, 1 << 40: false} {
+		if err := r.enough(size); errors.Is(err, ledger.ErrFull) == fits {
+			t.Errorf("%d bytes: %v", size, err)
 		}
 	}
 }
@@ -101,7 +112,7 @@ func TestTheRoomOfARealFileSystemIsSeen(t *testing.T) {
 	r := newReserve(folder, slog.New(slog.DiscardHandler))
 	r.ballast = 8 << 20
 	r.look()
-	if err := r.enough(); err != nil {
+	if err := r.enough(0); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(filepath.Join(folder, ballastName)); err != nil || info.Size() != r.ballast {
@@ -112,14 +123,14 @@ func TestTheRoomOfARealFileSystemIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.look()
-	if err := r.enough(); !errors.Is(err, ledger.ErrFull) || r.paused() == "" {
+	if err := r.enough(0); !errors.Is(err, ledger.ErrFull) || r.paused() == "" {
 		t.Errorf("with 2 of 64 MiB free: %v", err)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
 	r.look()
-	if err := r.enough(); err != nil || r.paused() != "" {
+	if err := r.enough(0); err != nil || r.paused() != "" {
 		t.Errorf("with room again: %v, %s", err, r.paused())
 	}
 }

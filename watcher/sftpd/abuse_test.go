@@ -19,7 +19,7 @@ import (
 
 // full is a disk that has no room while it says so.
 func (r *rig) full(yes bool) {
-	r.ledger.SetRoom(func() error {
+	r.ledger.SetRoom(func(int64) error {
 		if yes {
 			return fmt.Errorf("intake is paused (%w)", ledger.ErrFull)
 		}
