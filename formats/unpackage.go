@@ -21,6 +21,17 @@ type Age struct {
 // ageWork bounds what it may cost to try a passphrase: 2^18 is what age itself takes, about a second and 256 MiB.
 const ageWork = 18
 
+// inTurn tries passphrases one after the other in the whole process: each try takes 256 MiB.
+type inTurn struct{ age.Identity }
+
+var passphrases = make(chan struct{}, 1)
+
+func (i inTurn) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	passphrases <- struct{}{}
+	defer func() { <-passphrases }()
+	return i.Identity.Unwrap(stanzas)
+}
+
 // keys reads the identities.
 func (o *Age) keys() (list []age.Identity, problems []Problem) {
 	for i, text := range o.Identities {
@@ -36,7 +47,7 @@ func (o *Age) keys() (list []age.Identity, problems []Problem) {
 			return list, append(problems, Problem{"age.passphrase", "is no passphrase: " + err.Error()})
 		}
 		p.SetMaxWorkFactor(ageWork)
-		list = append(list, p)
+		list = append(list, inTurn{p})
 	}
 	if len(o.Identities) == 0 && o.Passphrase == "" {
 		problems = append(problems, Problem{"age", "has no keys: say identities, passphrase or both"})

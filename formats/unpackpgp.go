@@ -172,8 +172,11 @@ func (m *pgpMessage) read(from io.Reader, size int64) (*openpgp.MessageDetails, 
 	}
 	most += ratioFrom
 	at := m.u.staging.At
-	body, err := openpgp.ReadMessage(from, m.ring.all, nil, &packet.Config{Time: func() time.Time { return at.Add(pgpSkew) }, MaxDecompressedMessageSize: &most})
+	keys := &sessionKeys{m: m, r: asBuffered(from)}
+	body, err := openpgp.ReadMessage(keys, m.ring.all, nil, &packet.Config{Time: func() time.Time { return at.Add(pgpSkew) }, MaxDecompressedMessageSize: &most})
 	switch {
+	case keys.err != nil:
+		return nil, keys.err
 	case err != nil:
 		return nil, err
 	case !body.IsEncrypted && m.ring.decrypt:

@@ -159,7 +159,7 @@ func (s *stream) refuse(err error) error {
 	case errors.As(err, &file):
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return s.fail("", "truncated: the file ends inside the compressed data", err)
+		return s.fail("", "truncated: the file ends inside the compressed data; send it again, whole", err)
 	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, zstd.ErrCRCMismatch), bzip && strings.Contains(string(bad), "checksum"):
 		return s.fail("", "the compressed data is damaged: its checksum does not agree", err)
 	case errors.Is(err, gzip.ErrHeader):
