@@ -277,7 +277,7 @@ func (d *daemon) wanted(source, path string) bool {
 		return false
 	}
 	for _, p := range l.jobs.Plans {
-		if p.Takes(source, path) {
+		if p.Wants(source, path) {
 			return true
 		}
 	}

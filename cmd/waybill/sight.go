@@ -106,7 +106,7 @@ func (i *instance) sight(ctx context.Context, l *landscape, t *told, item config
 
 // takes reports whether a job takes a file of a source now.
 func (l *landscape) takes(item config.Item, path string) bool {
-	return !item.Common.(*watcher.Settings).Drain && slices.ContainsFunc(l.jobs.Plans, func(p *jobs.Plan) bool { return p.Takes(item.Name, path) })
+	return !item.Common.(*watcher.Settings).Drain && slices.ContainsFunc(l.jobs.Plans, func(p *jobs.Plan) bool { return p.Wants(item.Name, path) })
 }
 
 // drained says more of a name that no job takes: which would, if it or the source did not drain.
@@ -118,7 +118,7 @@ func (l *landscape) drained(item config.Item, path, rule string) string {
 		switch {
 		case p.Drains(item.Name, path):
 			return fmt.Sprintf("job %s would take it, but drains: it takes nothing new (drain: true)", p.Name())
-		case p.Takes(item.Name, path):
+		case p.Wants(item.Name, path):
 			return fmt.Sprintf("job %s would take it, but source %s drains: nothing new is taken from it (drain: true)", p.Name(), item.Name)
 		}
 	}
