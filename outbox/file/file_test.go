@@ -372,9 +372,13 @@ func TestCancelledCopyLeavesNothing(t *testing.T) {
 	m := message("a", "big.bin", "")
 	m.Size = 1 << 40
 	m.Open = func() (io.ReadCloser, error) { return io.NopCloser(&canceller{cancel: cancel, after: 5}), nil }
-	o := outboxtest.Deliver(ctx, t, target, []outbox.Message{m, m})
-	if err, _ := o.Err(0); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v, want context.Canceled", err)
+	other := message("b", "other.bin", "")
+	other.Size, other.Open = m.Size, m.Open
+	o := outboxtest.Deliver(ctx, t, target, []outbox.Message{m, other})
+	for i := range 2 {
+		if err, _ := o.Err(i); !errors.Is(err, context.Canceled) {
+			t.Errorf("message %d: %v, want context.Canceled", i, err)
+		}
 	}
 	wantFiles(t, folder, map[string]string{})
 }
