@@ -21,11 +21,11 @@ func behind(t testing.TB, s *testenv.SSHD, tm timing, changes ...change) (*bench
 	return onServer(t, s, tm, append(changes, func(o *Options, _ *watcher.Settings) { o.Address = p.Addr() })...), p
 }
 
-// hasty are times in which a dead peer is noticed at once.
+// hasty are times in which a dead peer is noticed soon, and a living one of a busy machine is not taken for dead.
 func hasty() timing {
 	tm := brisk()
-	tm.dial, tm.handshake, tm.keepalive, tm.silence = 500*time.Millisecond, 500*time.Millisecond, 100*time.Millisecond, 2*time.Second
-	tm.patience, tm.resume = 600*time.Millisecond, 300*time.Millisecond
+	tm.dial, tm.handshake, tm.keepalive, tm.silence = 3*time.Second, 3*time.Second, 100*time.Millisecond, 2*time.Second
+	tm.patience, tm.resume = 1500*time.Millisecond, 300*time.Millisecond
 	return tm
 }
 
@@ -83,7 +83,7 @@ func TestReported9ADeadPeerIsNoticedInEveryPhase(t *testing.T) {
 				if !errors.Is(err, watcher.ErrAway) {
 					t.Errorf("got %v", err)
 				}
-				if took > 5*time.Second {
+				if took > 10*time.Second {
 					t.Errorf("noticed after %s", took)
 				}
 				if n := len(b.server.ahead) + len(b.server.files); n > 0 {
