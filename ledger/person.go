@@ -33,6 +33,7 @@ const (
 	HoldVerdict  = "verdict"  // it is a suspect, a redelivery or a correction, and its job holds those
 	HoldApproval = "approval" // its job asks for approval of each
 	HoldEmpty    = "empty"    // it has no records
+	HoldFiles    = "files"    // files that belong to it are to come yet: no approval lets that pass
 )
 
 // Approved reports whether a person let pass what the entry was once held for. That does not hold it again; anything else, which nobody has seen, does.

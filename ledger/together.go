@@ -41,7 +41,7 @@ func (g *landing) gather(tx *store.Tx, p Policy) (decision, error) {
 		return decision{}, fmt.Errorf("look for what belongs to it: %w", err)
 	}
 	if len(s.missing) > 0 {
-		return decision{policy: p, verdict: Fresh, state: Held, reason: waitsFor(s.missing), set: s}, nil
+		return decision{policy: p, verdict: Fresh, state: Held, reason: waitsFor(s.missing), hold: HoldFiles, set: s}, nil
 	}
 	lead := File{Path: g.arrival.Path, Version: g.arrival.Version, Size: g.arrival.Size, ModTime: g.arrival.ModTime, Digest: g.incoming.Digest}
 	blank := g.blank
@@ -244,8 +244,8 @@ func (g *landing) complete(tx *store.Tx, d *decision) error {
 	if d.state == Duplicate || d.state == Rejected {
 		finished = store.Millis(g.now)
 	}
-	_, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, verdict = ?, twin = ?, identity = ?, finished = ?, due = 0 WHERE id = ?`,
-		d.state, d.reason, d.verdict, orNull(d.twin.entry), d.identity(lead), finished, s.entry.ID)
+	_, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, hold = ?, verdict = ?, twin = ?, identity = ?, finished = ?, due = 0 WHERE id = ?`,
+		d.state, d.reason, d.hold, d.verdict, orNull(d.twin.entry), d.identity(lead), finished, s.entry.ID)
 	if err == nil {
 		_, err = tx.Exec(`DELETE FROM incomplete WHERE entry = ?`, s.entry.ID)
 	}

@@ -67,6 +67,12 @@ func (d *daemon) announceOne(ctx context.Context, e ledger.Event) {
 	if e.Entry != 0 {
 		fields = append(fields, "entry", e.Entry)
 		if entry, err := d.ledger.Entry(ctx, e.Entry); err == nil {
+			switch held := e.Kind == string(ledger.Held); {
+			case held && entry.State != ledger.Held:
+				level, text = slog.LevelInfo, "was held, and has gone on"
+			case held && entry.Hold == ledger.HoldFiles:
+				level, text = slog.LevelInfo, "held until the files that belong to it have come"
+			}
 			fields = append(fields, "job", entry.Job, "file", entry.Name)
 		}
 	}

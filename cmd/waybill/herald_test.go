@@ -31,6 +31,15 @@ func TestTheLogTellsOfFailedAndHeldEntriesAndOfWhatPeopleDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = i.db.Tx(t.Context(), func(tx *store.Tx) error {
+		for _, state := range []string{"'held', 'files'", "'received', ''"} {
+			id, err := tx.Insert(`INSERT INTO entries (kind, job, source, name, received, verdict, state, hold) VALUES ('file', 'j', 's', 'n', 0, 'new', ` + state + `)`)
+			if err != nil {
+				return err
+			}
+			if err := i.ledger.Record(tx, ledger.Event{Kind: "held", Entry: id, Detail: map[string]any{"reason": "waits"}}); err != nil {
+				return err
+			}
+		}
 		for _, e := range []ledger.Event{
 			{Kind: "failed", Detail: map[string]any{"dead": 2}},
 			{Kind: "held", Detail: map[string]any{"reason": "same bytes"}},
@@ -54,7 +63,8 @@ func TestTheLogTellsOfFailedAndHeldEntriesAndOfWhatPeopleDo(t *testing.T) {
 	if err != nil || next == last {
 		t.Fatalf("%v, went on to %d", err, next)
 	}
-	for _, want := range []string{"level=WARN msg=\"failed", "dead=2", "level=WARN msg=\"held", "same bytes", "asked for: pause", "by=eve",
+	for _, want := range []string{"level=WARN msg=\"failed", "dead=2", "level=WARN msg=\"held", "same bytes",
+		"level=INFO msg=\"held until the files that belong to it have come", "level=INFO msg=\"was held, and has gone on", "asked for: pause", "by=eve",
 		"level=WARN msg=\"login refused\"", "wrong password", "level=WARN msg=\"an upload was refused\"", "level=WARN msg=\"an upload broke off"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log has no %s:\n%s", want, log.String())

@@ -272,6 +272,9 @@ func (p *program) again(until time.Time) string {
 func nextOfEntry(e ledger.Entry) string {
 	switch e.State {
 	case ledger.Held:
+		if e.Hold == ledger.HoldFiles {
+			return fmt.Sprintf(" (it goes on by itself when that has come, waybill cancel %d ends it)", e.ID)
+		}
 		return fmt.Sprintf(" (waybill approve %d lets it go on, waybill cancel %d ends it)", e.ID, e.ID)
 	case ledger.Rejected, ledger.Failed:
 		return fmt.Sprintf(" (waybill show %d tells why)", e.ID)
