@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -8,11 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confine takes away what a converter does not need, from the calling thread and so from all that it starts: privileges by way of other programs, the
-// network, and writing anywhere but in its folder.
+// confine takes away what a converter does not need, from the calling thread and so from all that it starts: privileges, those by way of other programs
+// too, the network, writing anywhere but in its folder, and signals to whom it has not started.
 func confine(folder string) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("give privileges up: %w", err)
+	}
+	// What the service manager gives waybill for reading leases, and every program that it starts.
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("give capabilities up: %w", err)
 	}
 	writeOnlyIn(folder)
 	return withoutNetwork()
@@ -25,10 +30,11 @@ const (
 		unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK | unix.LANDLOCK_ACCESS_FS_MAKE_SYM
 	writing2 = writing1 | unix.LANDLOCK_ACCESS_FS_REFER
 	writing3 = writing2 | unix.LANDLOCK_ACCESS_FS_TRUNCATE
+	scoped6  = unix.LANDLOCK_SCOPE_SIGNAL | unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET // without which it may end waybill, being the same user
 )
 
-// writeOnlyIn lets files be written in a folder and nowhere else, where the kernel can do that (5.13, when it was built with Landlock). Where it
-// cannot, the program may write what waybill may.
+// writeOnlyIn lets files be written in a folder and nowhere else, where the kernel can do that (5.13, when it was built with Landlock; from 6.2 on they
+// cannot be cut off elsewhere either), and signals be sent to its own (6.12). Where it cannot, the program may do what waybill may.
 func writeOnlyIn(folder string) {
 	version, _, no := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if no != 0 {
@@ -41,7 +47,11 @@ func writeOnlyIn(folder string) {
 	case version == 2:
 		attr.Handled_access_fs = writing2
 	}
-	rules, _, no := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr.Handled_access_fs), 0)
+	size := unsafe.Sizeof(attr.Handled_access_fs)
+	if version >= 6 {
+		attr.Scoped, size = scoped6, unsafe.Offsetof(attr.Scoped)+unsafe.Sizeof(attr.Scoped)
+	}
+	rules, _, no := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
 	if no != 0 {
 		return
 	}

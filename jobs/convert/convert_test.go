@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -441,9 +442,14 @@ func TestNothingIsWrittenElsewhere(t *testing.T) {
 	}
 }
 
-func landlocked() bool {
-	_, _, no := syscall.Syscall(444, 0, 0, 1)
-	return no == 0
+func landlocked() bool { return landlockVersion() > 0 }
+
+func landlockVersion() int {
+	version, _, no := syscall.Syscall(444, 0, 0, 1)
+	if no != 0 {
+		return 0
+	}
+	return int(version)
 }
 
 func TestACancelledRunLeavesNothing(t *testing.T) {
@@ -470,6 +476,213 @@ func TestAKeeperThatIsKilled(t *testing.T) {
 	_, err := b.run(c, blob("x"))
 	ours(t, err, "was ended by somebody else")
 	b.none()
+}
+
+// What such a program has put into a session of its own has lost everybody who could end it.
+func TestAKeeperThatIsKilledLeavesNoOtherSession(t *testing.T) {
+	b := newBench(t)
+	for name, more := range map[string]string{"in its folder": "", "elsewhere": "cd /; "} {
+		c := b.script(more+`(setsid sleep 971 &); sleep 0.3; kill -KILL $PPID; sleep 100`, Options{Timeout: 20 * time.Second})
+		_, err := b.run(c, blob("x"))
+		ours(t, err, "was ended by somebody else")
+		if list := strays(b.place.Folder); len(list) > 0 {
+			t.Errorf("%s: %v are left", name, list)
+		}
+		for _, path := range environs(t, "TMPDIR="+b.place.Folder) {
+			t.Errorf("%s: %s is left", name, path)
+		}
+	}
+	b.none()
+}
+
+// environs lists the processes that were told what a text begins.
+func environs(t *testing.T, begin string) (list []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range all {
+		if text, err := os.ReadFile(path); err == nil && bytes.Contains(text, []byte(begin)) {
+			list = append(list, path)
+		}
+	}
+	return list
+}
+
+func TestWhoHasTheOutputOpenIsNotWaitedFor(t *testing.T) {
+	b := newBench(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	held := make(chan *os.File, 1)
+	go func() {
+		defer close(held)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			<-tick.C
+			for _, line := range inside(b.place.Folder) {
+				pid, _, _ := strings.Cut(line, " ")
+				if f, err := os.OpenFile("/proc/"+pid+"/fd/1", os.O_WRONLY, 0); err == nil {
+					held <- f
+					return
+				}
+			}
+		}
+	}()
+	_, err := b.runIn(ctx, b.script("echo x; sleep 1", Options{Timeout: 20 * time.Second}), blob("x"))
+	cancel()
+	if f := <-held; f == nil {
+		t.Fatal("the output was not got hold of")
+	} else {
+		_ = f.Close()
+	}
+	ours(t, err, "another process has its output open")
+}
+
+// zeros is a file that never ends.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// Such a file is not tried for ever.
+func TestAFileThatIsNotReadInTimeIsRefused(t *testing.T) {
+	b := newBench(t)
+	_, err := b.run(b.script("exit 0", Options{Timeout: time.Second}), formats.Blob{Name: "x", Size: -1, Reader: zeros{}})
+	refused(t, err, "convert.timeout", "has not ended within 1s")
+}
+
+func TestAFullDiskIsNoFaultOfTheFile(t *testing.T) {
+	b := newBench(t)
+	small := t.TempDir()
+	if err := syscall.Mount("waybill-test", small, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("no small file system can be mounted (%v), so it is NOT TESTED that a full disk does not reject files", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(small, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	b.place.Folder = filepath.Join(small, "converting")
+	_, err := b.run(b.script("head -c 10000000 /dev/zero > big", Options{}), blob("x"))
+	ours(t, err, "the disk with its folder was full", "the file waits")
+}
+
+func TestNothingThatWaybillHasOpenIsTheirs(t *testing.T) {
+	b := newBench(t)
+	name := filepath.Join(b.folder, "secret")
+	if err := os.WriteFile(name, []byte("hush"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Open(name, syscall.O_RDWR, 0) // and not closed on exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Close(fd) }()
+	out, err := b.run(b.script("ls -l /proc/self/fd", Options{}), blob("x"))
+	if err != nil || strings.Contains(out, name) || !strings.Contains(out, "pipe:") {
+		t.Errorf("%s\n%v", out, err)
+	}
+}
+
+func TestItGoesBeforeWaybillWhenMemoryRunsOut(t *testing.T) {
+	b := newBench(t)
+	out, err := b.run(b.script("cat /proc/self/oom_score_adj", Options{}), blob("x"))
+	if err != nil || out != "900\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestSignalsDoNotGetOut(t *testing.T) {
+	if landlockVersion() < 6 {
+		t.Skip("the kernel's Landlock does not bound signals, so it is NOT TESTED that a program cannot end waybill")
+	}
+	b := newBench(t)
+	other := exec.Command("sleep", "100")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := b.run(b.script(fmt.Sprintf("kill -0 %d || echo kept; kill -0 $$ && sleep 100 & kill $! && echo its own", other.Process.Pid), Options{}), blob("x"))
+	if err != nil || out != "kept\nits own\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if err := other.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = other.Wait() // killed
+}
+
+// asService runs a test as an ordinary user with the capability that the unit gives, and reports whether this is that run.
+func asService(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("WAYBILL_TEST_SERVICE") != "" {
+		return true
+	}
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("not root, so it is NOT TESTED what a converter gets from the service's capability")
+	}
+	program := filepath.Join(t.TempDir(), "tests") // the user may not come where they are built
+	text, err := os.ReadFile("/proc/self/exe")
+	if err == nil {
+		err = os.WriteFile(program, text, 0o700)
+	}
+	const nobody, lease = 65534, 28
+	if err = errors.Join(err, os.Chmod(program, 0o755), os.Chmod(filepath.Dir(program), 0o777), os.Chmod(filepath.Dir(filepath.Dir(program)), 0o711)); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$", "-test.v")
+	c.Dir, c.Env = "/", append(os.Environ(), "WAYBILL_TEST_SERVICE=1", "TMPDIR="+filepath.Dir(program))
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: []uintptr{lease}}
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
+		t.Fatalf("%s did not run:\n%s", t.Name(), out)
+	}
+	return false
+}
+
+// Its program is the same user: by tracing it, it would be free of all bounds.
+func TestTheKeeperIsClosedToItsProgram(t *testing.T) {
+	if !asService(t) {
+		return
+	}
+	b := newBench(t)
+	out, err := b.run(b.script("ls /proc/$PPID/fd && echo seen; cat /proc/$PPID/environ && echo seen; ls /proc/$$/fd > list && echo its own", Options{}), blob("x"))
+	if err != nil || out != "its own\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestWhatTheServiceManagerGivesIsTakenAway(t *testing.T) {
+	if !asService(t) {
+		return
+	}
+	if own, err := os.ReadFile("/proc/self/status"); err != nil || !bytes.Contains(own, []byte("CapAmb:\t0000000010000000\n")) {
+		t.Fatalf("the test has no capability itself: %s, %v", own, err)
+	}
+	b := newBench(t)
+	out, err := b.run(b.script("grep -E '^(CapPrm|CapAmb|NoNewPrivs)' /proc/self/status", Options{}), blob("x"))
+	if err != nil || out != "CapPrm:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestChildrenAreFoundWithoutTheKernelsList(t *testing.T) {
+	t.Parallel()
+	c := exec.Command("sleep", "100")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	found := childrenByParent(os.Getpid())
+	if !slices.Contains(found, c.Process.Pid) || slices.Contains(found, os.Getpid()) {
+		t.Errorf("%v without %d", found, c.Process.Pid)
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = c.Wait() // killed
 }
 
 func TestAProgramThatHasGoneIsOurTrouble(t *testing.T) {

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -36,6 +34,8 @@ func Child() (code int, is bool) {
 	k := &keeper{control: os.NewFile(3, "control"), report: os.NewFile(4, "report")}
 	unix.CloseOnExec(3)
 	unix.CloseOnExec(4)
+	// Also what waybill was started with and has not marked: sockets of a service manager, files of a shell.
+	_ = unix.CloseRange(5, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // Linux 5.11
 	if err := k.keep(); err != nil {
 		k.tell(report{Trouble: err.Error()})
 		return 1, true
@@ -62,6 +62,12 @@ func (k *keeper) keep() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the one to whom orphans fall: %w", err)
 	}
+	// When memory runs out, this goes before waybill. It is said before writing is confined, and where that is not to be had, the kernel goes by size.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("900"), 0)
+	// The program is the same user: it must not look into the keeper or, where nothing else forbids it, trace it and act by it, free of all bounds.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("keep it out of its keeper: %w", err)
+	}
 	if err := confine(t.Dir); err != nil {
 		return err
 	}
@@ -83,8 +89,6 @@ func (k *keeper) keep() error {
 // Memory alone it cannot take on itself, of which it has more already than some programs may have: that bound follows at once.
 func (k *keeper) start(t task) error {
 	unix.Umask(0o077)
-	// When memory runs out, this goes before waybill.
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("900"), 0) // where that is not to be had, the kernel goes by size
 	bounds := t.bounds()
 	for i := range bounds {
 		b := &bounds[i]
@@ -213,33 +217,4 @@ func (k *keeper) count() {
 			k.kill()
 		}
 	}
-}
-
-// descendants are what this process has below it; where there are more than that, some of them.
-func descendants(most int) []int {
-	list := children(os.Getpid())
-	for i := 0; i < len(list) && len(list) <= most; i++ {
-		list = append(list, children(list[i])...)
-	}
-	return list
-}
-
-// children are the processes that a process has started and not waited for, and the orphans that came to it.
-func children(pid int) (list []int) {
-	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
-	if err != nil {
-		return nil
-	}
-	for _, path := range threads {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		for field := range strings.FieldsSeq(string(text)) {
-			if child, err := strconv.Atoi(field); err == nil {
-				list = append(list, child)
-			}
-		}
-	}
-	return list
 }

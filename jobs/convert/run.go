@@ -263,7 +263,7 @@ func (r *running) attend(kill func()) {
 	})
 	wg.Go(func() { _, _ = io.Copy(&r.said, r.stderr) }) // what cannot be read of it is not told
 	from := json.NewDecoder(r.report)
-	for {
+	for !r.end.Ended {
 		if err := from.Decode(&r.end); err != nil {
 			break // the keeper has ended: whether it told all is seen by what it told
 		}
@@ -272,8 +272,18 @@ func (r *running) attend(kill func()) {
 	if !r.end.Ended {
 		r.lost()
 	}
+	// Nothing of the program is left, so its ends are closed, but for those that it has given away.
+	given := time.AfterFunc(drain, r.closeAll)
 	wg.Wait()
+	if !given.Stop() && errors.Is(r.outErr, os.ErrClosed) {
+		r.outErr = errGiven
+	}
 }
+
+// drain is how long what a program wrote may still come once it has ended: it lies in pipes.
+const drain = 5 * time.Second
+
+var errGiven = errors.New("it has ended, but another process has its output open and may still write")
 
 // feed writes the file to stdin. A program need not read all of it, but all of it is read here: that it is cut off may show only at its end.
 func (r *running) feed() error {
@@ -290,6 +300,7 @@ func (r *running) lost() {
 	if r.end.Group > 0 {
 		_ = syscall.Kill(-r.end.Group, syscall.SIGKILL)
 	}
+	endStrays(r.dir)
 	r.closeAll()
 }
 

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,7 +22,7 @@ func (r *running) verdict(timedOut bool, ours error) error {
 		return r.refused("size", "wrote more than %s: if the file is good, raise read.convert.size", r.c.o.Size)
 	case r.end.Many:
 		return r.refused("processes", "had more than %d processes at once", processesMost)
-	case timedOut && (!r.end.Ended || r.end.Signal == int(syscall.SIGKILL)):
+	case timedOut && (!r.end.Ended || r.end.Signal == int(syscall.SIGKILL) || errors.Is(r.fedErr, context.DeadlineExceeded)): // the last: all of the file is to be read, too
 		return r.refused("timeout", "has not ended within %s: if the file is good, raise read.convert.timeout", r.c.o.Timeout)
 	case !r.end.Ended:
 		return errors.Join(fmt.Errorf("convert: %s was ended by somebody else, with the process that keeps it within its bounds", r.c.path), ours)
@@ -52,6 +53,9 @@ func (r *running) signalled(s syscall.Signal) error {
 
 // failed tells of a program that has ended badly by itself. Of a bound of memory programs themselves notice that they get none.
 func (r *running) failed(how string) error {
+	if full(r.dir) {
+		return fmt.Errorf("convert: %s %s while the disk with its folder was full, so that is no fault of the file: make room; the file waits", r.c.path, how)
+	}
 	said := strings.ToLower(string(r.said.kept))
 	if r.end.Peak >= int64(r.c.o.Memory)/4*3 || strings.Contains(said, "memory") || strings.Contains(said, "bad_alloc") {
 		return r.refused("memory", "%s, as programs do for want of memory: if the file is good, raise read.convert.memory (%s)", how, r.c.o.Memory)
