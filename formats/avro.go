@@ -66,6 +66,8 @@ type avroReading struct {
 	top    *avroType
 	sync   [avroSync]byte
 	codec  *avroCodec
+	plain  int64 // bytes of all records, once unpacked
+	shown  int64 // bytes of their JSON
 }
 
 func (r *avroReading) limits() *Limits { return &r.d.o.Limits }
@@ -240,11 +242,16 @@ func (r *avroReading) records(data []byte, count int64, yield func(*Record, erro
 	v := &r.value
 	v.data, v.i = data, 0
 	for range count {
+		from := v.i
 		r.rec.Number++
 		r.rec.Offset = r.place(v.i)
 		v.out, v.path, v.odd = v.out[:0], v.path[:0], ""
 		if !v.value(r.top, 1) || !v.fits() {
 			return &FileError{Offset: r.place(v.fail.at), Limit: v.fail.limit, Reason: fmt.Sprintf("record %d: %s", r.rec.Number, v.fail.reason)}
+		}
+		r.plain += int64(v.i - from)
+		if bad := r.outgrown(); bad != nil {
+			return bad
 		}
 		if bad := r.hand(yield); bad != nil {
 			return bad
@@ -252,6 +259,20 @@ func (r *avroReading) records(data []byte, count int64, yield func(*Record, erro
 	}
 	if v.i < len(data) {
 		return &FileError{Offset: r.place(v.i), Reason: fmt.Sprintf("%d bytes stand behind the last record of a block, record %d", len(data)-v.i, r.rec.Number)}
+	}
+	return nil
+}
+
+// outgrown counts a record. A value of no bytes, and a list of so many of them, is as long as JSON as its schema likes: what that comes to is held
+// in the same bounds as what a packing comes to.
+func (r *avroReading) outgrown() error {
+	l := r.limits()
+	r.shown += int64(len(r.value.out))
+	switch at := r.place(r.value.i); {
+	case r.shown > int64(l.MaxUnpacked):
+		return &FileError{Offset: at, Limit: "max_unpacked", Reason: fmt.Sprintf("the records up to record %d are longer than max_unpacked, %s, as JSON", r.rec.Number, l.MaxUnpacked)}
+	case r.shown > ratioFrom && r.shown/int64(l.MaxRatio) > r.plain:
+		return &FileError{Offset: at, Limit: "max_ratio", Reason: fmt.Sprintf("the records up to record %d are more than %d times as long as JSON as they are in their blocks (max_ratio)", r.rec.Number, l.MaxRatio)}
 	}
 	return nil
 }

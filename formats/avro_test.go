@@ -515,6 +515,77 @@ func heapOf(t *testing.T, do func()) int64 {
 	return r.AllocedBytesPerOp()
 }
 
+// A schema of one text may ask for far more memory or time than it has bytes, and so may a record of none.
+func TestAvroSchemasThatAreBombs(t *testing.T) {
+	t.Parallel()
+	var types []string
+	for i := range 1000 {
+		types = append(types, fmt.Sprintf(`{"type":"enum","name":"e%d","symbols":["A"]},"e%d"`, i, i))
+	}
+	space := func(n int) string {
+		return avroHead(`{"type":"record","name":"r","namespace":"`+strings.Repeat("n", n)+`","fields":[{"name":"v","type":[`+strings.Join(types, ",")+`]}]}`, "null") + avroBlock(1, zigzag(0)+zigzag(0))
+	}
+	for _, c := range []struct {
+		name, file, want string
+		l                Limits
+		most             int64
+	}{
+		{"namespace of 400 KiB above 1,000 types", space(400 << 10), `the schema in its header: the name of a type, "r", is longer than 1000 bytes with its namespace`, Limits{}, 16 << 20},
+		{"namespace that is not too long", space(900), `"A"`, Limits{}, 16 << 20},
+		{"name of 400 KiB that is meant", avroHead(`{"type":"record","name":"r","namespace":"n","fields":[{"name":"v","type":"`+strings.Repeat("x", 400<<10)+`"}]}`, "null"), `there is no type "xxx`, Limits{}, 16 << 20},
+		{"records of four bytes that are 5 MB of JSON each", avroHead(`{"type":"record","name":"r","fields":[{"name":"v","type":{"type":"array","items":"null"}}]}`, "null") + avroBlock(1000, strings.Repeat(zigzag(1_000_000)+zigzag(0), 1000)),
+			"[max_ratio] the records up to record 1 are more than 200 times as long as JSON as they are in their blocks (max_ratio)", Limits{}, 32 << 20},
+		{"records that are longer as JSON than max_unpacked", avroHead(avroV, "null") + avroBlock(100, strings.Repeat(avroText("a"), 100)),
+			"[max_unpacked] the records up to record 34 are longer than max_unpacked, 300B, as JSON", Limits{MaxUnpacked: 300}, 1 << 20},
+	} {
+		var got string
+		least := heapOf(t, func() { got = hostileAvro(t, c.l, c.file) })
+		if !strings.Contains(got, c.want) || least > c.most {
+			t.Errorf("%s: %d bytes allocated: %.300s", c.name, least, got)
+		}
+	}
+}
+
+func TestAvroNamesAreShownAsTheyCanBe(t *testing.T) {
+	t.Parallel()
+	of := func(name string) string {
+		schema := `{"type":"record","name":"r","fields":[{"name":` + string(AppendJSONString(nil, []byte(name))) + `,"type":"boolean"},{"name":"v","type":"int"}]}`
+		return hostileAvro(t, Limits{}, avroHead(schema, "null")+avroBlock(1, "\x02\x00"))
+	}
+	for name, want := range map[string]string{
+		"größe":                      `field größe: `,
+		"a b":                        `field a b: `,
+		"a\x00\x1b[31m\nb":           `field "a\x00\x1b[31m\nb": `,
+		`a"b`:                        `field "a\"b": `,
+		strings.Repeat("x", 400<<10): `field "` + strings.Repeat("x", 200) + `": `,
+	} {
+		if got, want := of(name), "reject record 1: "+want+"the byte 2 for a boolean, which is 0 or 1"; got != want {
+			t.Errorf("%.300q, want %s", got, want)
+		}
+	}
+}
+
+func TestAvroWhatStandsBesideTheNameOfATypeChangesNothingOfIt(t *testing.T) {
+	t.Parallel()
+	schema := `{"type":"record","name":"r","fields":[{"name":"v","type":{"type":"fixed","name":"f","size":2}},{"name":"w","type":{"type":"f","logicalType":"decimal","precision":4,"scale":2}}]}`
+	if got := hostileAvro(t, Limits{}, avroHead(schema, "null")+avroBlock(1, "abab")); got != `"YWI="` {
+		t.Error(got)
+	}
+}
+
+// TestAvroZstandardIsHeldInMaxPart: a window is no size, and the library knows no bound below 1 KiB.
+func TestAvroZstandardIsHeldInMaxPart(t *testing.T) {
+	t.Parallel()
+	wide := "\x28\xB5\x2F\xFD\x00\x80" + "\x11\x00\x00" + "\x02a" // a window of 64 MiB for two bytes
+	if got := hostileAvro(t, Limits{}, avroHead(avroV, "zstandard")+avroBlock(1, wide)); !strings.Contains(got, "[max_part] the block at offset 125: to unpack it takes a window of more than max_part, 16MiB") {
+		t.Error(got)
+	}
+	small := avroPacked(t, "zstandard", avroText(strings.Repeat("a", 500)))
+	if got := hostileAvro(t, Limits{MaxPart: 400}, avroHead(avroV, "zstandard")+avroBlock(1, small)); !strings.Contains(got, "it unpacks to more than max_part, 400B") {
+		t.Error(got)
+	}
+}
+
 func TestAvroIsReadInFlatMemory(t *testing.T) { // not parallel: it measures memory
 	block := avroBlock(100, avroPacked(t, "deflate", strings.Repeat(avroText("A-1"), 100)))
 	const n = 5_000

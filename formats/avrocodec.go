@@ -26,9 +26,10 @@ type avroCodec struct {
 }
 
 var (
-	errAvroOver  = errors.New("more than max_part")
-	errAvroAfter = errors.New("something stands behind what was packed")
-	errAvroSum   = errors.New("its checksum is wrong")
+	errAvroOver   = errors.New("more than max_part")
+	errAvroWindow = errors.New("a window of more than max_part")
+	errAvroAfter  = errors.New("something stands behind what was packed")
+	errAvroSum    = errors.New("its checksum is wrong")
 )
 
 // newAvroCodec makes the codec with the name that a header says.
@@ -58,7 +59,10 @@ func newAvroCodec(name string, l Limits) (*avroCodec, error) {
 		c.close = z.Close
 		c.unpacks = func(packed []byte) (err error) {
 			c.buf, err = z.DecodeAll(packed, c.buf[:0])
-			if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+			switch {
+			case errors.Is(err, zstd.ErrWindowSizeExceeded):
+				return errAvroWindow
+			case errors.Is(err, zstd.ErrDecoderSizeExceeded), len(c.buf) > int(l.MaxPart):
 				return errAvroOver
 			}
 			return err
@@ -121,6 +125,9 @@ func (c *avroCodec) unpack(packed []byte) ([]byte, *failure) {
 		err := c.unpacks(packed)
 		if errors.Is(err, errAvroOver) {
 			return nil, &failure{limit: "max_part", reason: fmt.Sprintf("it unpacks to more than max_part, %s", c.limits.MaxPart)}
+		}
+		if errors.Is(err, errAvroWindow) {
+			return nil, &failure{limit: "max_part", reason: fmt.Sprintf("to unpack it takes a window of more than max_part, %s", c.limits.MaxPart)}
 		}
 		if err != nil {
 			return nil, &failure{reason: fmt.Sprintf("it cannot be unpacked: %s", err)}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -25,7 +26,7 @@ type avroType struct {
 
 // An avroField is a field of a record.
 type avroField struct {
-	name string
+	name string // as errors show it
 	key  []byte // as JSON, with the colon
 	of   *avroType
 }
@@ -92,8 +93,10 @@ var avroLogicals = []struct {
 	{"local-timestamp-nanos", avroLocalNanos, []avroKind{avroLong}, 0},
 }
 
-// avroDigits is as many digits as a decimal may have.
-const avroDigits = 1000
+const (
+	avroDigits  = 1000 // that a decimal may have
+	avroNameLen = 1000 // of a name with its namespace: each type below a namespace has it in its own name
+)
 
 // An avroCompiler turns the JSON of a schema into types.
 type avroCompiler struct {
@@ -125,8 +128,10 @@ func (c *avroCompiler) compile(v any, space string, depth int) (*avroType, error
 		if i := slices.Index(avroPrimitives, v); i >= 0 {
 			return &avroType{kind: avroKind(i)}, nil
 		}
-		if t := c.named[fullName(v, space)]; t != nil {
-			return t, nil
+		if len(v)+len(space) < avroNameLen {
+			if t := c.named[fullName(v, space)]; t != nil {
+				return t, nil
+			}
 		}
 		return nil, fmt.Errorf("there is no type %q", cut([]byte(v)))
 	case []any:
@@ -157,7 +162,7 @@ func fullName(name, space string) string {
 }
 
 func (c *avroCompiler) object(v map[string]any, space string, depth int) (t *avroType, err error) {
-	kind, simple := v["type"].(string)
+	kind, _ := v["type"].(string)
 	switch kind {
 	case "record", "error", "enum", "fixed":
 		t, err = c.ownName(kind, v, space, depth)
@@ -166,8 +171,8 @@ func (c *avroCompiler) object(v map[string]any, space string, depth int) (t *avr
 	case "map":
 		t, err = c.holder(avroMap, v["values"], space, depth)
 	default:
-		if t, err = c.compile(v["type"], space, depth+1); err == nil && !simple {
-			return t, nil
+		if t, err = c.compile(v["type"], space, depth+1); err == nil && !slices.Contains(avroPrimitives, kind) {
+			return t, nil // what stands beside a type that is described elsewhere changes nothing of it
 		}
 	}
 	if err != nil {
@@ -189,6 +194,9 @@ func (c *avroCompiler) ownName(kind string, v map[string]any, space string, dept
 	}
 	if own, ok := v["namespace"].(string); ok {
 		space = own
+	}
+	if len(name)+len(space) >= avroNameLen {
+		return nil, fmt.Errorf("the name of a type, %q, is longer than %d bytes with its namespace", cut([]byte(name)), avroNameLen)
 	}
 	t := &avroType{name: fullName(name, space)}
 	if c.named[t.name] != nil {
@@ -241,11 +249,20 @@ func (c *avroCompiler) record(t *avroType, v any, space string, depth int) error
 		seen[name] = true
 		of, err := c.compile(f["type"], space, depth+1)
 		if err != nil {
-			return fmt.Errorf("%s: %w", cut([]byte(name)), err)
+			return fmt.Errorf("%s: %w", shownName(name), err)
 		}
-		t.fields = append(t.fields, avroField{name, append(AppendJSONString(nil, []byte(name)), ':'), of})
+		t.fields = append(t.fields, avroField{shownName(name), append(AppendJSONString(nil, []byte(name)), ':'), of})
 	}
 	return nil
+}
+
+// shownName is the name of a field in errors: in quotes where it holds what cannot be printed, and not as long as it likes.
+func shownName(name string) string {
+	short := cut([]byte(name))
+	if quoted := strconv.Quote(short); short != name || quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
 }
 
 // logical notes what a type stands for. What does not go with it means nothing.
