@@ -1,15 +1,20 @@
 package formats
 
-import "iter"
+import (
+	"errors"
+	"iter"
+)
 
 // aheadFrom is the size of a file from which its records are decoded ahead: less is read before another core has begun.
 const aheadFrom = 1 << 20
 
-// A set holds records that were decoded ahead of who works them: 128, or fewer with 64 KiB.
+// A set holds records that were decoded ahead of who works them: 128, or fewer with 256 KiB, of which cells take more than texts.
 const (
 	aheadRecords = 128
-	aheadBytes   = 64 << 10
+	aheadBytes   = 256 << 10
 	aheadKept    = 1 << 20 // bytes of a set that are kept for the next one
+	aheadCell    = 56      // bytes of a cell
+	aheadRow     = 24      // and of what points to a row of them
 )
 
 // ahead decodes on a goroutine of its own, so that reading a record and working it overlap. Records point into the window that they were read from,
@@ -59,6 +64,11 @@ func (a *aheads) decode(records iter.Seq2[*Record, error]) {
 	set := <-a.free
 	for rec, err := range records {
 		set.add(rec, err)
+		select {
+		case <-a.done: // who reads may have stopped long before a set is full of records that are far apart
+			return
+		default:
+		}
 		if len(set.items) < aheadRecords && set.bytes < aheadBytes {
 			continue
 		}
@@ -110,7 +120,10 @@ func (s *aheadSet) reset() {
 
 func (s *aheadSet) add(rec *Record, err error) {
 	if err != nil {
-		s.items = append(s.items, aheadItem{err: err})
+		var bad *RecordError
+		if s.items = append(s.items, aheadItem{err: err}); errors.As(err, &bad) {
+			s.bytes += len(bad.Raw)
+		}
 		return
 	}
 	s.items = append(s.items, aheadItem{rec: *rec})
@@ -121,11 +134,13 @@ func (s *aheadSet) add(rec *Record, err error) {
 
 func (s *aheadSet) row(cells []Cell) []Cell {
 	own := s.cells.take(len(cells))
+	s.bytes += len(cells) * aheadCell
 	for i := range cells {
 		c := &cells[i]
 		own[i] = Cell{Kind: c.Kind, Bytes: s.text(c.Bytes)}
 		if c.Rows != nil {
 			rows := s.rows.take(len(c.Rows))
+			s.bytes += len(rows) * aheadRow
 			for k := range rows {
 				rows[k] = s.row(c.Rows[k])
 			}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -117,6 +118,61 @@ func TestLargeXMLIsDecodedAhead(t *testing.T) {
 	if got := aheadSeen(d.Decode(blobOf(cut)), 0); len(got) != n || !strings.Contains(got[n-1], "truncated?") {
 		t.Errorf("%d records, %s", len(got), got[len(got)-1])
 	}
+}
+
+// Cells without texts take memory too, and so do texts of what is wrong.
+func TestASetAheadIsAsSmallAsWhatItHolds(t *testing.T) {
+	t.Parallel()
+	rows := make([][]Cell, 100)
+	for i := range rows {
+		rows[i] = make([]Cell, 50)
+	}
+	wrong := &RecordError{Raw: make([]byte, aheadBytes)}
+	for name, yields := range map[string]func(yield func(*Record, error) bool) bool{
+		"empty cells": func(yield func(*Record, error) bool) bool {
+			return yield(&Record{Cells: []Cell{{Kind: Nested, Rows: rows}}}, nil)
+		},
+		"errors": func(yield func(*Record, error) bool) bool { return yield(nil, wrong) },
+	} {
+		decoded, ended := 0, make(chan struct{})
+		for range ahead(func(yield func(*Record, error) bool) {
+			defer close(ended)
+			for range 1000 {
+				decoded++
+				if !yields(yield) {
+					return
+				}
+			}
+		}) {
+			break
+		}
+		<-ended
+		if decoded > 5 {
+			t.Errorf("%s: %d decoded ahead of the first", name, decoded)
+		}
+	}
+}
+
+func TestAReaderThatStopsDoesNotWaitForAFullSet(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		decoded, begun, stopped := 0, make(chan struct{}), make(chan struct{})
+		for range ahead(func(yield func(*Record, error) bool) {
+			for yield(&Record{}, nil) {
+				if decoded++; decoded == aheadRecords+1 { // one set is there to be read, and the next has one
+					close(begun)
+					<-stopped
+				}
+			}
+		}) {
+			<-begun
+			time.AfterFunc(time.Second, func() { close(stopped) }) // when nothing else goes on any more
+			break
+		}
+		if decoded > aheadRecords+2 {
+			t.Errorf("%d were decoded", decoded)
+		}
+	})
 }
 
 func TestDecodingAheadTakesFlatMemory(t *testing.T) { // not parallel: it measures memory
