@@ -2,7 +2,9 @@ package formats
 
 import (
 	"errors"
+	"fmt"
 	"iter"
+	"runtime/debug"
 )
 
 // aheadFrom is the size of a file from which its records are decoded ahead: less is read before another core has begun.
@@ -45,7 +47,7 @@ func ahead(records iter.Seq2[*Record, error]) iter.Seq2[*Record, error] {
 			}
 			a.free <- set
 		}
-		if a.broken != nil {
+		if a.broken != "" {
 			panic(a.broken)
 		}
 	}
@@ -55,12 +57,16 @@ func ahead(records iter.Seq2[*Record, error]) iter.Seq2[*Record, error] {
 type aheads struct {
 	full, free chan *aheadSet
 	done       chan struct{} // closed: nobody wants more
-	broken     any           // what the decoder panicked with, to be looked at when full is closed
+	broken     string        // what the decoder panicked with and where, to be looked at when full is closed
 }
 
 func (a *aheads) decode(records iter.Seq2[*Record, error]) {
 	defer close(a.full)
-	defer func() { a.broken = recover() }()
+	defer func() {
+		if v := recover(); v != nil {
+			a.broken = fmt.Sprintf("%v\n%s", v, debug.Stack()) // that of who reads would not say where
+		}
+	}()
 	set := <-a.free
 	for rec, err := range records {
 		set.add(rec, err)

@@ -62,8 +62,8 @@ func TestADecoderThatPanicsAheadPanicsWhereItsRecordsAreRead(t *testing.T) {
 	t.Parallel()
 	seen := 0
 	defer func() {
-		if v := recover(); v != "broken" || seen < 4*aheadRecords {
-			t.Errorf("%v after %d", v, seen)
+		if text, _ := recover().(string); !strings.HasPrefix(text, "broken\n") || !strings.Contains(text, "aheadRecordsOf") || seen < 4*aheadRecords { // and where
+			t.Errorf("%v after %d", text, seen)
 		}
 	}()
 	for range ahead(aheadRecordsOf(5000, func(i int) {

@@ -210,7 +210,7 @@ func endlessEDI(messages int) io.Reader {
 
 // TestTwoMillionSegmentsAreReadInFlatMemory is not parallel: it measures memory.
 func TestTwoMillionSegmentsAreReadInFlatMemory(t *testing.T) {
-	messages := dose(2_000_000, 200_000) / (len(ediOrder) + 2)
+	messages := dose(t, 2_000_000, 200_000) / (len(ediOrder) + 2)
 	d := decoder(t, Options{Format: "edifact"}, place1("no", "BGM.2"), list("lines", "LIN", place1("sku", "LIN.3.1"), place1("q", "QTY[21].1.2")))
 	n := 0
 	most := peak(t, endlessEDI(messages), func(r io.Reader) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -105,8 +107,15 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// dose is n, or with the race detector, which makes reading ten times as slow and finds nothing by more of the same, few.
-func dose(n, few int) int {
+// dose is n, or with the race detector, which makes reading ten times as slow and finds nothing by more of the same, few: too few, perhaps, to show
+// what the test is for. So the Makefile runs it once more without the race detector, which it knows by its name.
+func dose(t *testing.T, n, few int) int {
+	t.Helper()
+	if makefile, err := os.ReadFile("../Makefile"); err != nil {
+		t.Fatal(err)
+	} else if m := regexp.MustCompile(`test -run '([^']+)'`).FindSubmatch(makefile); m == nil || !regexp.MustCompile(string(m[1])).MatchString(t.Name()) {
+		t.Fatalf("make test never runs the whole dose of %s: name it so that it does", t.Name())
+	}
 	info, ok := debug.ReadBuildInfo()
 	if ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		return few

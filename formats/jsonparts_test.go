@@ -106,7 +106,7 @@ func TestAHeaderBehindManyRecordsIsFoundInFlatMemory(t *testing.T) {
 	parts := []Part{{Role: Header, Wants: paths("h", "meta.h")}, {Wants: paths("a", "a")}}
 	d := partsDecoder(t, Options{Format: "json", Records: "list", Limits: Limits{MaxRecord: 4 << 10}}, parts...)
 	item := `{"a":"` + strings.Repeat("x", 1000) + `"},`
-	rows := dose(20_000, 5_000)
+	rows := dose(t, 20_000, 5_000)
 	many := strings.Repeat(item, rows)
 	read := func(text string) (header string, n int, taken int64) {
 		at := &countingReaderAt{r: strings.NewReader(text)}

@@ -201,7 +201,7 @@ func TestSchemasOfSamples(t *testing.T) {
 func TestADocumentIsComparedInFlatMemory(t *testing.T) { // not parallel: it measures memory
 	d := decoder(t, Options{Format: "xml", Schema: "schemas/order.xsd", Records: "/orders/order", Files: schemaFiles}, Want{Name: "id", From: []string{"id"}})
 	one := []byte("<order><id>a</id><line sku=\"a\"><qty>1</qty></line></order>\n")
-	records := dose(200_000, 40_000)
+	records := dose(t, 200_000, 40_000)
 	n := 0
 	most := peak(t, io.MultiReader(strings.NewReader("<orders xmlns=\"urn:o\">"), &endless{text: one, left: int64(records * len(one))}, strings.NewReader("</orders>")), func(r io.Reader) {
 		for _, err := range d.Decode(Blob{Reader: r, Size: -1}) {

@@ -134,7 +134,7 @@ func TestXLSXABombOfEmptyCellsCostsNothing(t *testing.T) {
 
 // TestFailure14TwoHundredThousandRowsInLittleMemory: what was reported of others (excelize#1112) is that such a file does not fit into memory.
 func TestFailure14TwoHundredThousandRowsInLittleMemory(t *testing.T) {
-	rows := dose(200_000, 20_000)
+	rows := dose(t, 200_000, 20_000)
 	for name, shared := range map[string]bool{"texts in their cells": false, "shared texts": true} {
 		var data []byte
 		if shared {

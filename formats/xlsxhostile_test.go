@@ -215,9 +215,9 @@ func TestHostile13LargeParts(t *testing.T) {
 	hostile(t, bookOf{sheet: `<row><c t="s"><v>0</v></c></row>`, strings: text, store: true}.bytes(t), Options{Limits: Limits{MaxStrings: 1 << 20}}, "max_strings", "max_strings, 1MiB")
 }
 
-// TestHostile13MemoryStaysFlat reads a sheet of 54 MB without keeping any of it.
-func TestHostile13MemoryStaysFlat(t *testing.T) {
-	rows := dose(200_000, 40_000)
+// TestHostile13ASheetInFlatMemory reads a sheet of 54 MB without keeping any of it.
+func TestHostile13ASheetInFlatMemory(t *testing.T) {
+	rows := dose(t, 200_000, 40_000)
 	row := `<row><c t="inlineStr"><is><t>` + strings.Repeat("abcdefgh", 30) + `</t></is></c></row>`
 	data := bookOf{sheet: sheetAround(strings.Repeat(row, rows)), store: true}.bytes(t)
 	runtime.GC()

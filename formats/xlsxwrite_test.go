@@ -168,7 +168,7 @@ func TestXLSXIsWrittenInFlatMemory(t *testing.T) {
 	most := uint64(0)
 	row := benchXLSXRow(7)
 	err := e.Encode(io.Discard, func(yield func([]Value, error) bool) {
-		rows := dose(100_000, 20_000)
+		rows := dose(t, 100_000, 20_000)
 		for i := range rows {
 			if i%(rows/5) == 0 {
 				runtime.GC()

@@ -73,7 +73,7 @@ func TestAnXMLHeaderBehindManyRecordsIsFoundInFlatMemory(t *testing.T) {
 	t.Parallel()
 	parts := []Part{{Role: Header, Wants: paths("h", "/D/Meta/H")}, {Wants: paths("a", "A")}}
 	d := partsDecoder(t, Options{Format: "xml", Records: "/D/R", Limits: Limits{MaxRecord: 4 << 10}}, parts...)
-	rows := dose(20_000, 5_000)
+	rows := dose(t, 20_000, 5_000)
 	many := strings.Repeat("<R><A>"+strings.Repeat("x", 1000)+"</A></R>\n", rows)
 	read := func(text string) (header string, n int, taken int64) {
 		at := &countingReaderAt{r: strings.NewReader(text)}

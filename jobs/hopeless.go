@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"waybill/formats"
 	"waybill/ledger"
@@ -36,7 +37,8 @@ func hopeless(e ledger.Entry, err error) string {
 	case errors.Is(err, store.ErrNotFound):
 		return fmt.Sprintf("what it is made of is not kept any more (%v): cancel it, and have the file sent again", err)
 	case errors.As(err, &panicked) && e.Attempts+1 >= panicsMost:
-		return fmt.Sprintf("the job panicked at attempt %d: %v: mend the job or the file, or report it as a mistake of waybill; approve works it once more", e.Attempts+1, panicked.value)
+		what, _, _ := strings.Cut(fmt.Sprint(panicked.value), "\n") // of a goroutine of its own it has a stack behind it, for the log
+		return fmt.Sprintf("the job panicked at attempt %d: %s: mend the job or the file, or report it as a mistake of waybill; approve works it once more", e.Attempts+1, what)
 	}
 	return ""
 }

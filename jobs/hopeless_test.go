@@ -101,3 +101,11 @@ func TestFailuresOfTheSurroundingsAreTriedForEver(t *testing.T) {
 		}
 	}
 }
+
+func TestAPanicHoldsWithItsFirstLine(t *testing.T) {
+	t.Parallel()
+	why := hopeless(ledger.Entry{Attempts: panicsMost}, &panicError{value: "index out of range\ngoroutine 7 [running]:\n"})
+	if !strings.Contains(why, ": index out of range: mend the job") {
+		t.Error(why)
+	}
+}
