@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -203,7 +204,7 @@ func (d *draft) text(o inferOptions, told bool) []byte {
 		fmt.Fprintf(&b, "# Proposed by waybill infer from %s, %s: a guess, with its evidence beside it.\n", count(len(d.files), "file"), count(d.proposal.Records, "record"))
 		fmt.Fprintf(&b, "# Next: waybill check, then waybill try %s FILE; see docs/testing.md.\n", o.job)
 		for _, n := range d.proposal.Notes {
-			fmt.Fprintf(&b, "# %s.\n", n)
+			fmt.Fprintf(&b, "# %s.\n", infer.Comment(n))
 		}
 	}
 	source, to := o.source, o.to
@@ -217,16 +218,16 @@ func (d *draft) text(o inferOptions, told bool) []byte {
 	}
 	var patterns []string
 	for _, f := range d.files {
-		if pattern := infer.Text(patternOf(f)); !strings.Contains(strings.Join(patterns, " "), pattern) {
+		if pattern := infer.Text(patternOf(f)); !slices.Contains(patterns, pattern) {
 			patterns = append(patterns, pattern)
 		}
 	}
 	fmt.Fprintf(&b, "jobs:\n  %s:\n    receive: {source: %s, files: [%s]}\n", o.job, source, strings.Join(patterns, ", "))
 	if len(d.proposal.Unpack) > 0 {
-		fmt.Fprintf(&b, "    unpack: [%s]  # %s\n", strings.Join(d.proposal.Unpack, ", "), d.proposal.Why["unpack"])
+		fmt.Fprintf(&b, "    unpack: [%s]  # %s\n", strings.Join(d.proposal.Unpack, ", "), infer.Comment(d.proposal.Why["unpack"]))
 	}
 	if len(d.proposal.Members) > 0 {
-		fmt.Fprintf(&b, "    members: [%s]  # %s\n", texts(d.proposal.Members), d.proposal.Why["members"])
+		fmt.Fprintf(&b, "    members: [%s]  # %s\n", texts(d.proposal.Members), infer.Comment(d.proposal.Why["members"]))
 	}
 	b.Write(d.proposal.YAML(4))
 	b.WriteString(d.send(o, to))

@@ -216,6 +216,36 @@ func TestKindsOfJSONLinesAreNoted(t *testing.T) {
 	}
 }
 
+// What a file holds stays within its line, and is shown.
+func TestWhatCannotBePrintedIsNotWritten(t *testing.T) {
+	t.Parallel()
+	out := look(t, formats.Options{Format: "ndjson"}, strings.Repeat(`{"a\u202eb": "x\nevil: 1", "c\udb40\udc41d": 1}`+"\n", 3))
+	for _, want := range []string{`from: "a\u202eb"`, `from: "c\U000e0041d"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in %s", want, out)
+		}
+	}
+	var back map[string]any
+	if err := yaml.Unmarshal([]byte(out), &back); err != nil || strings.Contains(out, "\nevil") || len(back) != 1 {
+		t.Errorf("%v %s", err, out)
+	}
+	if got := infer.Comment("a\nb\x1b[31m\u202ec\u200bd"); got != "a b [31m c d" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestKindsOfJSONLinesWithLongNamesAreNone(t *testing.T) {
+	t.Parallel()
+	for name, noted := range map[string]bool{strings.Repeat("x", 60): true, strings.Repeat("x", 61): false} {
+		p, err := infer.Look(formats.Options{Format: "ndjson"}, []infer.Sample{sample(strings.Repeat(`{"type": "it's \"1\""}`+"\n"+`{"type": "`+name+`"}`+"\n", 3))}, none)
+		if err != nil || noted != slices.ContainsFunc(p.Notes, func(n string) bool {
+			return strings.HasSuffix(n, `only: '=type == "it''s \"1\""'`)
+		}) {
+			t.Errorf("%v %q", err, p.Notes)
+		}
+	}
+}
+
 // What is taken back makes a field wider until there is nothing left to take back.
 func TestAFieldGetsWider(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -120,19 +121,23 @@ func weight(v *value) int {
 // teller is what the member is called that tells what a line is.
 var teller = regexp.MustCompile(`(?i)^(type|kind|event|event_?type|record_?type|topic|object)$`)
 
+// kindLongest is how long the name of a kind is at most, in bytes.
+const kindLongest = 60
+
 // turns notes that lines of JSON are of several kinds, told by a member: each is one job, with only.
 func (p *Proposal) turns(root *shape) {
 	for _, s := range root.members {
 		c := &s.column
-		if !teller.MatchString(s.name) || c.kinds[text] != root.objects || len(c.few) < 2 || len(c.few) > fewMost || 2*len(c.few) > c.values {
+		if !teller.MatchString(s.name) || c.kinds[text] != root.objects || len(c.few) < 2 || len(c.few) > fewMost || 2*len(c.few) > c.values ||
+			slices.ContainsFunc(slices.Collect(maps.Keys(c.few)), func(k string) bool { return len(k) > kindLongest }) {
 			continue
 		}
 		var kinds []string
 		for _, k := range slices.Sorted(maps.Keys(c.few)) {
 			kinds = append(kinds, fmt.Sprintf("%s (%d)", k, c.few[k]))
 		}
-		p.Notes = append(p.Notes, fmt.Sprintf("lines are of %d kinds by %q: %s; make a job of each, with only: '=%s == \"%s\"'",
-			len(kinds), s.name, strings.Join(kinds, ", "), identifier(s.name), slices.Sorted(maps.Keys(c.few))[0]))
+		p.Notes = append(p.Notes, fmt.Sprintf("lines are of %d kinds by %q: %s; make a job of each, with only: '=%s == %s'",
+			len(kinds), s.name, strings.Join(kinds, ", "), identifier(s.name), strings.ReplaceAll(strconv.Quote(slices.Sorted(maps.Keys(c.few))[0]), "'", "''")))
 		return
 	}
 }

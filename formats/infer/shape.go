@@ -9,20 +9,37 @@ type shape struct {
 	column  column // of its scalars
 	objects int    // how often it was an object
 	members []*shape
-	lists   int // how often it was a list
-	items   int // of all of these
-	most    int // of one
+	byName  map[string]*shape // of the members, where they are many
+	lists   int               // how often it was a list
+	items   int               // of all of these
+	most    int               // of one
 	element *shape
 }
 
 func (s *shape) member(name string) *shape {
-	i := slices.IndexFunc(s.members, func(m *shape) bool { return m.name == name })
-	if i < 0 {
-		i = len(s.members)
-		s.members = append(s.members, &shape{name: name})
+	if len(s.members) <= fewMembers {
+		if i := slices.IndexFunc(s.members, func(m *shape) bool { return m.name == name }); i >= 0 {
+			return s.members[i]
+		}
+	} else if m := s.byName[name]; m != nil {
+		return m
 	}
-	return s.members[i]
+	m := &shape{name: name}
+	s.members = append(s.members, m)
+	switch n := len(s.members); {
+	case n == fewMembers+1:
+		s.byName = make(map[string]*shape, 2*n)
+		for _, m := range s.members {
+			s.byName[m.name] = m
+		}
+	case n > fewMembers:
+		s.byName[name] = m
+	}
+	return m
 }
+
+// fewMembers are found fastest by looking at each: an object whose members are named by what they are about may have a great many.
+const fewMembers = 32
 
 // add counts one value.
 func (s *shape) add(v *value) {

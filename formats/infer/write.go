@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -98,17 +99,17 @@ func (w *writer) bytes() []byte {
 	for _, l := range w.lines {
 		b.WriteString(l[0])
 		if l[1] != "" {
-			b.WriteString(strings.Repeat(" ", max(0, column-utf8.RuneCountInString(l[0]))) + "  # " + printable(l[1]))
+			b.WriteString(strings.Repeat(" ", max(0, column-utf8.RuneCountInString(l[0]))) + "  # " + Comment(l[1]))
 		}
 		b.WriteByte('\n')
 	}
 	return b.Bytes()
 }
 
-// printable keeps a comment in its line, and what YAML cannot hold out of it.
-func printable(s string) string {
+// Comment is what a comment says, kept in its line: what a file holds is no configuration. What cannot be printed is a blank.
+func Comment(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == utf8.RuneError {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
@@ -175,7 +176,9 @@ func quoted(s string) string {
 			b.WriteString(`\` + string(r))
 		case r == '\t':
 			b.WriteString(`\t`)
-		case r < ' ' || r >= 0x7f && r <= 0xa0 || r == 0x202f || r == 0x2028 || r == 0x2029 || r == 0xfeff:
+		case r > 0xffff && !unicode.IsPrint(r):
+			fmt.Fprintf(&b, `\U%08x`, r)
+		case !unicode.IsPrint(r): // also what turns the direction of the text around it
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteRune(r)
