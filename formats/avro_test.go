@@ -546,6 +546,16 @@ func TestAvroSchemasThatAreBombs(t *testing.T) {
 	}
 }
 
+func TestPickedRecordsOfAvroAreRefused(t *testing.T) {
+	t.Parallel()
+	file := avroHead(avroV, "null") + avroBlock(2, avroText("a\xff")+avroText("b"))
+	var out bytes.Buffer
+	n, err := Picked(func() (Blob, func()) { return blobOf(file), func() {} }, Options{Format: "avro"}, []Part{{Wants: columns("v")}}, Pick{Reasons: map[int64]string{1: "odd"}}, &out)
+	if n != 0 || out.Len() > 0 || err == nil || !strings.Contains(err.Error(), "format avro cannot be written") {
+		t.Errorf("%d, %q, %v", n, out.String(), err)
+	}
+}
+
 func TestAvroNamesAreShownAsTheyCanBe(t *testing.T) {
 	t.Parallel()
 	of := func(name string) string {

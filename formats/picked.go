@@ -30,8 +30,11 @@ func (p Pick) of(number int64) (reason string, ok bool) {
 // The reason is one more column (csv, tsv, xlsx), stands behind the line (fixed), is one more member (json, ndjson) or a comment before the element
 // (xml). Where lines are of one length, of several kinds or not text there is no room for it.
 func Picked(open func() (Blob, func()), o Options, parts []Part, pick Pick, w io.Writer) (int64, error) {
-	if o.Format == "xlsx" {
+	switch o.Format {
+	case "xlsx":
 		return pickedRows(open, o, parts, pick, w)
+	case "avro", "protobuf": // bytes behind counts and lengths, perhaps packed: a part of them is no file
+		return 0, errors.New("single records of a file of format " + o.Format + " cannot be written as a file of their own: --json shows what is wrong with each; mend what writes the file")
 	}
 	p := &picker{o: o, parts: parts, pick: pick}
 	p.o.Limits = o.Limits.WithDefaults()
