@@ -95,6 +95,9 @@ func (c *compiler) partFile(at, role, files string, ignore []string) {
 		if g.whole != own.whole {
 			c.problem(at, "%q names folders and %q of receive.files does not, or the other way round", files, g.text)
 		}
+		if g.whole && own.whole && path.Dir(g.text) != path.Dir(own.text) && (g.anyFolder() || own.anyFolder()) {
+			c.problem(at, "%q and %q of receive.files are in folders that * or ? leaves open: name the same folders, or write {name} for them", files, g.text)
+		}
 	}
 	c.plan.partFiles = append(c.plan.partFiles, partFile{role, pattern})
 }
@@ -117,10 +120,10 @@ func (p *Plan) together(file string) (role, key string, ok bool) {
 	return "", p.common(file, parts), ok
 }
 
-// common is what the names of files have in common that belong together: the parts in braces, and the folder where no pattern names any.
+// common is what the names of files have in common that belong together: the parts in braces, and the folder where no pattern says which.
 func (p *Plan) common(file string, parts map[string]any) string {
 	var b strings.Builder
-	if !p.partFiles[0].pattern.take[0].whole {
+	if own := &p.partFiles[0].pattern.take[0]; !own.whole || own.anyFolder() {
 		fmt.Fprintf(&b, "%q", path.Dir(file))
 	}
 	for _, part := range sorted(p.partFiles[0].pattern.take[0].parts) {
@@ -135,9 +138,19 @@ func (p *Plan) accompanies(file string) bool {
 	if r == nil || !p.gathers {
 		return false
 	}
-	end := strings.TrimPrefix(strings.TrimPrefix(r.Companion.Name, "*"), "{stem}")
-	return strings.HasSuffix(file, end)
+	end, stem := strings.CutPrefix(r.Companion.Name, "{stem}")
+	of, ok := strings.CutSuffix(file, strings.TrimPrefix(end, "*"))
+	if !ok || !stem {
+		return ok && p.files.Match(of)
+	}
+	return slices.ContainsFunc(p.files.take, func(g glob) bool {
+		ending := path.Ext(g.text)
+		return strings.ContainsAny(ending, "*?{}") || p.files.Match(of+ending) // what an ending that is left open would be is not known
+	})
 }
+
+// anyFolder reports whether files of several folders match with the same parts in braces.
+func (g *glob) anyFolder() bool { return g.whole && strings.ContainsAny(path.Dir(g.text), "*?") }
 
 // set says of an arrival with which others it makes an entry; nil when it does alone.
 func (p *Plan) set(file string) *ledger.Together {

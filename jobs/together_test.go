@@ -270,6 +270,7 @@ func TestMistakesOfWhatIsTakenTogether(t *testing.T) {
 		`receive: {source: in, files: "*_lines.csv", together: {header: {files: "*_head.csv", format: csv, fields: {a: {}}}}}` + read:                              `receive.together.header.files: "*_head.csv" has no part in braces that it shares with receive.files: write for example {no}_head.csv`,
 		`receive: {source: in, files: "{no}_lines.csv", together: {header: {files: "heads/{no}.csv", format: csv, fields: {a: {}}}}}` + read:                       `receive.together.header.files: "heads/{no}.csv" names folders and "{no}_lines.csv" of receive.files does not, or the other way round`,
 		`receive: {source: in, files: "{no}_lines.csv", within: 2h}` + read:                                                                                        "receive.within: goes with together, and with a companion that is read in mailboxes",
+		`receive: {source: in, files: "*/{no}_l", together: {header: {files: "heads/{no}_h", format: csv, fields: {a: {}}}}}` + read:                               `receive.together.header.files: "heads/{no}_h" and "*/{no}_l" of receive.files are in folders that * or ? leaves open: name the same folders, or write {name} for them`,
 		"identity: {by: name+size+mtime}\n" + `receive: {source: in, files: "{no}_l", together: {header: {files: "{no}_h", format: csv, fields: {a: {}}}}}` + read: "identity.by: name+size+mtime is of one file, and several are taken together: write content, name or name+content",
 	} {
 		_, problems := Compile("x", parseOptions(t, job), Environment{})

@@ -40,6 +40,10 @@ func (g *landing) gather(tx *store.Tx, p Policy) (decision, error) {
 	if err != nil {
 		return decision{}, fmt.Errorf("look for what belongs to it: %w", err)
 	}
+	if before, ok := s.have[p.Together.Role]; ok && before.Path != g.arrival.Path { // no newer version of it: one would be lost in silence
+		return decision{policy: p, verdict: Fresh, state: Rejected, reason: fmt.Sprintf("%s has come before it for the same files, see #%d: name them so that each belongs to one",
+			Shown(before.Path), s.entry.ID)}, nil
+	}
 	if len(s.missing) > 0 {
 		return decision{policy: p, verdict: Fresh, state: Held, reason: waitsFor(s.missing), hold: HoldFiles, set: s}, nil
 	}
