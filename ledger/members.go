@@ -41,16 +41,24 @@ func (g *landing) parentage(f *File) (parent, member any) {
 	return f.Parent, []byte(f.Member)
 }
 
+// ofMembers are the verdicts on members that follow from the one on their archive. In one that was corrected, members that are as they were stay known.
+func (v Verdict) ofMembers() []Verdict {
+	if v == Correction {
+		return []Verdict{Correction}
+	}
+	return []Verdict{Redelivery, Suspect}
+}
+
 // LandMembers lands the members of an archive for its job, in the transaction that accepts the archive's entry: all of them are there, or none is. Each is
 // a file of its own with its own entry, identity and verdict, under the path of the archive and its own in that. What a person let through though it was known, approved or replayed,
-// is not held or skipped once more for its members. The archive comes to its end when they all have. Members that have landed before are not landed again.
+// is not held or skipped once more for its members; what else a member is, nobody has seen. The archive comes to its end when they all have. Members that have landed before are not landed again.
 func (l *Ledger) LandMembers(tx *store.Tx, parent Entry, of File, p Policy, out Unpacked) ([]Entry, error) {
 	failpoint.Hit("ledger/members")
 	p.Hold = "" // the archive was held for it
 	if parent.Approved(HoldVerdict) || parent.Origin != 0 && (parent.Verdict == Redelivery || parent.Verdict == Suspect) {
 		p.Actions = maps.Clone(p.Actions)
-		for verdict, action := range p.Actions {
-			if action == ToHold || action == ToSkip {
+		for _, verdict := range parent.Verdict.ofMembers() {
+			if action, ok := p.Actions[verdict]; ok && (action == ToHold || action == ToSkip) {
 				p.Actions[verdict] = ToProcess
 			}
 		}
