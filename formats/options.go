@@ -61,6 +61,7 @@ type Limits struct {
 	MaxPart       Bytes `yaml:"max_part" doc:"xlsx: size of every other part of a workbook after unpacking; avro: size of a block, before and after; default 16MiB"`
 	MaxStrings    Bytes `yaml:"max_strings" doc:"xlsx: memory for the texts that the cells of a workbook share, default 64MiB"`
 	MaxSheetCells int   `yaml:"max_sheet_cells" doc:"xlsx: number of cells that the rows of a sheet span, empty ones counted, default 50000000"`
+	MaxKeys       int   `yaml:"max_keys" doc:"xml with schema: number of values that its ID, IDREF, key, unique and keyref hold in memory until the end of the document, default 25000"`
 }
 
 // WithDefaults returns the limits with every zero replaced by its default.
@@ -87,6 +88,7 @@ func (l Limits) WithDefaults() Limits {
 	size(&l.MaxPart, 16<<20)
 	size(&l.MaxStrings, 64<<20)
 	count(&l.MaxSheetCells, 50_000_000)
+	count(&l.MaxKeys, 25_000)
 	return l
 }
 
@@ -103,7 +105,7 @@ func (l Limits) validate() []Problem {
 		{"max_columns", int64(l.MaxColumns), 1_000_000}, {"max_depth", int64(l.MaxDepth), 10_000},
 		{"max_cells", int64(l.MaxCells), 100_000_000},
 		{"max_sheet", int64(l.MaxSheet), 1 << 40}, {"max_part", int64(l.MaxPart), 1 << 40}, {"max_strings", int64(l.MaxStrings), 1 << 32},
-		{"max_sheet_cells", int64(l.MaxSheetCells), 1 << 40},
+		{"max_sheet_cells", int64(l.MaxSheetCells), 1 << 40}, {"max_keys", int64(l.MaxKeys), 10_000_000},
 	} {
 		if c.value < 0 || c.value > c.most {
 			ps = append(ps, Problem{"limits." + c.key, fmt.Sprintf("%d is out of bounds: from 1 to %d", c.value, c.most)})

@@ -16,7 +16,7 @@ func TestAPanicOfTheValidatorGoesOnWhereTheDocumentIsRead(t *testing.T) {
 	}
 	got := func() (v any) {
 		defer func() { v = recover() }()
-		x := startXSD("o.xsd", broken)
+		x := startXSD("o.xsd", Limits{}, broken)
 		x.take([]byte("<o/>"))
 		t.Error(x.finish(nil))
 		return nil
@@ -24,7 +24,7 @@ func TestAPanicOfTheValidatorGoesOnWhereTheDocumentIsRead(t *testing.T) {
 	if text, _ := got.(string); !strings.HasPrefix(text, "no such state\n") || !strings.Contains(text, "schemapanic_test.go") {
 		t.Errorf("%v", got)
 	}
-	x := startXSD("o.xsd", broken)
+	x := startXSD("o.xsd", Limits{}, broken)
 	x.take([]byte("<o>"))
 	bad := &FileError{Line: 1, Reason: "cut"}
 	if err := x.finish(bad); !errors.Is(err, bad) { // what the reader has found says what is wrong with the file

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"path"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -19,14 +20,21 @@ import (
 // validator too, which runs beside the reader and holds no more than what it is at. What it finds is told at the end of
 // the document, so that a file says the same however fast the two are.
 
-// compileXSD compiles a schema and what it includes and imports, all of which are files.
-func compileXSD(schema string, files Files) (*xsd.Engine, []Problem) {
+// What it holds for the whole document are the keys: max_keys of them, each of at most mostKey bytes and mostKeyPath, which with their tables
+// come to 64 MiB by default.
+const mostKey = 384
+
+// keys is what a schema that has keys has somewhere; others may have it too.
+var keys = regexp.MustCompile(`\b(?:key|unique|keyref|ID|IDREFS?)\b|\x00`)
+
+// compileXSD compiles a schema and what it includes and imports, all of which are files. keyed: it may have keys.
+func compileXSD(schema string, files Files) (engine *xsd.Engine, keyed bool, ps []Problem) {
 	if files == nil {
-		return nil, []Problem{{"schema", "there are no files here"}}
+		return nil, false, []Problem{{"schema", "there are no files here"}}
 	}
 	text, err := files(schema)
 	if err != nil {
-		return nil, []Problem{{"schema", err.Error()}}
+		return nil, false, []Problem{{"schema", err.Error()}}
 	}
 	var resolve xsd.ResolverFunc
 	resolve = func(_ context.Context, base, location string) (xsd.SchemaSource, error) {
@@ -41,13 +49,15 @@ func compileXSD(schema string, files Files) (*xsd.Engine, []Problem) {
 		if err != nil {
 			return xsd.SchemaSource{}, err
 		}
+		keyed = keyed || keys.Match(text)
 		return xsd.Bytes(name, text).WithResolver(resolve), nil
 	}
-	engine, err := xsd.Compile(context.Background(), xsd.Bytes(schema, text).WithResolver(resolve))
+	keyed = keys.Match(text)
+	engine, err = xsd.Compile(context.Background(), xsd.Bytes(schema, text).WithResolver(resolve))
 	if err != nil {
-		return nil, []Problem{{"schema", strings.Join(schemaFaults(err), "; ")}}
+		return nil, false, []Problem{{"schema", strings.Join(schemaFaults(err), "; ")}}
 	}
-	return engine, nil
+	return engine, keyed, nil
 }
 
 const mostSchemaFaults = 10 // that are told of one document
@@ -91,6 +101,7 @@ func singleErrors(err error) (list []*xsderrors.Error) {
 // An xsdRun compares one document with a schema.
 type xsdRun struct {
 	schema string
+	limits Limits
 	w      *io.PipeWriter
 	done   chan error
 	begun  bool
@@ -100,13 +111,14 @@ type xsdRun struct {
 // beginXSD starts the validator. It ends with finish, which must be called.
 func beginXSD(engine *xsd.Engine, schema string, l Limits) *xsdRun {
 	o := xsd.ValidateOptions{MaxErrors: mostSchemaFaults, MaxInstanceDepth: l.MaxDepth + 1, MaxInstanceAttributes: l.MaxColumns, MaxInstanceBytes: math.MaxInt64 / 2,
-		MaxInstanceTextBytes: int64(l.MaxRecord), MaxInstanceTokenBytes: int64(l.MaxRecord)}
-	return startXSD(schema, func(r io.Reader) error { return engine.ValidateWithOptions(context.Background(), r, o) })
+		MaxInstanceTextBytes: int64(l.MaxRecord), MaxInstanceTokenBytes: int64(l.MaxRecord),
+		MaxIdentityEntries: l.MaxKeys, MaxIdentityTupleBytes: mostKey}
+	return startXSD(schema, l, func(r io.Reader) error { return engine.ValidateWithOptions(context.Background(), r, o) })
 }
 
-func startXSD(schema string, validate func(io.Reader) error) *xsdRun {
+func startXSD(schema string, l Limits, validate func(io.Reader) error) *xsdRun {
 	r, w := io.Pipe()
-	run := &xsdRun{schema: schema, w: w, done: make(chan error, 1)}
+	run := &xsdRun{schema: schema, limits: l, w: w, done: make(chan error, 1)}
 	go func() {
 		err := guarded(validate, r)
 		_ = r.CloseWithError(errStopped) // of a pipe it never fails
@@ -175,6 +187,10 @@ func (x *xsdRun) finish(err error) error {
 		return e
 	}
 	e.Line, e.Column = int64(list[0].Line), int64(list[0].Column)
+	if last := *list[len(list)-1]; last.Code == xsderrors.CodeValidationLimit && strings.HasPrefix(last.Message, "identity ") {
+		e.Limit, last.Message = "max_keys", x.tooMuch(last.Message)
+		list[len(list)-1] = &last
+	}
 	texts := []string{list[0].Message}
 	for _, f := range list[1:] {
 		texts = append(texts, fmt.Sprintf("line %d: %s", f.Line, f.Message))
@@ -184,4 +200,15 @@ func (x *xsdRun) finish(err error) error {
 	}
 	e.Reason = fmt.Sprintf("it is not as %s says: %s", x.schema, strings.Join(texts, "; "))
 	return e
+}
+
+// tooMuch says in the words of the configuration which of the bounds of keys a document has passed.
+func (x *xsdRun) tooMuch(message string) string {
+	switch {
+	case strings.Contains(message, "tuple"):
+		return fmt.Sprintf("a value that is to be unique, a key or a reference is longer than %d bytes: it would be held to the end of the document", mostKey)
+	case strings.Contains(message, "scope"):
+		return "elements that have keys stand in each other too deep"
+	}
+	return fmt.Sprintf("the comparison has to hold more than max_keys, %d, values that are to be unique, keys or references", x.limits.MaxKeys)
 }

@@ -30,6 +30,7 @@ type xmlParser struct {
 	top    *xmlState // what is wanted of the document
 	tree   *xmlTree  // what is kept goes there
 	copies bool      // the buffer will not stay: keep copies
+	keyed  bool      // a validator keeps the paths of elements
 	arena  arena[byte]
 }
 
@@ -72,6 +73,22 @@ const (
 	xmlnsURI  = "http://www.w3.org/2000/xmlns/"
 	xsiURI    = "http://www.w3.org/2001/XMLSchema-instance"
 )
+
+// mostKeyPath bounds what a validator keeps of each key besides its value: where in the document it stands.
+const mostKeyPath = 2 << 10
+
+// pathed looks whether the path to the element that was opened last is one that a validator may keep, namespaces and all.
+func (p *xmlParser) pathed(at int) bool {
+	longest := 0
+	for _, s := range p.spaces {
+		longest = max(longest, len(s.uri))
+	}
+	if len(p.names)+len(p.open)*(longest+3) <= mostKeyPath {
+		return true
+	}
+	p.failAt(at, "the names and namespaces of the elements that are open take more than %s, and the schema has keys that are kept with them", Bytes(mostKeyPath))
+	return false
+}
 
 func newXMLParser(l Limits, plan *xmlPlan) *xmlParser { return &xmlParser{limits: l, plan: plan} }
 
@@ -167,7 +184,7 @@ func (p *xmlParser) push(at int, name []byte, colon int) bool {
 		p.fail = failure{at, "max_record", "the names of the elements that are open take more than max_record, " + p.limits.MaxRecord.String()}
 		return false
 	}
-	if len(p.attrs) > 0 && !p.scope() {
+	if len(p.attrs) > 0 && !p.scope() || p.keyed && !p.pathed(at) {
 		return false
 	}
 	prefix := name[:max(0, colon)]
