@@ -64,9 +64,9 @@ func (d *items) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func TestTheKeysOfADocumentAreHeldInBoundedMemory(t *testing.T) { // not parallel: it measures memory
+func TestTheKeysOfADocumentTakeLittleMemory(t *testing.T) { // not parallel: it measures memory
 	const most = 16 << 20
-	records := dose(200_000, 40_000)
+	records := dose(t, 200_000, 40_000)
 	for _, c := range []struct {
 		schema string
 		keys   int
