@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,3 +131,15 @@ func noise(n int) string {
 	}
 	return string(b)
 }
+
+// A hand is a clock that a test puts forward while a connection reads it.
+type hand struct{ at atomic.Int64 }
+
+func newHand() *hand {
+	h := &hand{}
+	h.at.Store(time.Now().UnixNano())
+	return h
+}
+
+func (h *hand) now() time.Time          { return time.Unix(0, h.at.Load()) }
+func (h *hand) forward(d time.Duration) { h.at.Add(int64(d)) }

@@ -121,7 +121,7 @@ func TestReported7NothingIsCutShortSilently(t *testing.T) {
 		f := b.Listed("a.csv")
 		f.Size = int64(c.listed)
 		f.Version = fmt.Sprintf("%d %d", c.listed, tr.mtime)
-		tr.before = func(p wire.Packet) (reply, bool) {
+		tr.instead(func(p wire.Packet) (reply, bool) {
 			switch {
 			case p.Type == wire.Fstat: // it lies here as well
 				return attrs(p, plain(c.listed, tr.mtime)), true
@@ -129,7 +129,7 @@ func TestReported7NothingIsCutShortSilently(t *testing.T) {
 				return c.before(p), true
 			}
 			return nil, false
-		}
+		})
 		got, err := b.Content(f)
 		switch {
 		case c.want == "" && (err != nil || got != text):

@@ -185,12 +185,11 @@ func TestAWrongPasswordNeverLocksTheAccount(t *testing.T) {
 	o := f.options(host.PublicKey())
 	o.Login.Password = "wrong"
 	b := source(t, o, usual())
-	now := time.Now()
-	b.servers.now = func() time.Time { return now }
-	b.server.now = b.servers.now
+	clock := newHand()
+	b.servers.now, b.server.now = clock.now, clock.now
 	day := 24 * 60
 	for minute := range day {
-		now = now.Add(time.Minute)
+		clock.forward(time.Minute)
 		if err := b.unlistable(); minute == 0 && !strings.Contains(err.Error(), "not tried again before") {
 			t.Errorf("the status does not say when it is tried again: %v", err)
 		}

@@ -110,17 +110,17 @@ func TestAServerThatIsAwayIsTriedLessAndLessOften(t *testing.T) {
 	tm := usual()
 	b := onServer(t, s, tm)
 	s.Kill(t)
-	now := time.Now()
-	b.server.now = func() time.Time { return now }
+	clock := newHand()
+	b.server.now = clock.now
 	for range 3600 {
 		b.unlistable()
-		now = now.Add(time.Second)
+		clock.forward(time.Second)
 	}
 	if n := b.server.connects; n < 8 || n > 40 {
 		t.Errorf("%d tries in an hour", n)
 	}
 	s.Start(t)
-	now = now.Add(tm.longest)
+	clock.forward(tm.longest)
 	b.listable()
 }
 
