@@ -84,20 +84,10 @@ type routed []ledger.Policy
 func (r routed) Route(ledger.Arrival) []ledger.Policy { return r }
 
 func toldDeath(t *testing.T, at []string) {
-	l := &landscape{t: t, folder: t.TempDir()}
-	l.data = filepath.Join(l.folder, "data")
-	l.out = newReceiver(t, l.folder)
-	l.out.Start()
-	l.must(os.WriteFile(l.path("waybill.yaml"), []byte(fmt.Sprintf(told, l.data, l.out.URL)), 0o600))
+	l := bare(t, told)
 	l.serve("").stop() // makes the ledger
 	want := l.acme()
-	for _, name := range at {
-		p := l.serve(name)
-		p.until(p.over)
-		if !p.killed() {
-			t.Fatalf("%s was never reached:\n%s", name, p.tail())
-		}
-	}
+	l.die(at)
 	p := l.serve("")
 	p.until(func() bool {
 		pending := 1

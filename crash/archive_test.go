@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -52,24 +51,11 @@ func TestKilledWhileUnpacking(t *testing.T) {
 }
 
 func unpackDeath(t *testing.T, at []string) {
-	l := &landscape{t: t, folder: t.TempDir()}
-	l.data = filepath.Join(l.folder, "data")
-	l.out = newReceiver(t, l.folder)
-	l.out.Start()
-	for _, sub := range []string{"drop", "events"} {
-		l.must(os.Mkdir(l.path(sub), 0o700))
-	}
-	l.must(os.WriteFile(l.path("waybill.yaml"), fmt.Appendf(nil, archived, l.data, l.out.URL), 0o600))
+	l := bare(t, archived, "drop", "events")
 	large := "order_no,quantity,note\n" + strings.Repeat("L-1,2,"+strings.Repeat("n", 60)+"\n", 1500) // two batches, too large to be kept in the ledger
 	l.pack("drop/one.zip", "a.csv", "order_no,quantity\nA-1,1\nA-2,1\n", "read.me", "x", "sub/b.csv", "order_no,quantity\nB-1,1\n", "large.csv", large)
 	l.pack("drop/two.zip", "c.csv", "order_no,quantity\nC-1,1\n", "bad.csv", "order_no,quantity\nD-1,many\n")
-	for _, name := range at {
-		p := l.serve(name)
-		p.until(p.over)
-		if !p.killed() {
-			t.Fatalf("%s was never reached:\n%s", name, p.tail())
-		}
-	}
+	l.die(at)
 	p := l.serve("")
 	p.until(func() bool {
 		return l.gone("drop", "one.zip") && l.gone("drop", "two.zip") && l.drained()

@@ -30,14 +30,7 @@ jobs:
 // files; and the next daemon converts anew.
 func TestKilledWhileAProgramConverts(t *testing.T) {
 	t.Parallel()
-	l := &landscape{t: t, folder: t.TempDir()}
-	l.data = filepath.Join(l.folder, "data")
-	l.out = newReceiver(t, l.folder)
-	l.out.Start()
-	for _, sub := range []string{"drop", "events"} {
-		l.must(os.Mkdir(l.path(sub), 0o700))
-	}
-	l.must(os.WriteFile(l.path("waybill.yaml"), fmt.Appendf(nil, converting, l.data, l.out.URL), 0o600))
+	l := bare(t, converting, "drop", "events")
 	script := fmt.Sprintf("#!/bin/sh\necho order_no\n[ -e %[1]s/go ] || { (setsid sleep 971; exit) & (sleep 972; exit); }\ncat \"$1\"\n", l.folder)
 	l.must(os.WriteFile(l.path("convert.sh"), []byte(script), 0o700))
 	l.must(os.WriteFile(l.path("drop", "one.txt"), []byte("A-1\nA-2\n"), 0o600))

@@ -103,6 +103,32 @@ func newLandscape(t testing.TB) *landscape {
 	return l
 }
 
+// bare makes one with a configuration of its own, in which the data folder and the receiver's URL stand in this order, and folders. Its receiver listens.
+func bare(t testing.TB, configuration string, folders ...string) *landscape {
+	t.Helper()
+	l := &landscape{t: t, folder: t.TempDir()}
+	l.data = filepath.Join(l.folder, "data")
+	for _, sub := range folders {
+		l.must(os.Mkdir(l.path(sub), 0o700))
+	}
+	l.out = newReceiver(t, l.folder)
+	l.out.Start()
+	l.must(os.WriteFile(l.path("waybill.yaml"), fmt.Appendf(nil, configuration, l.data, l.out.URL), 0o600))
+	return l
+}
+
+// die serves until each step in turn, where the daemon is killed.
+func (l *landscape) die(at []string) {
+	l.t.Helper()
+	for _, name := range at {
+		p := l.serve(name)
+		p.until(p.over)
+		if !p.killed() {
+			l.t.Fatalf("%s was never reached:\n%s", name, p.tail())
+		}
+	}
+}
+
 func (l *landscape) must(err error) {
 	l.t.Helper()
 	if err != nil {

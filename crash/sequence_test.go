@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -45,14 +44,7 @@ func TestKilledBetweenNumberedFiles(t *testing.T) {
 }
 
 func sequenceDeath(t *testing.T, at []string) {
-	l := &landscape{t: t, folder: t.TempDir()}
-	l.data = filepath.Join(l.folder, "data")
-	l.out = newReceiver(t, l.folder)
-	l.out.Start()
-	for _, sub := range []string{"drop", "events"} {
-		l.must(os.Mkdir(l.path(sub), 0o700))
-	}
-	l.must(os.WriteFile(l.path("waybill.yaml"), fmt.Appendf(nil, inSequence, l.data, l.out.URL), 0o600))
+	l := bare(t, inSequence, "drop", "events")
 	const each = 5
 	drop := func(shop string, numbers ...int) {
 		for _, n := range numbers {
@@ -61,13 +53,7 @@ func sequenceDeath(t *testing.T, at []string) {
 	}
 	drop("a", 1, 2)
 	drop("b", 5, 3)
-	for _, name := range at {
-		p := l.serve(name)
-		p.until(p.over)
-		if !p.killed() {
-			t.Fatalf("%s was never reached:\n%s", name, p.tail())
-		}
-	}
+	l.die(at)
 	drop("a", 5, 4)
 	drop("b", 4, 2)
 	p := l.serve("")

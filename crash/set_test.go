@@ -2,7 +2,6 @@ package crash_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,14 +50,7 @@ func TestKilledBetweenFilesThatBelongTogether(t *testing.T) {
 }
 
 func gatherDeath(t *testing.T, at []string) {
-	l := &landscape{t: t, folder: t.TempDir()}
-	l.data = filepath.Join(l.folder, "data")
-	l.out = newReceiver(t, l.folder)
-	l.out.Start()
-	for _, sub := range []string{"drop", "days", "events"} {
-		l.must(os.Mkdir(l.path(sub), 0o700))
-	}
-	l.must(os.WriteFile(l.path("waybill.yaml"), fmt.Appendf(nil, inSets, l.data, l.out.URL), 0o600))
+	l := bare(t, inSets, "drop", "days", "events")
 	files := map[string]string{
 		"drop/1_head.csv": "customer\nC-1\n", "drop/1_lines.csv": "order_no\nA-1\nA-2\n", "drop/2_lines.csv": "order_no\nB-1\n", "drop/2_head.csv": "customer\nC-2\n",
 		"days/mon.csv": "order_no\nD-1\n", "days/mon.ctl": "count\n1\n", "days/tue.csv": "order_no\nE-1\n", "days/tue.ctl": "count\n2\n",
@@ -66,13 +58,7 @@ func gatherDeath(t *testing.T, at []string) {
 	for name, text := range files {
 		l.must(os.WriteFile(l.path(name), []byte(text), 0o600))
 	}
-	for _, name := range at {
-		p := l.serve(name)
-		p.until(p.over)
-		if !p.killed() {
-			t.Fatalf("%s was never reached:\n%s", name, p.tail())
-		}
-	}
+	l.die(at)
 	p := l.serve("")
 	p.until(func() bool {
 		for name := range files {
