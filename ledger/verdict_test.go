@@ -48,14 +48,14 @@ func sameIdentity(kind string, s resemblance) bool {
 	return s.bytes
 }
 
-// second is an arrival after one of "a.csv" with the bytes "1;2" at a time.
-func (s resemblance) second() (Arrival, string) {
-	a, content := arrival("a.csv", "v2"), "1;2"
+// second is an arrival after one of "a.csv" with the content first, at a time.
+func (s resemblance) second(first string) (Arrival, string) {
+	a, content := arrival("a.csv", "v2"), first
 	if !s.name {
 		a.Path = "b.csv"
 	}
 	if !s.bytes {
-		content = "3;4"
+		content = strings.ToUpper(first) // of the same size
 	}
 	if !s.mtime {
 		a.ModTime = a.ModTime.Add(time.Hour)
@@ -107,8 +107,9 @@ func checkVerdict(t *testing.T, r *rig, kind string, s resemblance, action Actio
 	}
 	first := arrival("a.csv", "v1 "+what)
 	first.Source = job
-	_, e1 := r.land(first, "1;2")
-	a, content := s.second()
+	content := "of " + what // of its own: only the newest files with the same bytes are looked at, of whatever job
+	_, e1 := r.land(first, content)
+	a, content := s.second(content)
 	a.Source, a.Version = job, "v2 "+what
 	f, e2 := r.land(a, content)
 	e := e2[0]
