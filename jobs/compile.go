@@ -56,8 +56,9 @@ type Plan struct {
 
 // reader makes records of what a decoder gives.
 type reader struct {
-	none    bool // read: none
-	open    bool // nobody declared fields
+	none    bool          // read: none
+	within  time.Duration // for which a file that was cut off is held
+	open    bool          // nobody declared fields
 	decoder formats.Decoder
 	files   formats.Files // that the decoder reads
 	parts   []segment     // by formats.Record.Part: the kinds of records, then what stands around them

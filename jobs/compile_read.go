@@ -18,6 +18,12 @@ func (c *compiler) read(o *Read) {
 		return
 	}
 	c.convert(o.Convert)
+	if r.within = incompleteFor; o.Within != nil {
+		r.within = *o.Within
+		if o.Format != "edifact" && o.Format != "avro" && c.whole("read.format") {
+			c.problem("read.within", "goes with edifact and avro: a file of another format does not tell that it was cut off")
+		}
+	}
 	r.open = len(o.Fields) == 0 && len(o.Records.Kinds) == 0
 	c.around(o)
 	c.kinds(o)

@@ -54,6 +54,8 @@ type Read struct {
 	Short           string `yaml:",scalar" enum:"none" doc:"none: the bytes go on as they are"`
 	formats.Options `yaml:",inline"`
 
+	Within *time.Duration `yaml:"within" doc:"edifact, avro: how long a file that was cut off is held for the whole one; then it is rejected; 24h when left out, 0s: for ever"`
+
 	Convert *convert.Options `yaml:"convert" doc:"a program that makes of the file, unpacked, what format reads"`
 
 	Decimal   string   `yaml:"decimal" doc:"decimal mark of numbers written as text, a point by default"`

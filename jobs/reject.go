@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"waybill/formats"
 	"waybill/ledger"
@@ -14,9 +15,12 @@ const (
 	tooMany     = 10_000 // beyond the allowance: reading on would tell nobody more
 )
 
-// incomplete begins the reason of an entry that is held because its file seems to have been cut off. Once a person lets it go on it is
+// incomplete begins the reason of an entry that is held because its file seems to have been cut off. Once a person lets it go on, or its time has passed, it is
 // rejected; the whole file, when it comes, is a correction of it.
 const incomplete = "the file is incomplete: "
+
+// incompleteFor is how long it is held where read.within does not say.
+const incompleteFor = 24 * time.Hour
 
 // What an entry is held for when it is worked: approving lets that pass and nothing else. Those of numbers are of disorder.
 const (
@@ -130,6 +134,7 @@ func (r *run) outcome() ledger.Outcome {
 	switch {
 	case c.partial && !r.in.Entry.Approved(holdIncomplete):
 		o.State, o.Hold, o.Reason, o.Rejected, o.Rejects = ledger.Held, holdIncomplete, incomplete+c.whole.Reason, 0, nil
+		o.Within = r.p.reader.within
 	case c.whole != nil:
 		o.State, o.Reason = ledger.Rejected, c.why
 		o.Rejects = append([]ledger.Reject{*c.whole}, c.list[:min(len(c.list), mostRejects-1)]...)

@@ -165,7 +165,7 @@ func (l *Ledger) accept(tx *store.Tx, now time.Time, e Entry, o Outcome) (ok boo
 		return false, nil
 	}
 	var accepted, finished any
-	frees, hold := 0, ""
+	frees, hold, due := 0, "", int64(0)
 	switch o.State {
 	case Accepted:
 		accepted = store.Millis(now)
@@ -178,13 +178,16 @@ func (l *Ledger) accept(tx *store.Tx, now time.Time, e Entry, o Outcome) (ok boo
 			o.Reason = e.anew() + "; " + o.Reason
 		}
 		hold = o.Hold
+		if o.Within > 0 {
+			due = store.Millis(now.Add(o.Within))
+		}
 	default:
 		return false, fmt.Errorf("outcome %q is not one of accepted, delivered, rejected, held, duplicate", o.State)
 	}
-	n, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, hold = ?, records = ?, messages = ?, rejects = ?, config = ?, token = ?,
+	n, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, hold = ?, due = ?, records = ?, messages = ?, rejects = ?, config = ?, token = ?,
 		verdict = COALESCE(NULLIF(?, ''), verdict), identity = CASE ? WHEN 1 THEN NULL ELSE identity END, accepted = ?, finished = ?
 		WHERE id = ? AND state IN ('received', 'working') AND token <= ?`,
-		o.State, cut(o.Reason, 4000), hold, o.Records, o.Messages, o.Rejected, o.Config, e.Token,
+		o.State, cut(o.Reason, 4000), hold, due, o.Records, o.Messages, o.Rejected, o.Config, e.Token,
 		o.Verdict, frees, accepted, finished, e.ID, e.Token)
 	if err != nil || n == 0 {
 		return false, err

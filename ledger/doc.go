@@ -24,7 +24,7 @@
 //	                                           └──► failed ─────────┘
 //	                                          (dead letters are open)
 //
-// Cancel leads from held, received and working to cancelled. Delivered, rejected, duplicate and cancelled are final; together
+// Cancel leads from held, received and working to cancelled, Expire from held to rejected what is held for a time. Delivered, rejected, duplicate and cancelled are final; together
 // with failed they are terminal: nothing more happens by itself. A replay is a new entry, run n+1 of the first.
 //
 // # States of a file

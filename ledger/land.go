@@ -314,8 +314,8 @@ func (g *landing) keepEntry(tx *store.Tx, d *decision) error {
 		return err
 	}
 	g.entries = append(g.entries, e)
-	if e.State == Received {
-		return nil
+	if err := supersede(tx, g.now, e, g.file); err != nil || e.State == Received {
+		return err
 	}
 	if slices.Contains(d.policy.Owes, e.State) {
 		if err := g.ledger.Owe(tx, e, e.State, e.Reason, ""); err != nil {

@@ -25,6 +25,8 @@ func TestStatementsOfEveryFileScanNoTable(t *testing.T) {
 		"likeness":  likenessQuery(8),
 		"dropped":   droppedQuery,
 		"waiting":   waitingQuery,
+		"ending":    endingQuery,
+		"in place":  inPlaceQuery,
 	} {
 		args := make([]any, strings.Count(query, "?"))
 		for i := range args {

@@ -240,16 +240,16 @@ func (g *landing) keepIncomplete(tx *store.Tx, d *decision) error {
 
 // complete lets an entry go on whose files have all come, as its policy says.
 func (g *landing) complete(tx *store.Tx, d *decision) error {
-	s, lead := d.set, g.file.ID
+	s, lead := d.set, g.file
 	if d.policy.Together.Role != "" {
-		lead = s.have[""].ID
+		lead = s.have[""]
 	}
 	var finished any
 	if d.state == Duplicate || d.state == Rejected {
 		finished = store.Millis(g.now)
 	}
 	_, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, hold = ?, verdict = ?, twin = ?, identity = ?, finished = ?, due = 0 WHERE id = ?`,
-		d.state, d.reason, d.hold, d.verdict, orNull(d.twin.entry), d.identity(lead), finished, s.entry.ID)
+		d.state, d.reason, d.hold, d.verdict, orNull(d.twin.entry), d.identity(lead.ID), finished, s.entry.ID)
 	if err == nil {
 		_, err = tx.Exec(`DELETE FROM incomplete WHERE entry = ?`, s.entry.ID)
 	}
@@ -257,6 +257,9 @@ func (g *landing) complete(tx *store.Tx, d *decision) error {
 		return err
 	}
 	e, err := entryByID(tx, s.entry.ID)
+	if err == nil {
+		err = supersede(tx, g.now, e, lead)
+	}
 	if err != nil {
 		return err
 	}
@@ -346,11 +349,9 @@ func (l *Ledger) overdue(tx *store.Tx, now time.Time, id int64) (Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	for _, p := range l.route(Arrival{Source: f.Source, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: f.Partner, Trial: f.Trial, Kind: e.Kind}) {
-		if p.Job == e.Job && slices.Contains(p.Owes, Held) {
-			if err := l.Owe(tx, e, Held, e.Reason, ""); err != nil {
-				return e, err
-			}
+	if p, ok := l.policyOf(e, f); ok && slices.Contains(p.Owes, Held) {
+		if err := l.Owe(tx, e, Held, e.Reason, ""); err != nil {
+			return e, err
 		}
 	}
 	return e, l.Record(tx, Event{At: now, Kind: "overdue", Entry: id, Detail: map[string]any{"reason": e.Reason}})

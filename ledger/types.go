@@ -220,7 +220,8 @@ type Reject struct {
 type Outcome struct {
 	State    State // Accepted, Delivered (accepted, and no message to send), Rejected, Held or Duplicate
 	Reason   string
-	Hold     string // with Held: what for, in a word of the caller's; "" is nothing that approving lets pass
+	Hold     string        // with Held: what for, in a word of the caller's; "" is nothing that approving lets pass
+	Within   time.Duration // with Held: after which time it is rejected unless somebody or something lets it go on; 0: never, see Ledger.Expire
 	Records  int64
 	Messages int64
 	Rejected int64 // number of rejects; Rejects holds at most the first 1,000

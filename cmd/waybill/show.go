@@ -152,6 +152,9 @@ func (p *program) way(w *way, o showOptions) error {
 	if reason := reasonOf(e); reason != "" {
 		line("reason", "%s", safe(short(reason, 500)))
 	}
+	if e.State == ledger.Held && !e.Due.IsZero() {
+		line("until", "%s, then it is rejected", clock(e.Due))
+	}
 	if e.Origin != 0 {
 		line("run", "%d of #%d", e.Run, e.Origin)
 	}

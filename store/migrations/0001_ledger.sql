@@ -62,7 +62,7 @@ CREATE TABLE entries (
   rejects  INTEGER NOT NULL DEFAULT 0,
   dead     INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0,
-  due      INTEGER NOT NULL DEFAULT 0,
+  due      INTEGER NOT NULL DEFAULT 0, -- after a failure: when it is tried again; held: when it is rejected by itself; 0: neither
   token    INTEGER NOT NULL DEFAULT 0, -- fencing token of the claim, rises
   since    INTEGER,                    -- window of a tick, [since, till)
   till     INTEGER,
@@ -76,6 +76,7 @@ CREATE TABLE entries (
 CREATE UNIQUE INDEX entries_identity ON entries (job, identity) WHERE identity IS NOT NULL;
 CREATE INDEX entries_due ON entries (job, id) WHERE state IN ('received', 'working');
 CREATE INDEX entries_waiting ON entries (job, due) WHERE state IN ('received', 'working') AND due <> 0; -- after a failure
+CREATE INDEX entries_ending ON entries (due) WHERE state = 'held' AND due <> 0;
 CREATE INDEX entries_open ON entries (state, id) WHERE state IN ('held', 'received', 'working', 'accepted', 'failed');
 CREATE INDEX entries_file ON entries (file) WHERE file IS NOT NULL;
 CREATE INDEX entries_origin ON entries (origin) WHERE origin IS NOT NULL;
