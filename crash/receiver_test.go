@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"waybill/testenv"
 )
 
 // An arrival is one line of the receiver's log: a request that it has taken.
@@ -60,7 +62,7 @@ func newReceiver(t testing.TB, folder string) *receiver {
 		t.Fatal(err)
 	}
 	go r.write(f)
-	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(r.serve))
+	r.Server = &httptest.Server{Listener: testenv.Listen(t), Config: &http.Server{Handler: http.HandlerFunc(r.serve)}}
 	r.Config.ConnState = func(c net.Conn, s http.ConnState) {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -11,14 +11,17 @@
 package testenv
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,14 +98,65 @@ func (p *process) stop() error {
 	}
 }
 
-// kill ends the process and its group at once, as a crash would.
+// kill ends the process and all its children at once, as a crash would, and waits until they are gone: PostgreSQL's stand in sessions of
+// their own, and hold its memory until they notice.
 func (p *process) kill() {
+	children := descendants(p.cmd.Process.Pid)
 	_, _ = io.WriteString(p.stdin, "KILL\n") // fails when it has ended
+	for _, child := range children {
+		_ = syscall.Kill(child, syscall.SIGKILL) // fails when it has ended
+	}
 	select {
 	case <-p.exited:
 	case <-time.After(stopLimit):
 	}
 	p.sweep()
+	tick := time.NewTicker(lookEvery / 10)
+	defer tick.Stop()
+	for limit := time.After(stopLimit); slices.ContainsFunc(children, alive); {
+		select {
+		case <-limit:
+			return // what is started next will say what is in its way
+		case <-tick.C:
+		}
+	}
+}
+
+// descendants returns the ids of the children of a process, of theirs and so on, parents first.
+func descendants(of int) []int {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is good
+	children := map[int][]int{}
+	for _, path := range stats {
+		if pid, _, parent, ok := readStat(path); ok {
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	list := children[of]
+	for i := 0; i < len(list); i++ {
+		list = append(list, children[list[i]]...)
+	}
+	return list
+}
+
+// alive reports whether a process runs: one that has ended and that nobody has asked about does not.
+func alive(pid int) bool {
+	_, state, _, ok := readStat(fmt.Sprintf("/proc/%d/stat", pid))
+	return ok && state != "Z"
+}
+
+// readStat reads the first words of a process's stat, see proc_pid_stat(5).
+func readStat(path string) (pid int, state string, parent int, ok bool) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, "", 0, false // it has ended
+	}
+	before, after, ok := bytes.Cut(b, []byte(" (")) // the name, which may hold anything, ends at the last bracket
+	if !ok {
+		return 0, "", 0, false
+	}
+	after = after[bytes.LastIndexByte(after, ')')+1:]
+	n, err := fmt.Sscanf(string(before)+string(after), "%d %s %d", &pid, &state, &parent)
+	return pid, state, parent, n == 3 && err == nil
 }
 
 // sweep kills what is left of the group.
@@ -151,16 +205,34 @@ func folder(t testing.TB, prefix string) string {
 	return dir
 }
 
-// ports returns n free loopback ports. Another process may take one before it
-// is used; the kernel hands out such ports in turn, so that is rare.
+// Servers listen below the ports that Linux hands out by itself (net.ipv4.ip_local_port_range, 32768 and up): else, while a server is
+// stopped, its port may become that of some other test's listener, and the server's clients talk to that.
+const (
+	firstPort = 15000
+	lastPort  = 32000
+)
+
+// Listen listens on a loopback port that nobody else takes while the listener is closed; the caller closes it.
+func Listen(t testing.TB) net.Listener {
+	t.Helper()
+	var err error
+	for range 100 {
+		var l net.Listener
+		l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort)))
+		if err == nil {
+			return l
+		}
+	}
+	t.Fatalf("find a free port: %v", err)
+	return nil
+}
+
+// ports returns n free loopback ports.
 func ports(t testing.TB, n int) []int {
 	t.Helper()
 	var out []int
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatalf("find a free port: %v", err)
-		}
+		l := Listen(t)
 		defer func() { _ = l.Close() }() // all at the end: no port twice
 		out = append(out, l.Addr().(*net.TCPAddr).Port)
 	}

@@ -146,8 +146,9 @@ type proxy struct {
 
 func newProxy(t *testing.T, to string) *proxy {
 	t.Helper()
-	p := &proxy{addr: "127.0.0.1:0", to: to}
-	p.up(t)
+	l := testenv.Listen(t)
+	p := &proxy{addr: l.Addr().String(), to: to}
+	p.serve(l)
 	t.Cleanup(func() { p.down(); p.wg.Wait() })
 	return p
 }
@@ -158,8 +159,12 @@ func (p *proxy) up(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.serve(l)
+}
+
+func (p *proxy) serve(l net.Listener) {
 	p.mu.Lock()
-	p.l, p.addr = l, l.Addr().String()
+	p.l = l
 	p.mu.Unlock()
 	p.wg.Go(func() {
 		for {
@@ -329,10 +334,7 @@ func TestRefusedConnectionIsUnavailable(t *testing.T) {
 			_ = c.Close()
 		}
 	}()
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	gone := testenv.Listen(t)
 	refused := gone.Addr().String()
 	if err := gone.Close(); err != nil {
 		t.Fatal(err)

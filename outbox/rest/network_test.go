@@ -19,6 +19,7 @@ import (
 
 	"waybill/outbox"
 	"waybill/outbox/outboxtest"
+	"waybill/testenv"
 )
 
 // raw starts a TCP server that hands each connection to serve, with its number from 1. It is not HTTP unless serve says so.
@@ -227,10 +228,7 @@ func (d *deaf) Write(p []byte) (int, error) {
 func TestNothingSentIsUnavailable(t *testing.T) {
 	t.Parallel()
 	closed, _ := raw(t, func(int, net.Conn) {})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := testenv.Listen(t)
 	refused := "http://" + l.Addr().String()
 	_ = l.Close()
 	for name, url := range map[string]string{

@@ -18,6 +18,7 @@ import (
 
 	"waybill/outbox"
 	"waybill/outbox/outboxtest"
+	"waybill/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -115,7 +116,12 @@ func TestTargetKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	outboxtest.Run(t, outboxtest.Fixture{Start: func(t *testing.T) outboxtest.Side {
 		r := &receiver{effects: map[string]int{}}
-		server := httptest.NewServer(r)
+		var server *httptest.Server
+		serve := func(l net.Listener) {
+			server = &httptest.Server{Listener: l, Config: &http.Server{Handler: r}}
+			server.Start()
+		}
+		serve(testenv.Listen(t))
 		address := server.Listener.Addr().String()
 		t.Cleanup(func() { server.Close() })
 		return outboxtest.Side{
@@ -133,8 +139,7 @@ func TestTargetKeepsTheContract(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				server = &httptest.Server{Listener: l, Config: &http.Server{Handler: r}}
-				server.Start()
+				serve(l)
 			},
 			Hold: func() func() {
 				r.mu.Lock()
