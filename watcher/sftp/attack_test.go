@@ -49,7 +49,7 @@ func soon(t *testing.T, f func() error) error {
 func TestAListingOfDotsEnds(t *testing.T) {
 	t.Parallel()
 	tr := newTree(nil)
-	tr.before = func(p wire.Packet) (reply, bool) { return names(p, aFolder, ".", ".."), p.Type == wire.Readdir }
+	tr.instead(func(p wire.Packet) (reply, bool) { return names(p, aFolder, ".", ".."), p.Type == wire.Readdir })
 	b, _ := onTree(t, tr)
 	if err := soon(t, b.unlistable); !strings.Contains(err.Error(), "does not end") {
 		t.Errorf("got %v", err)
@@ -61,12 +61,12 @@ func TestMoreThanWasAskedForIsNotKept(t *testing.T) {
 	t.Parallel()
 	text := noise(3 << 20)
 	tr := newTree(map[string]string{"out/a.csv": text})
-	tr.before = func(p wire.Packet) (reply, bool) {
+	tr.instead(func(p wire.Packet) (reply, bool) {
 		if p.Type == wire.Read {
 			return data(p, text[:1<<20-100]), true
 		}
 		return nil, false
-	}
+	})
 	host := newKey(t)
 	f := newFake(t, answering(tr.answer), host)
 	b := source(t, f.options(host.PublicKey()), bounded())
@@ -227,7 +227,7 @@ func TestADripIsNotAListing(t *testing.T) {
 			t.Parallel()
 			tr := newTree(nil)
 			n := 0
-			tr.before = func(p wire.Packet) (reply, bool) {
+			tr.instead(func(p wire.Packet) (reply, bool) {
 				switch p.Type {
 				case wire.Opendir:
 					return tr.handle(p), true
@@ -237,7 +237,7 @@ func TestADripIsNotAListing(t *testing.T) {
 					return listed(p, n), true
 				}
 				return nil, false
-			}
+			})
 			host := newKey(t)
 			tm := bounded()
 			tm.grace, tm.listed = 200*time.Millisecond, 10*time.Microsecond
@@ -278,12 +278,12 @@ func TestALookThatIsTakenSlowlyIsNoDrip(t *testing.T) {
 func TestAClosingIsNotDrawnOut(t *testing.T) {
 	t.Parallel()
 	tr := newTree(nil)
-	tr.before = func(p wire.Packet) (reply, bool) {
+	tr.instead(func(p wire.Packet) (reply, bool) {
 		if p.Type == wire.Lstat && strings.HasPrefix(p.Path, "out/done/") {
 			return attrs(p, plain(7, 7)), true
 		}
 		return nil, false
-	}
+	})
 	host := newKey(t)
 	tm := bounded()
 	tm.grace = 300 * time.Millisecond
@@ -542,7 +542,7 @@ func TestNamesThatAreFreeAndTakenEndTheClosing(t *testing.T) {
 	tr := newTree(map[string]string{"out/a.csv": "x"})
 	tr.folders["out/done"] = true
 	looks := 0
-	tr.before = func(p wire.Packet) (reply, bool) {
+	tr.instead(func(p wire.Packet) (reply, bool) {
 		switch {
 		case p.Type == wire.Rename:
 			return status(p, wire.AlreadyExists), true
@@ -554,7 +554,7 @@ func TestNamesThatAreFreeAndTakenEndTheClosing(t *testing.T) {
 			}
 		}
 		return nil, false
-	}
+	})
 	b, _ := onTree(t, tr)
 	f := b.Listed("a.csv")
 	if err := soon(t, func() error { _, err := b.Close(context.Background(), f, done); return err }); err == nil || !strings.Contains(err.Error(), "free, and that it is taken") {
@@ -568,8 +568,7 @@ func TestASizeBeyondAllReasonIsReadNoFurtherThanItIs(t *testing.T) {
 	tr := newTree(map[string]string{"out/a.csv": noise(100_000)})
 	b, _ := onTree(t, tr)
 	for _, size := range []uint64{1 << 62, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
-		tr.mu.Lock()
-		tr.before = func(p wire.Packet) (reply, bool) {
+		tr.instead(func(p wire.Packet) (reply, bool) {
 			a := plain(0, tr.mtime)
 			a.Size = size
 			switch p.Type {
@@ -585,8 +584,7 @@ func TestASizeBeyondAllReasonIsReadNoFurtherThanItIs(t *testing.T) {
 				return attrs(p, a), true
 			}
 			return nil, false
-		}
-		tr.mu.Unlock()
+		})
 		f := b.Listed("a.csv")
 		if size > 1<<63-1 {
 			if f.Skip == "" {

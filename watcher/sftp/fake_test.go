@@ -203,25 +203,31 @@ type tree struct {
 	n       uint32
 	opened  map[string]int
 	stats   int
-	before  func(wire.Packet) (reply, bool) // nil: nothing is different
+	first   atomic.Pointer[rule] // nil: nothing is different; see instead
 }
+
+// A rule answers a request, or leaves it to the next. It is called with the tree locked.
+type rule func(wire.Packet) (reply, bool)
 
 func newTree(files map[string]string) *tree {
 	return &tree{files: files, folders: map[string]bool{"out": true}, mtime: 1_700_000_000, handles: map[uint32]string{}, left: map[uint32][]string{}, opened: map[string]int{}}
 }
 
 // instead has f answer first, also of a server that is at work.
-func (t *tree) instead(f func(wire.Packet) (reply, bool)) {
+func (t *tree) instead(f rule) { t.first.Store(&f) }
+
+// locked changes what the server has, or looks at what it was asked, while it is at work.
+func (t *tree) locked(f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.before = f
+	f()
 }
 
 func (t *tree) answer(p wire.Packet) reply {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.before != nil {
-		if r, mine := t.before(p); mine {
+	if f := t.first.Load(); f != nil {
+		if r, mine := (*f)(p); mine {
 			return r
 		}
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // listing has a tree answer READDIR out of a function that returns names until it has none.
-func listing(next func() []string) func(wire.Packet) (reply, bool) {
+func listing(next func() []string) rule {
 	return func(p wire.Packet) (reply, bool) {
 		if p.Type != wire.Readdir {
 			return nil, false
@@ -41,7 +41,7 @@ func onceNames(names ...string) func() []string {
 func TestHostileNamesAreRefusedAndTold(t *testing.T) {
 	t.Parallel()
 	tr := newTree(nil)
-	tr.before = listing(onceNames(".", "..", "../x", "/etc/passwd", "a/b", "zero\x00.csv", "", strings.Repeat("x", 5000), "good.csv"))
+	tr.instead(listing(onceNames(".", "..", "../x", "/etc/passwd", "a/b", "zero\x00.csv", "", strings.Repeat("x", 5000), "good.csv")))
 	b, _ := onTree(t, tr)
 	files, errs := b.Look()
 	if len(files) != 1 || files["good.csv"].Size != 3 {
@@ -57,14 +57,14 @@ func TestAListingOfMillionsIsCutOffInFlatMemory(t *testing.T) {
 	t.Parallel()
 	tr := newTree(nil)
 	n := 0
-	tr.before = listing(func() []string {
+	tr.instead(listing(func() []string {
 		names := make([]string, 100)
 		for i := range names {
 			names[i] = fmt.Sprintf("file-%09d.csv", n)
 			n++
 		}
 		return names
-	})
+	}))
 	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.Names = 300_000 })
 	seen, most := 0, uint64(0)
 	var base, now runtime.MemStats
@@ -89,9 +89,7 @@ func TestAListingOfMillionsIsCutOffInFlatMemory(t *testing.T) {
 		t.Errorf("%d MiB more on the heap", grown>>20)
 	}
 	// A READDIR that brings nothing, for ever, is no listing either.
-	tr.mu.Lock()
-	tr.before = func(p wire.Packet) (reply, bool) { return names(p, wire.Attrs{}), p.Type == wire.Readdir }
-	tr.mu.Unlock()
+	tr.instead(func(p wire.Packet) (reply, bool) { return names(p, wire.Attrs{}), p.Type == wire.Readdir })
 	if err := b.unlistable(); !strings.Contains(err.Error(), "does not end") {
 		t.Errorf("got %v", err)
 	}
@@ -146,10 +144,10 @@ func TestAFileThatIsSwappedIsNotTaken(t *testing.T) {
 	tr := newTree(map[string]string{"out/a.csv": "first"})
 	b, _ := onTree(t, tr)
 	f := b.Listed("a.csv")
-	tr.mu.Lock()
-	tr.files["out/a.csv"] = "other"
-	tr.mtime++
-	tr.mu.Unlock()
+	tr.locked(func() {
+		tr.files["out/a.csv"] = "other"
+		tr.mtime++
+	})
 	if _, err := b.Content(f); !errors.Is(err, watcher.ErrChanged) {
 		t.Errorf("got %v", err)
 	}
@@ -169,7 +167,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	}
 	// A server that shows links as what they lead to.
 	tr := newTree(nil)
-	tr.before = func(p wire.Packet) (reply, bool) {
+	circle := func(p wire.Packet) (reply, bool) {
 		switch p.Type {
 		case wire.Opendir:
 			return handle(p, "h"), true
@@ -182,20 +180,18 @@ func TestLinksAreNotFollowed(t *testing.T) {
 		}
 		return nil, false
 	}
+	tr.instead(circle)
 	c, _ := onTree(t, tr, recursive)
 	files, errs := c.Look()
 	if len(files) > 0 || len(errs) != 1 || !strings.Contains(errs[0].Error(), "deeper than 16") {
 		t.Errorf("got %v, %v", files, errs)
 	}
-	tr.mu.Lock()
-	inner := tr.before
-	tr.before = func(p wire.Packet) (reply, bool) {
+	tr.instead(func(p wire.Packet) (reply, bool) {
 		if p.Type == wire.Realpath {
 			return names(p, aFolder, "/home/out"), true
 		}
-		return inner(p)
-	}
-	tr.mu.Unlock()
+		return circle(p)
+	})
 	if _, errs := c.Look(); len(errs) != 1 || !strings.Contains(errs[0].Error(), "is a link to /home/out") {
 		t.Errorf("got %v", errs)
 	}
@@ -367,13 +363,13 @@ func TestReported8AMailboxIsReadOnce(t *testing.T) {
 	t.Parallel()
 	text := noise(100_000)
 	tr := newTree(map[string]string{"out/a.csv": text, "out/b.csv": ""})
-	tr.before = func(p wire.Packet) (reply, bool) {
+	tr.instead(func(p wire.Packet) (reply, bool) {
 		switch p.Type {
 		case wire.Fstat, wire.Lstat, wire.Realpath, wire.Rename, wire.Remove, wire.Mkdir:
 			return status(p, wire.Unsupported), true
 		}
 		return nil, false
-	}
+	})
 	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.ReadOnce = true })
 	for name, f := range b.All() {
 		got, err := b.Content(f)
@@ -384,13 +380,13 @@ func TestReported8AMailboxIsReadOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	tr.mu.Lock() // the last CLOSE may still be on its way
-	if n := tr.opened["out/a.csv"]; n != 1 || tr.stats > 0 {
-		t.Errorf("opened %d times, asked about %d times", n, tr.stats)
-	}
+	tr.locked(func() { // the last CLOSE may still be on its way
+		if n := tr.opened["out/a.csv"]; n != 1 || tr.stats > 0 {
+			t.Errorf("opened %d times, asked about %d times", n, tr.stats)
+		}
+	})
 	// A server that only refuses FSTAT needs no such care.
-	tr.before = func(p wire.Packet) (reply, bool) { return status(p, wire.Unsupported), p.Type == wire.Fstat }
-	tr.mu.Unlock()
+	tr.instead(func(p wire.Packet) (reply, bool) { return status(p, wire.Unsupported), p.Type == wire.Fstat })
 	c, _ := onTree(t, tr)
 	if got, err := c.Content(c.Listed("a.csv")); err != nil || got != text {
 		t.Errorf("%d bytes, %v", len(got), err)
@@ -402,7 +398,7 @@ func TestReported11AnOKIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	tr := newTree(map[string]string{"out/a.csv": "x"})
 	tr.folders["out/done"], tr.folders["out/failed"] = true, true
-	tr.before = func(p wire.Packet) (reply, bool) {
+	tr.instead(func(p wire.Packet) (reply, bool) {
 		switch p.Type {
 		case wire.Rename, wire.Mkdir, wire.Write:
 			return status(p, wire.OK), true
@@ -412,7 +408,7 @@ func TestReported11AnOKIsNotBelieved(t *testing.T) {
 			}
 		}
 		return nil, false
-	}
+	})
 	b, _ := onTree(t, tr)
 	f := b.Listed("a.csv")
 	if where, err := b.Close(t.Context(), f, done); err == nil {
@@ -420,9 +416,7 @@ func TestReported11AnOKIsNotBelieved(t *testing.T) {
 	}
 	conn, _, err := b.server.get(t.Context())
 	must(t, err)
-	tr.mu.Lock()
-	tr.files["out/failed/.waybill-1-1700000000-report.tmp"] = "" // what it kept of the report
-	tr.mu.Unlock()
+	tr.locked(func() { tr.files["out/failed/.waybill-1-1700000000-report.tmp"] = "" }) // what it kept of the report
 	c := closing{s: b.Source, ctx: t.Context(), on: conn.session, f: f, how: failed}
 	if err := c.report("failed", "a.csv"); err == nil || !strings.Contains(err.Error(), "the server has 0") {
 		t.Errorf("got %v", err)

@@ -101,7 +101,7 @@ func TestAFileOfAMailboxIsNeverOpenedTwice(t *testing.T) {
 	text := noise(100_000)
 	tr := newTree(map[string]string{"out/a.csv": text, "out/b.csv": text})
 	broken, refused := true, true
-	tr.before = func(p wire.Packet) (reply, bool) {
+	tr.instead(func(p wire.Packet) (reply, bool) {
 		switch {
 		case p.Type == wire.Read && p.Offset >= 65_536 && broken:
 			return status(p, wire.Failure), true
@@ -109,18 +109,13 @@ func TestAFileOfAMailboxIsNeverOpenedTwice(t *testing.T) {
 			return status(p, wire.PermissionDenied), true
 		}
 		return nil, false
-	}
+	})
 	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.ReadOnce = true })
-	change := func(f func()) {
-		tr.mu.Lock()
-		defer tr.mu.Unlock()
-		f()
-	}
 	a, other := b.Listed("a.csv"), b.Listed("b.csv")
 	if got, err := b.Content(a); err == nil || got == text {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
-	change(func() { broken = false })
+	tr.locked(func() { broken = false })
 	for range 2 {
 		if _, err := b.Content(a); !errors.Is(err, errOpened) {
 			t.Errorf("got %v", err)
@@ -129,7 +124,7 @@ func TestAFileOfAMailboxIsNeverOpenedTwice(t *testing.T) {
 			t.Errorf("%+v", again)
 		}
 	}
-	change(func() {
+	tr.locked(func() {
 		if n := tr.opened["out/a.csv"]; n != 1 {
 			t.Errorf("opened %d times", n)
 		}
@@ -138,14 +133,14 @@ func TestAFileOfAMailboxIsNeverOpenedTwice(t *testing.T) {
 	if _, err := b.Content(other); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("got %v", err)
 	}
-	change(func() { refused = false })
+	tr.locked(func() { refused = false })
 	if got, err := b.Content(other); err != nil || got != text {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 	// Gone and there again, it is another file.
-	change(func() { delete(tr.files, "out/a.csv") })
+	tr.locked(func() { delete(tr.files, "out/a.csv") })
 	b.All()
-	change(func() { tr.files["out/a.csv"] = text })
+	tr.locked(func() { tr.files["out/a.csv"] = text })
 	if got, err := b.Content(b.Listed("a.csv")); err != nil || got != text {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}

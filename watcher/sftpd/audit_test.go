@@ -209,6 +209,7 @@ func TestAFullGateMakesRoomForWhoHasFewest(t *testing.T) {
 	if d := h.journal.wait(t, "login refused", nil); d["reason"] != "gave way to other connections" {
 		t.Errorf("%v", d)
 	}
+	h.end()
 	if n := len(h.server.penalties.by); n != 0 {
 		t.Error("who gave way has a penalty")
 	}

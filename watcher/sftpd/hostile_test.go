@@ -527,8 +527,7 @@ func TestAPeerThatDoesNotAnswerIsEnded(t *testing.T) {
 	key := edKey(t)
 	h := open(t, func(c *Config) {
 		c.Limits.Look = 5 * time.Millisecond
-		c.Now = time.Now
-		c.Limits.Keepalive = 20 * time.Millisecond
+		c.Options.Idle = 1000 * time.Hour // it is ended for another reason
 	}, partner("acme", nil, key.PublicKey()))
 	near, far := net.Pipe()
 	tcp := h.raw("")
@@ -557,6 +556,13 @@ func TestAPeerThatDoesNotAnswerIsEnded(t *testing.T) {
 	client := ssh.NewClient(c, channels, requests)
 	works(t, client)
 	close(deaf)
+	for len(h.journal.all("logout")) == 0 {
+		h.clock.add(time.Minute)
+		select {
+		case <-h.journal.more:
+		case <-time.After(20 * time.Millisecond): // until it is looked again
+		}
+	}
 	if d := h.journal.wait(t, "logout", nil); d["reason"] != "the peer does not answer" {
 		t.Errorf("%v", d)
 	}

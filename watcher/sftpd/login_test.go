@@ -17,7 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,23 +208,21 @@ func TestWhoMayNotLogInGetsOneAnswerForOneHash(t *testing.T) {
 	with2 := func(change func(*Partner)) func(*Partner) {
 		return func(p *Partner) { p.Password = secret; change(p) }
 	}
-	h := open(t, nil,
+	h := build(t, nil,
 		partner("fine", with2(func(*Partner) {}), right.PublicKey()),
 		partner("keys-only", nil, right.PublicKey()),
 		partner("disabled", with2(func(p *Partner) { p.Disabled = true }), right.PublicKey()),
 		partner("expired", with2(func(p *Partner) { p.Expires.Time = newClock().now() }), right.PublicKey()),
 		partner("elsewhere", with2(func(p *Partner) { p.Networks = []Network{network("192.0.2.0/24")} }), right.PublicKey()))
-	var mu sync.Mutex
-	hashed := 0
+	var hashed atomic.Int32
 	h.server.passwords.work = func(p phc, password []byte) []byte {
-		mu.Lock()
-		hashed++
-		mu.Unlock()
+		hashed.Add(1)
 		return p.of(password)
 	}
+	h.start()
 	byKey := h.refused("fine", with(other))
 	byPassword := h.refused("fine", ssh.Password("not the right one"))
-	hashed = 0
+	hashed.Store(0)
 	for i, name := range []string{"nobody", "disabled", "expired", "elsewhere", "", "no\x00body"} {
 		for _, password := range []string{"the right password", "not the right one"} {
 			if got := h.refused(name, ssh.Password(password)); got != byPassword {
@@ -234,17 +232,15 @@ func TestWhoMayNotLogInGetsOneAnswerForOneHash(t *testing.T) {
 		if got := h.refused(name, with(right)); got != byKey {
 			t.Errorf("%q, key: %s, want %s", name, got, byKey)
 		}
-		mu.Lock()
-		if want := 2 * (i + 1); hashed != want {
-			t.Errorf("%q: %d passwords were hashed, want %d", name, hashed, want)
+		if n, want := int(hashed.Load()), 2*(i+1); n != want {
+			t.Errorf("%q: %d passwords were hashed, want %d", name, n, want)
 		}
-		mu.Unlock()
 	}
-	if got := h.refused("keys-only", ssh.Password("the right password")); got != byPassword || hashed != 13 {
-		t.Errorf("keys only: %s, %d hashed", got, hashed)
+	if got := h.refused("keys-only", ssh.Password("the right password")); got != byPassword || hashed.Load() != 13 {
+		t.Errorf("keys only: %s, %d hashed", got, hashed.Load())
 	}
-	if got := h.refused("fine", ssh.Password(strings.Repeat("x", 257))); got != byPassword || hashed != 13 {
-		t.Errorf("a long password: %s, %d hashed", got, hashed)
+	if got := h.refused("fine", ssh.Password(strings.Repeat("x", 257))); got != byPassword || hashed.Load() != 13 {
+		t.Errorf("a long password: %s, %d hashed", got, hashed.Load())
 	}
 	for _, auth := range []ssh.AuthMethod{with(right), ssh.Password("the right password")} {
 		c, err := h.dial("fine", auth)

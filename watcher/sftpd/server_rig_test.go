@@ -96,6 +96,8 @@ func (j *journal) wait(t *testing.T, kind string, fits func(map[string]any) bool
 		select {
 		case <-j.more:
 		case <-end:
+			j.mu.Lock()
+			defer j.mu.Unlock()
 			t.Fatalf("no note %q in %v", kind, j.notes)
 		}
 	}
@@ -174,6 +176,14 @@ func network(text string) (n Network) {
 // open starts a server with the partners; change may be nil.
 func open(t *testing.T, change func(*Config), members ...Member) *house {
 	t.Helper()
+	h := build(t, change, members...)
+	h.start()
+	return h
+}
+
+// build makes a server. What a test changes of it, it changes before start.
+func build(t *testing.T, change func(*Config), members ...Member) *house {
+	t.Helper()
 	keys, err := hostKeys()
 	if err != nil {
 		t.Fatal(err)
@@ -187,6 +197,13 @@ func open(t *testing.T, change func(*Config), members ...Member) *house {
 	if h.server, err = New(c); err != nil {
 		t.Fatal(err)
 	}
+	return h
+}
+
+// start has it take connections until the test ends.
+func (h *house) start() {
+	t := h.t
+	t.Helper()
 	listen := func() net.Listener {
 		l, err := Listen(t.Context(), []string{"127.0.0.1:0"})
 		if err != nil {
@@ -210,7 +227,6 @@ func open(t *testing.T, change func(*Config), members ...Member) *house {
 			t.Logf("log:\n%s", h.log)
 		}
 	})
-	return h
 }
 
 func (h *house) end() {
