@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	closeSet = 500 // files closed in one round, which share the cost of making it durable
-	giveUp   = 20  // tries at closing one file: more than an hour
+	closeSet = 500         // files closed in one round at most, which share the cost of making it durable
+	closeFor = time.Second // after which a round ends all the same: a far server may take a minute for a set, and what is closed is told soon
+	giveUp   = 20          // tries at closing one file: more than an hour
 )
 
 // closing closes files until ctx ends: when told that some may be, when one is due again, and every Poll.
@@ -76,26 +77,32 @@ func (w *Watcher) closeAll(ctx context.Context) (next time.Duration, err error) 
 		if err != nil {
 			return next, err
 		}
-		closed, due, err := w.round(ctx, list)
+		closed, due, over, err := w.round(ctx, list)
 		if due > 0 {
 			next = min(next, due)
 		}
 		if err != nil {
 			return next, err
 		}
-		if closed == 0 || len(list) < n {
+		if closed == 0 || over && len(list) < n {
 			return next, nil
 		}
 	}
 	return next, ctx.Err()
 }
 
-// round closes the files of one list and returns how many, and when the next of those that could not be is due.
-func (w *Watcher) round(ctx context.Context, list []ledger.Closable) (n int, due time.Duration, err error) {
+// round closes the files of one list and returns how many, when the next of those that could not be is due, and whether it went over all of them.
+func (w *Watcher) round(ctx context.Context, list []ledger.Closable) (n int, due time.Duration, over bool, err error) {
 	var closed []ledger.ClosedFile
 	var away error
+	begun := w.opts.Now()
+	over = true
 	for _, c := range list {
 		if ctx.Err() != nil || away != nil {
+			break
+		}
+		if len(closed) > 0 && w.opts.Now().Sub(begun) >= closeFor {
+			over = false
 			break
 		}
 		if wait, _, yes := w.originals.waits(c.File.Path, c.File.Version); yes {
@@ -118,20 +125,20 @@ func (w *Watcher) round(ctx context.Context, list []ledger.Closable) (n int, due
 	final := context.WithoutCancel(ctx) // what was moved is told even while stopping
 	if s, ok := w.src.(Syncer); ok {
 		if err := s.Sync(final); err != nil {
-			return 0, due, fmt.Errorf("make the closing of %d files of %s durable: %w", len(closed), w.name, err)
+			return 0, due, over, fmt.Errorf("make the closing of %d files of %s durable: %w", len(closed), w.name, err)
 		}
 	}
 	if len(closed) == 0 {
-		return 0, due, away
+		return 0, due, over, away
 	}
 	if err := w.archive.Closed(final, closed); err != nil {
-		return 0, due, err
+		return 0, due, over, err
 	}
 	failpoint.Hit("watcher/closed")
 	w.mu.Lock()
 	w.status.Closed += int64(len(closed))
 	w.mu.Unlock()
-	return len(closed), due, away
+	return len(closed), due, over, away
 }
 
 // closeOne closes one file. With an error it is to be tried again after wait.

@@ -31,6 +31,8 @@ type book struct {
 	known   map[[2]string]*bookFile
 	notes   map[string]ledger.Waiting
 	noted   int
+	ended   int   // files that are closed
+	rounds  int   // calls of Closed
 	unknown int   // calls
 	refuse  error // of Land
 	full    bool  // no room for notes, nor for files of more than room bytes
@@ -125,24 +127,35 @@ func (b *book) Closable(_ context.Context, _ string, n int) (list []ledger.Closa
 func (b *book) Closed(_ context.Context, list []ledger.ClosedFile) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.rounds++
 	for _, c := range list {
+		if b.files[c.ID-1].closed == nil {
+			b.ended++
+		}
 		b.files[c.ID-1].closed = &c
 	}
 	b.touch()
 	return nil
 }
 
-// await returns when is holds, which is asked whenever the book changes.
+// patience is how long anything may take before it counts as never.
+const patience = 2 * time.Minute
+
+// await returns when is holds, which is asked whenever the book changes. It waits as long as files land and are closed.
 func (b *book) await(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	end := time.NewTimer(30 * time.Second)
+	end := time.NewTimer(patience)
 	defer end.Stop()
-	for {
+	for reached := 0; ; {
 		b.mu.Lock()
-		ok, changed := is(), b.changed
+		ok, changed, now := is(), b.changed, len(b.files)+b.closed()
 		b.mu.Unlock()
 		if ok {
 			return
+		}
+		if now > reached {
+			reached = now
+			end.Reset(patience)
 		}
 		select {
 		case <-changed:
@@ -155,14 +168,7 @@ func (b *book) await(t testing.TB, what string, is func() bool) {
 }
 
 // closed is how many files are closed; mu is held.
-func (b *book) closed() (n int) {
-	for _, f := range b.files {
-		if f.closed != nil {
-			n++
-		}
-	}
-	return n
-}
+func (b *book) closed() int { return b.ended }
 
 // texts are the contents landed under path, in order.
 func (b *book) texts(path string) (list []string) {

@@ -296,6 +296,28 @@ func TestFilesThatCannotBeClosedKeepNobodyFromTheirTurn(t *testing.T) {
 	}
 }
 
+// What a far server has closed is told while it still closes the rest.
+func TestARoundOfClosingsThatTakesLongIsToldInParts(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	const n = 20
+	for i := range n {
+		y.write(fmt.Sprintf("%04d.csv", i), "x")
+	}
+	y.scan()
+	y.src.close = func(f watcher.File) error {
+		y.clock.Pass(300 * time.Millisecond)
+		if f.Path < "0004.csv" {
+			return errors.New("no space left")
+		}
+		return nil
+	}
+	y.closeAll()
+	if got := y.book.closed(); got != n-4 || y.book.rounds < 4 {
+		t.Errorf("%d of %d closed in %d rounds", got, n, y.book.rounds)
+	}
+}
+
 func TestAFolderThatVanishesIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	y := newYard(t, func(o *watcher.Options) { o.Now, o.Poll = time.Now, 20*time.Millisecond })
