@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long anything may take before it counts as never.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // A process is one run of the program.
 type process struct {

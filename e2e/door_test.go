@@ -81,13 +81,13 @@ func (d *door) open() *daemon {
 
 // login logs acme in, from an address of this machine.
 func (d *door) login(from string) (*ssh.Client, error) {
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 20 * time.Second}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
 	conn, err := dialer.DialContext(d.t.Context(), "tcp", d.address)
 	if err != nil {
 		return nil, err
 	}
 	c, channels, requests, err := ssh.NewClientConn(conn, d.address, &ssh.ClientConfig{User: "acme", Auth: []ssh.AuthMethod{ssh.PublicKeys(d.key)},
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 20 * time.Second}) //nolint:gosec // it is this test's own server
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: patience}) //nolint:gosec // it is this test's own server
 	if err != nil {
 		_ = conn.Close()
 		return nil, err

@@ -59,7 +59,7 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 // patience is how long anything may take before it counts as never.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // A house is a folder with a configuration, a drop folder and a data folder.
 type house struct {

@@ -236,10 +236,13 @@ func (p *plant) await(id int64, states ...ledger.State) ledger.Entry {
 	return p.entry(id)
 }
 
+// patience is how long anything may take before it counts as never.
+const patience = 2 * time.Minute
+
 // until waits until something holds; say tells what is instead.
 func (p *plant) until(holds func() bool, say func() string) {
 	p.t.Helper()
-	limit, tick := time.NewTimer(30*time.Second), time.NewTicker(2*time.Millisecond)
+	limit, tick := time.NewTimer(patience), time.NewTicker(2*time.Millisecond)
 	defer limit.Stop()
 	defer tick.Stop()
 	for !holds() {

@@ -179,7 +179,7 @@ func TestFileIsClosableOnceAllItsEntriesHaveEnded(t *testing.T) {
 	}
 	select {
 	case <-woken:
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("nobody was told")
 	}
 	list, err := r.Closable(ctx, "drop", 10)

@@ -110,12 +110,15 @@ func (b *box) put(parent int64, n int) {
 	}
 }
 
+// patience is how long anything may take before it counts as never.
+const patience = 2 * time.Minute
+
 // settled waits until parent has settled and returns its open dead letters.
 func (b *box) settled(parent int64) int64 {
 	b.t.Helper()
 	woken, end := b.db.Watch(SettledTopic)
 	defer end()
-	limit := time.NewTimer(30 * time.Second)
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	for {
 		lots, err := b.Settled(b.t.Context(), 1000)

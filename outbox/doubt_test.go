@@ -91,7 +91,7 @@ func (l *life) doubts() Doubts {
 // untilTakenOver waits until Run has noted that it delivers.
 func (l *life) untilTakenOver() {
 	l.t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(patience); ; {
 		var at int64
 		err := l.db.Reader(context.Background()).QueryRow(`SELECT at FROM marks WHERE job = '' AND name = 'delivering'`).Scan(&at)
 		if err == nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long a Deliver may take before a test calls it hanging.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // A Side is a destination of a test's own and the target that delivers to it.
 type Side struct {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // program runs a client and returns what it printed. A missing one skips the test by name.
@@ -16,7 +15,7 @@ func program(t testing.TB, stdin, name string, args ...string) (string, error) {
 	if _, err := exec.LookPath(name); err != nil {
 		t.Skipf("SKIPPED, %s is not installed", name)
 	}
-	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)

@@ -88,7 +88,7 @@ func TestOneMailboxThatOpensSlowlyHoldsUpNoOther(t *testing.T) {
 	select {
 	case c := <-second:
 		r.must(send(c, "/in/b.csv", pattern(100)))
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the second connection still waits")
 	}
 	if _, err := os.Stat(torn); !os.IsNotExist(err) {

@@ -40,7 +40,7 @@ func (h *house) raw(from string) net.Conn {
 // ends waits until the other side has ended the connection, and returns what came.
 func ends(t *testing.T, c net.Conn) string {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
@@ -54,7 +54,7 @@ func ends(t *testing.T, c net.Conn) string {
 
 func Test46WhoSaysNothingIsSentAway(t *testing.T) {
 	t.Parallel()
-	h := open(t, func(c *Config) { c.Options.LoginTime = 200 * time.Millisecond; c.Options.Exempt = nil })
+	h := open(t, func(c *Config) { c.Options.LoginTime = time.Second; c.Options.Exempt = nil })
 	silent, slow := h.raw(""), h.raw("127.0.0.2")
 	if _, err := slow.Write([]byte("S")); err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func Test46WhoSaysNothingIsSentAway(t *testing.T) {
 	ends(t, slow)
 	h.journal.wait(t, "login refused", func(d map[string]any) bool { return d["reason"] == "too slow" })
 	for range 2 { // 10 s each
-		for end := time.Now().Add(10 * time.Second); ; {
+		for end := time.Now().Add(patience); ; {
 			h.server.penalties.mu.Lock()
 			p := h.server.penalties.by[block(address("127.0.0.1"))]
 			h.server.penalties.mu.Unlock()

@@ -51,7 +51,7 @@ func child(t *testing.T, program, dir, at string) (addr string, wait func()) {
 	if err != nil || !strings.HasPrefix(line, "listening on ") {
 		t.Fatalf("the server did not start: %q, %v", line, err)
 	}
-	timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	return strings.TrimSpace(strings.TrimPrefix(line, "listening on ")), func() {
 		timer.Stop()
 		_ = cmd.Process.Kill()

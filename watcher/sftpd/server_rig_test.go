@@ -83,10 +83,13 @@ func (j *journal) all(kind string) (list []map[string]any) {
 	return list
 }
 
+// patience is how long anything may take before it counts as never.
+const patience = 2 * time.Minute
+
 // wait returns the first note of a kind that fits.
 func (j *journal) wait(t *testing.T, kind string, fits func(map[string]any) bool) map[string]any {
 	t.Helper()
-	end := time.After(20 * time.Second)
+	end := time.After(patience)
 	for {
 		for _, d := range j.all(kind) {
 			if fits == nil || fits(d) {
@@ -162,7 +165,7 @@ func (l *locked) Write(p []byte) (int, error) {
 
 // options are those of tests: addresses of the machine itself are not locked out, unless the test is about that.
 func options() Options {
-	return Options{LoginTime: 20 * time.Second, Logins: 100, PerAddress: 10, Idle: 10 * time.Minute, Sessions: 10,
+	return Options{LoginTime: patience, Logins: 100, PerAddress: 10, Idle: 10 * time.Minute, Sessions: 10,
 		Exempt: []Network{network("127.0.0.0/8")}}
 }
 
@@ -266,7 +269,7 @@ func (h *house) dial(user string, auth ...ssh.AuthMethod) (*ssh.Client, error) {
 
 // dialFrom connects from another address of the machine.
 func (h *house) dialFrom(from, address, user string, auth ...ssh.AuthMethod) (*ssh.Client, error) {
-	d := net.Dialer{Timeout: 20 * time.Second}
+	d := net.Dialer{Timeout: patience}
 	if from != "" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
@@ -275,7 +278,7 @@ func (h *house) dialFrom(from, address, user string, auth ...ssh.AuthMethod) (*s
 		return nil, err
 	}
 	c, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{User: user, Auth: auth, HostKeyCallback: ssh.FixedHostKey(h.keys[0].PublicKey()),
-		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519}, Timeout: 20 * time.Second})
+		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519}, Timeout: patience})
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -329,14 +332,14 @@ func (h *house) openssh(batch string, environment []string, options ...string) (
 		h.t.Fatal(err)
 	}
 	args := []string{"-F", "none", "-P", port, "-o", "UserKnownHostsFile=" + known, "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes",
-		"-o", "ConnectTimeout=20", "-o", "LogLevel=INFO", "-o", "NumberOfPasswordPrompts=1", "-o", "IdentityAgent=none"}
+		"-o", "ConnectTimeout=120", "-o", "LogLevel=INFO", "-o", "NumberOfPasswordPrompts=1", "-o", "IdentityAgent=none"}
 	if len(environment) == 0 {
 		args = append(args, "-b", "-")
 	} else {
 		args = append(args, "-o", "BatchMode=no") // -b would forbid questions
 	}
 	args = append(args, options...)
-	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, program, append(args, host)...)
 	c.Dir, c.Stdin = folder, strings.NewReader(batch)
