@@ -20,7 +20,6 @@ type set struct {
 	entry   Entry           // that waits for them; zero: this is the first of them
 	have    map[string]File // of those before, by role
 	missing []Need
-	digest  []byte // of all of them
 }
 
 // setOf tells sets apart: those of two partners, and trials from others, never meet. A source that was renamed goes on with its own.
@@ -59,13 +58,21 @@ func (g *landing) gather(tx *store.Tx, p Policy) (decision, error) {
 			digests[role] = f.Digest
 		}
 	}
-	s.digest = digestOfAll(digests)
 	a := g.arrival
 	a.Path, a.Version, a.Size, a.ModTime = lead.Path, lead.Version, lead.Size, lead.ModTime
-	identity := g.ledger.identityOf(p.Identity, a, s.digest)
+	d, err := g.ledger.judgeSet(tx, p, a, blank, digests)
+	d.set = s
+	return d, err
+}
+
+// judgeSet decides on files that have all come, by their digests; a is the arrival of the one that is worked.
+func (l *Ledger) judgeSet(tx *store.Tx, p Policy, a Arrival, blank bool, digests map[string][]byte) (decision, error) {
+	whole := digestOfAll(digests)
+	identity := l.identityOf(p.Identity, a, whole)
 	var earlier []past
 	if !blank {
-		if earlier, err = g.resembling(tx, p, a, lead.Digest, identity, s.digest); err != nil {
+		var err error
+		if earlier, err = resemblingSets(tx, p, a, digests[""], identity, whole); err != nil {
 			return decision{}, fmt.Errorf("compare with earlier entries of %s: %w", p.Job, err)
 		}
 	}
@@ -73,7 +80,6 @@ func (g *landing) gather(tx *store.Tx, p Policy) (decision, error) {
 	if a.Trial {
 		d.onTrial()
 	}
-	d.set = s
 	return d, nil
 }
 
@@ -139,8 +145,8 @@ func digestOfAll(digests map[string][]byte) []byte {
 	return h.Sum(nil)
 }
 
-// resembling is the plain one with the bytes of all files of a set compared.
-func (g *landing) resembling(tx *store.Tx, p Policy, a Arrival, lead []byte, identity string, whole []byte) ([]past, error) {
+// resemblingSets is resembling with the bytes of all files of a set compared.
+func resemblingSets(tx *store.Tx, p Policy, a Arrival, lead []byte, identity string, whole []byte) ([]past, error) {
 	list, err := resembling(tx, p, a, lead, identity, true)
 	for i := range list {
 		e, err := entryByID(tx, list[i].entry)
@@ -180,21 +186,19 @@ func (g *landing) keepTogether(tx *store.Tx, d *decision) error {
 		return err
 	}
 	if len(s.missing) == 0 {
-		if err := g.complete(tx, d); err != nil {
+		lead := g.file
+		if role != "" {
+			lead = s.have[""]
+		}
+		if err := g.ledger.complete(tx, g.now, d, lead, "its last file came: "+Shown(g.arrival.Path)); err != nil {
 			return err
 		}
 	} else if _, err := tx.Exec(`UPDATE entries SET reason = ? WHERE id = ?`, d.reason, s.entry.ID); err != nil {
 		return err
 	}
 	e, err := entryByID(tx, s.entry.ID)
-	if err != nil {
-		return err
-	}
 	g.entries = append(g.entries, e)
-	if e.State == Duplicate || e.State == Rejected {
-		return g.ledger.settle(tx, g.now, []int64{e.File})
-	}
-	return nil
+	return err
 }
 
 // join makes an arrival a part of the entry that waits for it. What came before it in its role is replaced: the last one counts.
@@ -239,14 +243,11 @@ func (g *landing) keepIncomplete(tx *store.Tx, d *decision) error {
 }
 
 // complete lets an entry go on whose files have all come, as its policy says.
-func (g *landing) complete(tx *store.Tx, d *decision) error {
-	s, lead := d.set, g.file
-	if d.policy.Together.Role != "" {
-		lead = s.have[""]
-	}
+func (l *Ledger) complete(tx *store.Tx, now time.Time, d *decision, lead File, because string) error {
+	s, ended := d.set, d.state == Duplicate || d.state == Rejected
 	var finished any
-	if d.state == Duplicate || d.state == Rejected {
-		finished = store.Millis(g.now)
+	if ended {
+		finished = store.Millis(now)
 	}
 	_, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, hold = ?, verdict = ?, twin = ?, identity = ?, finished = ?, due = 0 WHERE id = ?`,
 		d.state, d.reason, d.hold, d.verdict, orNull(d.twin.entry), d.identity(lead.ID), finished, s.entry.ID)
@@ -258,7 +259,7 @@ func (g *landing) complete(tx *store.Tx, d *decision) error {
 	}
 	e, err := entryByID(tx, s.entry.ID)
 	if err == nil {
-		err = supersede(tx, g.now, e, lead)
+		err = supersede(tx, now, e, lead)
 	}
 	if err != nil {
 		return err
@@ -267,15 +268,18 @@ func (g *landing) complete(tx *store.Tx, d *decision) error {
 		tx.Notify(TopicEntries)
 	}
 	if slices.Contains(d.policy.Owes, d.state) {
-		if err := g.ledger.Owe(tx, e, d.state, d.reason, ""); err != nil {
+		if err := l.Owe(tx, e, d.state, d.reason, ""); err != nil {
 			return err
 		}
 	}
-	detail := map[string]any{"because": "its last file came: " + Shown(g.arrival.Path)}
+	detail := map[string]any{"because": because}
 	if d.reason != "" {
 		detail["reason"] = d.reason
 	}
-	return g.ledger.Record(tx, Event{At: g.now, Kind: "complete", Entry: e.ID, Detail: detail})
+	if err := l.Record(tx, Event{At: now, Kind: "complete", Entry: e.ID, Detail: detail}); err != nil || !ended {
+		return err
+	}
+	return l.settle(tx, now, []int64{e.File})
 }
 
 func waitsFor(missing []Need) string {

@@ -148,6 +148,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := d.adopt(ctx, l, func() {}); err != nil {
 		return err
 	}
+	d.regather(ctx)
 	d.worker = d.instance.worker(d.land)
 	l.mailboxes(d.log)
 	d.outbox.SetDestinations(l.destinations)
@@ -306,6 +307,9 @@ func (d *daemon) reload(intake context.Context) (string, error) {
 		d.worker.SetJobs(l.jobs)
 		d.outbox.SetDestinations(l.destinations)
 	})
+	if err == nil {
+		d.regather(context.WithoutCancel(intake))
+	}
 	d.watch(intake)
 	if err != nil {
 		return "", errors.Join(err, l.close())
