@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -95,26 +94,19 @@ func protoRecord(b []byte, i int64) []byte {
 
 // file makes the file with so many records in the shared folder, once.
 func (l *layout) file(folder string, records int64) (string, error) {
-	path := filepath.Join(folder, "shared", fmt.Sprintf("records-%d.%s", records, l.name))
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	f, err := os.Create(path + ".part")
-	if err != nil {
-		return "", err
-	}
-	w := bufio.NewWriterSize(f, 1<<20)
-	_, _ = w.WriteString(l.head) // the writer remembers its first error until Flush
-	var record []byte
-	for i := range records {
-		if i > 0 {
-			_, _ = w.WriteString(l.between)
+	return sharedFile(folder, fmt.Sprintf("records-%d.%s", records, l.name), func(w *bufio.Writer) error {
+		_, _ = w.WriteString(l.head)
+		var record []byte
+		for i := range records {
+			if i > 0 {
+				_, _ = w.WriteString(l.between)
+			}
+			record = l.append(record[:0], i)
+			_, _ = w.Write(record)
 		}
-		record = l.append(record[:0], i)
-		_, _ = w.Write(record)
-	}
-	_, _ = w.WriteString(l.tail)
-	return path, errors.Join(w.Flush(), f.Close(), os.Rename(path+".part", path))
+		_, _ = w.WriteString(l.tail)
+		return nil
+	})
 }
 
 // job is a job that checks and maps the records.

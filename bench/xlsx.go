@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -15,17 +13,10 @@ import (
 // xlsxFile makes the workbook of P10 in the shared folder, once: ten columns, half of them texts that stand in their cells, as programs
 // write them that stream, or apart from them, as spreadsheets do.
 func xlsxFile(folder string, rows int64, sharedTexts bool) (string, error) {
-	path := filepath.Join(folder, "shared", fmt.Sprintf("rows-%d-%t.xlsx", rows, sharedTexts))
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	f, err := os.Create(path + ".part")
-	if err != nil {
-		return "", err
-	}
-	z := zip.NewWriter(f)
-	err = xlsxParts(z, rows, sharedTexts)
-	return path, errors.Join(err, z.Close(), f.Close(), os.Rename(path+".part", path))
+	return sharedFile(folder, fmt.Sprintf("rows-%d-%t.xlsx", rows, sharedTexts), func(w *bufio.Writer) error {
+		z := zip.NewWriter(w)
+		return errors.Join(xlsxParts(z, rows, sharedTexts), z.Close())
+	})
 }
 
 const (

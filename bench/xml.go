@@ -2,33 +2,23 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 )
 
 // xmlFile makes the XML of P10 with so many records, about 240 bytes each, in the shared folder, once.
 func xmlFile(folder string, records int64) (string, error) {
-	path := filepath.Join(folder, "shared", fmt.Sprintf("records-%d.xml", records))
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	f, err := os.Create(path + ".part")
-	if err != nil {
-		return "", err
-	}
-	w := bufio.NewWriterSize(f, 1<<20)
-	_, _ = w.WriteString("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<orders xmlns=\"urn:example:orders\">\n") // the writer remembers its first error until Flush
-	for i := range records {
-		fmt.Fprintf(w, "  <order no=\"A-%07d\" site=\"S%d\">\n    <day>2026-%02d-%02d</day><sku>SKU-%05d</sku><qty>%d</qty>\n"+
-			"    <price currency=\"EUR\">%d.%02d</price><customer>Customer %d</customer><city>Lyon</city>\n    <note>C&#226;ble &amp; prise, 2 m</note>\n  </order>\n",
-			i, i%9, 1+i%12, 1+i%28, i%99991, 1+i%40, i%300, i%100, i%1000)
-	}
-	_, _ = w.WriteString("</orders>\n")
-	return path, errors.Join(w.Flush(), f.Close(), os.Rename(path+".part", path))
+	return sharedFile(folder, fmt.Sprintf("records-%d.xml", records), func(w *bufio.Writer) error {
+		_, _ = w.WriteString("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<orders xmlns=\"urn:example:orders\">\n")
+		for i := range records {
+			fmt.Fprintf(w, "  <order no=\"A-%07d\" site=\"S%d\">\n    <day>2026-%02d-%02d</day><sku>SKU-%05d</sku><qty>%d</qty>\n"+
+				"    <price currency=\"EUR\">%d.%02d</price><customer>Customer %d</customer><city>Lyon</city>\n    <note>C&#226;ble &amp; prise, 2 m</note>\n  </order>\n",
+				i, i%9, 1+i%12, 1+i%28, i%99991, 1+i%40, i%300, i%100, i%1000)
+		}
+		_, _ = w.WriteString("</orders>\n")
+		return nil
+	})
 }
 
 const xmlJob = `jobs:
