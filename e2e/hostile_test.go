@@ -174,13 +174,13 @@ func hostileFiles() []hostileFile {
 	laughs := "<!DOCTYPE r [<!ENTITY a \"ha\">" + strings.Repeat("<!ENTITY b \"&a;&a;&a;&a;\">", 10) + "]><r><a>&b;</a></r>"
 	return []hostileFile{
 		{1, "gzip", gzipOfLines, "", "max_ratio"},
-		{1, "bzip2", sample("unpack/bomb.bz2"), "", "a NUL byte"},
+		{1, "bzip2", sample("../unpack/testdata/bomb.bz2"), "", "a NUL byte"},
 		{2, "zip", zipped("a.zip", "PK\x03\x04"), "delivered", "of its members, 1 in all, 1 rejected"},
 		{3, "zip", zipped(names(1001)...), "", "more than 1000 entries"},
 		{4, "zip", zipped("../../x", "a\n1\n"), "", "leads out"},
 		{5, "zip", zippedRaw(zip.FileHeader{Name: "a", CompressedSize64: 8, UncompressedSize64: 1 << 60}, "12345678"), "", "max_unpacked"},
 		{6, "zip", zipped("a.csv", "a\n", "A.csv", "a\n"), "", "two entries bear the name"},
-		{7, "zip", sample("unpack/password.zip"), "", "is encrypted"},
+		{7, "zip", sample("../unpack/testdata/password.zip"), "", "is encrypted"},
 		{8, "zstd", sample("csv/window.csv.zst"), "", "window"},
 		{9, "gzip", sample("csv/truncated.csv.gz"), "", "truncated"},
 		{10, "gzip", sample("csv/trailing-junk.csv.gz"), "", "gzip"},

@@ -139,7 +139,7 @@ func (c *avroCodec) unpack(packed []byte) ([]byte, *failure) {
 	switch ratio := int64(c.limits.MaxRatio); {
 	case c.plain > int64(c.limits.MaxUnpacked):
 		return nil, &failure{limit: "max_unpacked", reason: fmt.Sprintf("the blocks up to it unpack to more than max_unpacked, %s", c.limits.MaxUnpacked)}
-	case c.plain > ratioFrom && c.plain/ratio > c.packed:
+	case c.plain > RatioFrom && c.plain/ratio > c.packed:
 		return nil, &failure{limit: "max_ratio", reason: fmt.Sprintf("the blocks up to it unpack to more than %d times their size (max_ratio)", ratio)}
 	}
 	return data, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,24 +16,30 @@ import (
 
 var update = flag.Bool("update", false, "write what the readers give to the .want files; then read the difference")
 
-// TestCorpus reads each file of testdata as the file beside it says, FILE.want:
+// An Unpacking takes files out of what they are packed in; the package that does imports this one.
+type Unpacking func(b Blob, kinds []string) iter.Seq2[Blob, error]
+
+// Corpus reads each file of testdata, and of packings, as the file beside it says, FILE.want:
 // the settings in its first line, the fields wanted in the second, then what each record gives, and in
 // the last line how it ends. A file must give the same however its bytes arrive.
-func TestCorpus(t *testing.T) {
-	t.Parallel()
+func Corpus(t *testing.T, inside Unpacking) {
 	wants, err := filepath.Glob("testdata/*/*.want")
 	if err != nil || len(wants) < 40 {
 		t.Fatalf("%d files in the corpus, there should be at least 40 (%v)", len(wants), err)
 	}
-	for _, file := range wants {
+	packed, err := filepath.Glob("unpack/testdata/*.want")
+	if err != nil || len(packed) < 8 {
+		t.Fatalf("%d archives in the corpus, there should be at least 8 (%v)", len(packed), err)
+	}
+	for _, file := range append(wants, packed...) {
 		t.Run(strings.TrimPrefix(file, "testdata/"), func(t *testing.T) {
 			t.Parallel()
-			corpusFile(t, file)
+			corpusFile(t, file, inside)
 		})
 	}
 }
 
-func corpusFile(t *testing.T, file string) {
+func corpusFile(t *testing.T, file string, inside Unpacking) {
 	expected, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +59,7 @@ func corpusFile(t *testing.T, file string) {
 		{"with EOF", Blob{Reader: iotest.DataErrReader(bytes.NewReader(data)), ReaderAt: bytes.NewReader(data), Size: -1}},
 	} {
 		how, blob := c.how, c.blob
-		got := head[0] + "\n" + head[1] + "\n" + outcome(d, blob, unpack)
+		got := head[0] + "\n" + head[1] + "\n" + outcome(d, inside(blob, unpack), unpack)
 		if *update && how == "at once" {
 			if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
 				t.Fatal(err)
@@ -65,9 +72,9 @@ func corpusFile(t *testing.T, file string) {
 	}
 }
 
-func outcome(d Decoder, blob Blob, unpack []string) string {
+func outcome(d Decoder, files iter.Seq2[Blob, error], unpack []string) string {
 	var out strings.Builder
-	for inner, err := range Unpack(blob, unpack, Limits{}) {
+	for inner, err := range files {
 		if err != nil {
 			fmt.Fprintf(&out, "refused: %s\n", err)
 			break

@@ -213,6 +213,9 @@ func (r *csvReading) reject(reason string) *RecordError {
 	return e
 }
 
+// Cut shortens a text for an error, to 200 bytes.
+func Cut(text string) string { return cut([]byte(text)) }
+
 // cut shortens a value for an error.
 func cut(b []byte) string {
 	const most = 200

@@ -2,16 +2,14 @@ package formats
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
 
 // A Finding is what the beginning of a file looks like, in the terms of Options. It is a guess with its reasons: a person decides.
 type Finding struct {
-	Unpack    []string   // packings around the file, the outermost first
+	Unpack    []string   // packings around the file, the outermost first, where somebody took them off
 	Format    string     // "" when the file looks like none of the formats
 	Encoding  string     // "" where the format is no text
 	Delimiter string     // csv
@@ -33,76 +31,14 @@ type Evidence struct {
 
 const detectMost = 64 << 10 // bytes that are looked at
 
-// Detect looks at the first 64 KiB of a file, unpacked if need be. An error is that of reading, or a file that can never be read.
-func Detect(b Blob) (Finding, error) {
-	var f Finding
-	if b.Reader == nil && b.ReaderAt != nil {
-		b = b.again()
-	}
-	for {
-		head, all, err := headOf(b)
-		if err != nil {
-			return f, err
-		}
-		packed := packedAs(head)
-		if packed == "" || len(f.Unpack) == maxArchiveDepth {
-			return f, f.look(head, all)
-		}
-		if packed == "pgp" || packed == "age" {
-			f.found("format", "the file is encrypted with %s: what is inside cannot be seen without its key", packed)
-			return f, nil
-		}
-		f.found("unpack", "the bytes start as those of %s do", packed)
-		f.Unpack = append(f.Unpack, packed)
-		b.Reader = io.MultiReader(bytes.NewReader(head), b.Reader)
-		if b, err = unpackFirst(b, packed); err != nil {
-			return f, err
-		}
-	}
+// Detect looks at the beginning of a file that is not packed, as Head reads it. An error is that of a file that can never be read.
+func Detect(head []byte, all bool) (f Finding, err error) {
+	err = f.look(head, all)
+	return f, err
 }
 
-// headOf reads the beginning of a file; all tells whether that is all of it.
-func headOf(b Blob) (head []byte, all bool, err error) {
-	if b.Reader == nil {
-		return nil, true, nil
-	}
-	head = make([]byte, detectMost)
-	n, err := io.ReadFull(b.Reader, head)
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return head[:n], true, nil
-	case err != nil:
-		return nil, false, fmt.Errorf("read the beginning of %s: %w", b.Name, err)
-	}
-	return head, false, nil
-}
-
-// unpackFirst is the beginning of the first file in a packing.
-func unpackFirst(b Blob, kind string) (Blob, error) {
-	u, problems := NewUnpacker([]string{kind}, Limits{}, Keys{})
-	if len(problems) > 0 {
-		return Blob{}, errors.New(problems[0].String())
-	}
-	first := func(file Blob, err error) (Blob, error) { // which is valid for now only
-		if err != nil {
-			return Blob{}, err
-		}
-		head, _, err := headOf(file)
-		return Blob{Name: file.Name, Reader: bytes.NewReader(head), Size: -1, Unpacked: true}, err
-	}
-	if !u.Archive() {
-		file, end, err := u.Open(b, Staging{})
-		defer end()
-		return first(file, err)
-	}
-	for file, err := range u.Members(b, Staging{}) {
-		return first(file, err)
-	}
-	return Blob{}, nil
-}
-
-// packedAs names the packing that the bytes start as.
-func packedAs(head []byte) string {
+// PackedAs names the packing that a file begins as, "" for none. A workbook is no archive.
+func PackedAs(head []byte) string {
 	if kind := encryptedAs(head); kind != "" {
 		return kind
 	}
@@ -118,8 +54,7 @@ func packedAs(head []byte) string {
 		if p.name == "zip" && isWorkbook(zipNames(head)) {
 			break
 		}
-		known := slices.ContainsFunc(packings(), func(k packing) bool { return k.name == p.name })
-		if bytes.HasPrefix(head, []byte(p.magic)) && known {
+		if bytes.HasPrefix(head, []byte(p.magic)) {
 			return p.name
 		}
 	}

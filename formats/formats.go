@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"math"
 	"time"
 )
 
@@ -30,16 +29,6 @@ type Blob struct {
 	Size     int64
 	ModTime  time.Time // of a member of an archive
 	Unpacked bool      // the bytes come out of Unpack, which has counted them: max_file does not apply
-}
-
-// again is the same file read from its beginning; it needs the ReaderAt.
-func (b Blob) again() Blob {
-	size := b.Size
-	if size < 0 {
-		size = math.MaxInt64
-	}
-	b.Reader = io.NewSectionReader(b.ReaderAt, 0, size)
-	return b
 }
 
 // A Want says what a decoder is to take out of each record. From holds the places in the

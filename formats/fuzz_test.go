@@ -2,7 +2,6 @@ package formats
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"io"
 	"os"
@@ -189,36 +188,6 @@ func FuzzNDJSON(f *testing.F) {
 		same(t, whole, data, rows, end)
 		held(t, fields, Blob{Reader: bytes.NewReader(data), Size: -1})
 		restated(t, whole, "ndjson", data)
-	})
-}
-
-func FuzzGzip(f *testing.F) {
-	seeds(f, "testdata/csv/*.gz")
-	f.Fuzz(func(t *testing.T, data []byte) {
-		for b, err := range Unpack(Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, []string{"gzip"}, fuzzLimits) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := io.ReadAll(b.Reader)
-			var fe *FileError
-			if err != nil && (!errors.As(err, &fe) || fe.Offset < 0) {
-				t.Fatalf("no position: %v", err)
-			}
-			if len(out) > int(fuzzLimits.MaxUnpacked) {
-				t.Fatalf("%d bytes came out", len(out))
-			}
-			if err != nil {
-				continue
-			}
-			z, err := gzip.NewReader(bytes.NewReader(data))
-			if err != nil {
-				t.Fatalf("we take what the standard library refuses: %v", err)
-			}
-			want, err := io.ReadAll(z)
-			if err != nil || !bytes.Equal(out, want) {
-				t.Fatalf("%q, the standard library gives %q, %v", out, want, err)
-			}
-		}
 	})
 }
 

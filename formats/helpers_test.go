@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"regexp"
 	"runtime/debug"
@@ -146,22 +145,4 @@ func titled(titles ...string) (columns []Column) {
 		columns = append(columns, Column{Title: t})
 	}
 	return columns
-}
-
-// Unpack yields what is inside b.
-func Unpack(b Blob, kinds []string, l Limits) iter.Seq2[Blob, error] {
-	return func(yield func(Blob, error) bool) {
-		u, ps := NewUnpacker(kinds, l, Keys{})
-		if len(ps) > 0 {
-			yield(Blob{}, errors.New(ps[0].String()))
-			return
-		}
-		if u.Archive() {
-			u.Members(b, Staging{})(yield)
-			return
-		}
-		inner, end, err := u.Open(b, Staging{})
-		defer end()
-		yield(inner, err)
-	}
 }

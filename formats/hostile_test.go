@@ -2,10 +2,8 @@ package formats
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -98,58 +96,6 @@ func TestEndsOfRowsWithQuotes(t *testing.T) {
 	}
 }
 
-func TestTroubleInsideGzip(t *testing.T) {
-	t.Parallel()
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	z.Name = "orders.csv"
-	if _, err := z.Write(lines(2_000, benchHead, benchRow)); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	good := packed.Bytes()
-	half := good[:len(good)/2]
-	broken := bytes.Clone(good)
-	for i := range 40 {
-		broken[len(broken)/3+i] ^= 0xA5
-	}
-	method := bytes.Clone(good)
-	method[2] = 7
-	for name, c := range map[string]struct {
-		r    io.Reader
-		want string
-		file bool
-	}{
-		"disk gone":           {io.MultiReader(bytes.NewReader(half), errorReader{}), "the disk is gone", false},
-		"disk gone at once":   {errorReader{}, "the disk is gone", false},
-		"damaged inside":      {bytes.NewReader(broken), "damaged", true},
-		"method unknown":      {bytes.NewReader(method), "the gzip header is damaged", true},
-		"half":                {bytes.NewReader(half), "truncated", true},
-		"second member short": {io.MultiReader(bytes.NewReader(good), bytes.NewReader(good[:4])), "truncated", true},
-		"too long":            {bytes.NewReader(good), "max_file", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			limits := Limits{}
-			if name == "too long" {
-				limits.MaxFile = 100
-			}
-			for b, err := range Unpack(Blob{Name: "orders.csv.gz", Reader: c.r, Size: -1}, []string{"gzip"}, limits) {
-				if err != nil || b.Name != "orders.csv" {
-					t.Fatal(b.Name, err)
-				}
-				_, err = read(decoder(t, Options{Format: "csv"}), b)
-				var f *FileError
-				if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, &f) != c.file {
-					t.Errorf("%v (%T)", err, err)
-				}
-			}
-		})
-	}
-}
-
 func TestTheSameDecoderReadsManyFilesAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -188,7 +134,7 @@ func TestSuggestions(t *testing.T) {
 		"Order-No": `, did you mean "order no"?`,
 		"color":    "",
 	} {
-		if got := meant(word, []string{"qty", "article", "order no"}); got != want {
+		if got := Meant(word, []string{"qty", "article", "order no"}); got != want {
 			t.Errorf("%s%s, want %s", word, got, want)
 		}
 	}

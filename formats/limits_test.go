@@ -2,7 +2,6 @@ package formats
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"io"
 	"runtime"
@@ -157,59 +156,6 @@ func TestFileLargerThanMaxFileIsRefused(t *testing.T) {
 	d := decoder(t, Options{Format: "csv", Limits: Limits{MaxFile: 8}})
 	if got, err := read(d, blobOf("a,b\n1,2\n")); err != nil || len(got) != 1 {
 		t.Errorf("a file of exactly max_file: %q, %v", got, err)
-	}
-}
-
-func bomb(t testing.TB, zeros int64) []byte {
-	t.Helper()
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	if _, err := io.Copy(z, &endless{text: make([]byte, 4096), left: zeros}); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return packed.Bytes()
-}
-
-func TestGzipBombIsRefusedEarly(t *testing.T) {
-	t.Parallel()
-	data := bomb(t, 8<<20)
-	for name, c := range map[string]struct {
-		limits Limits
-		limit  string
-		most   int64
-	}{
-		"ratio": {Limits{}, "max_ratio", 2 << 20},
-		"size":  {Limits{MaxRatio: 2000, MaxUnpacked: 5 << 20}, "max_unpacked", 6 << 20},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for b, err := range Unpack(Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, []string{"gzip"}, c.limits) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				n, err := io.Copy(io.Discard, b.Reader)
-				var f *FileError
-				if !errors.As(err, &f) || f.Limit != c.limit || f.Offset <= 0 || n > c.most {
-					t.Errorf("after %d bytes: %v (%+v)", n, err, f)
-				}
-			}
-		})
-	}
-}
-
-func TestBlanksUnderOneMiBMayPackWell(t *testing.T) {
-	t.Parallel()
-	data := bomb(t, 1<<20)
-	for b, err := range Unpack(Blob{Reader: bytes.NewReader(data), Size: -1}, []string{"gzip"}, Limits{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n, err := io.Copy(io.Discard, b.Reader); err != nil || n != 1<<20 {
-			t.Errorf("%d bytes, %v", n, err)
-		}
 	}
 }
 

@@ -91,7 +91,7 @@ func find(name string) (*format, []Problem) {
 	case slices.Contains(later, name):
 		return nil, []Problem{{"format", fmt.Sprintf("%s is not there yet: today there are %s", name, strings.Join(names, ", "))}}
 	}
-	return nil, []Problem{{"format", fmt.Sprintf("unknown format %q%s: there are %s", name, meant(name, names), strings.Join(names, ", "))}}
+	return nil, []Problem{{"format", fmt.Sprintf("unknown format %q%s: there are %s", name, Meant(name, names), strings.Join(names, ", "))}}
 }
 
 func formatsWith(key string) []string {
@@ -104,8 +104,8 @@ func formatsWith(key string) []string {
 	return names
 }
 
-// meant suggests the nearest of the candidates: `, did you mean "delimiter"?`, or nothing.
-func meant(word string, candidates []string) string {
+// Meant suggests the nearest of the candidates: `, did you mean "delimiter"?`, or nothing.
+func Meant(word string, candidates []string) string {
 	best, least := "", 1+max(1, len([]rune(word))/3)
 	for _, c := range candidates {
 		if d := distance(fold(word), fold(c)); d < least {

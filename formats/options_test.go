@@ -1,7 +1,6 @@
 package formats
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -100,24 +99,6 @@ func TestNamesAreThoseOfTheList(t *testing.T) {
 	}
 }
 
-func TestCheckUnpack(t *testing.T) {
-	t.Parallel()
-	for kinds, want := range map[string]string{
-		"gzip":           "[]",
-		"gzip gzip":      "[]",
-		"gzip gzip gzip": "[unpack: at most 2 packings in each other (archive_depth)]",
-		"zip tar":        "[]",
-		"pgp":            "[pgp: is missing: unpack says pgp, so say with which keys]",
-		"pgp gzip tar":   "[pgp: is missing: unpack says pgp, so say with which keys]",
-		"age pgp":        "[unpack: at most one encryption age: is missing: unpack says age, so say with which keys pgp: is missing: unpack says pgp, so say with which keys]",
-		"gzp":            `[unpack[0]: unknown packing "gzp", did you mean "gzip"?: there are gzip, zstd, bzip2, zip, tar, pgp, age]`,
-	} {
-		if got := fmt.Sprint(checkUnpack(kinds)); got != want {
-			t.Errorf("%s: %s, want %s", kinds, got, want)
-		}
-	}
-}
-
 func TestDetectEncoding(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ encoding, head, want string }{
@@ -139,9 +120,4 @@ func TestDetectEncoding(t *testing.T) {
 			t.Errorf("%q %q: %s", c.encoding, c.head, got)
 		}
 	}
-}
-
-func checkUnpack(kinds string) []Problem {
-	_, ps := NewUnpacker(strings.Fields(kinds), Limits{}, Keys{})
-	return ps
 }

@@ -42,7 +42,7 @@ func Picked(open func() (Blob, func()), o Options, parts []Part, pick Pick, w io
 		return 0, err
 	}
 	b, end := open()
-	head, _, err := headOf(b)
+	head, _, err := b.Head()
 	end()
 	if err != nil {
 		return 0, err

@@ -6,125 +6,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
-	"slices"
 	"strings"
-	"sync/atomic"
 
-	"github.com/klauspost/compress/flate"
-)
-
-const (
-	zipEntries   = 1000
-	zipDirectory = 4 << 20 // bytes read to know what is inside
-	spillFrom    = 1 << 20 // a file that only streams is kept in memory up to here, beyond in a temporary file
+	"waybill/formats/zipfile"
 )
 
 // A container is the zip file that a workbook is. Nothing in it is read but the parts that are needed.
 type container struct {
-	at     *meteredAt
+	at     *zipfile.Archive
 	parts  map[string]*zip.File
 	limits Limits
 	drop   func()
 }
 
-// A meteredAt counts what is read of a file, and keeps the error that is the file's and not of what is in it.
-type meteredAt struct {
-	r    io.ReaderAt
-	left atomic.Int64
-	err  error
-}
-
-var errMuch = errors.New("more was read than should be needed")
-
-func (m *meteredAt) ReadAt(p []byte, off int64) (int, error) {
-	switch {
-	case m.left.Add(-int64(len(p))) < 0:
-		return 0, errMuch
-	case off < 0: // as a damaged directory says
-		return 0, io.ErrUnexpectedEOF
-	}
-	n, err := m.r.ReadAt(p, off)
-	if err != nil && !errors.Is(err, io.EOF) {
-		m.err = err
-	}
-	return n, err
-}
-
 // openContainer looks at the directory of a zip file and refuses what is hostile about it.
 func openContainer(b Blob, l Limits) (*container, error) {
-	r, size, drop, err := randomAccess(b, l, nil)
+	r, size, drop, err := b.Anywhere(l, nil)
 	if err != nil {
 		return nil, err
 	}
-	c := &container{at: &meteredAt{r: r}, parts: map[string]*zip.File{}, limits: l, drop: drop}
-	c.at.left.Store(zipDirectory)
+	c := &container{at: zipfile.New(r), parts: map[string]*zip.File{}, limits: l, drop: drop}
 	if err := c.directory(size); err != nil {
 		drop()
 		return nil, err
 	}
-	c.at.left.Store(1 << 62)
+	c.at.Looked()
 	return c, nil
-}
-
-// randomAccess makes a file that only streams one that can be read at any place.
-func randomAccess(b Blob, l Limits, temp func() (*os.File, error)) (io.ReaderAt, int64, func(), error) {
-	none := func() {}
-	if b.ReaderAt != nil && b.Size >= 0 {
-		if !b.Unpacked && b.Size > int64(l.MaxFile) {
-			return nil, 0, none, tooLarge(l.MaxFile)
-		}
-		return b.ReaderAt, b.Size, none, nil
-	}
-	from := b.Reader
-	if from == nil {
-		from = bytes.NewReader(nil)
-	}
-	if !b.Unpacked {
-		from = &capped{r: from, most: l.MaxFile}
-	}
-	var head bytes.Buffer
-	n, err := io.CopyN(&head, from, spillFrom)
-	switch {
-	case errors.Is(err, io.EOF):
-		return bytes.NewReader(head.Bytes()), n, none, nil
-	case err != nil:
-		return nil, 0, none, streamError(err, n)
-	}
-	if temp == nil {
-		temp = unnamed
-	}
-	f, err := temp()
-	if err != nil {
-		return nil, 0, none, fmt.Errorf("read a zip file that only streams: %w: a temporary file is needed for it", err)
-	}
-	drop := func() { _ = f.Close() } // what was written there is of no use any more
-	if n, err = io.Copy(f, io.MultiReader(&head, from)); err != nil {
-		drop()
-		return nil, 0, none, streamError(err, n)
-	}
-	return f, n, drop, nil
-}
-
-// unnamed is a temporary file that goes when it is closed, or the process ends.
-func unnamed() (*os.File, error) {
-	f, err := os.CreateTemp("", "waybill-*")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-func streamError(err error, n int64) error {
-	var f *FileError
-	if errors.As(err, &f) {
-		return err
-	}
-	return fmt.Errorf("read at offset %d: %w", n, err)
 }
 
 func (c *container) directory(size int64) error {
@@ -141,19 +49,15 @@ func (c *container) directory(size int64) error {
 	case !bytes.HasPrefix(head, []byte("PK")):
 		return refused("the file is not an xlsx workbook: it is no zip file")
 	}
-	if err := saneCount(c.at, size); err != nil {
+	files, err := c.at.Directory(size)
+	if err != nil {
 		return c.broken("the file", err)
 	}
-	z, err := zip.NewReader(c.at, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return c.broken("the file", err)
-	}
-	if len(z.File) > zipEntries {
+	if len(files) > zipfile.MaxEntries {
 		return tooManyEntries()
 	}
-	z.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return flate.NewReader(r) })
 	folded := map[string]bool{}
-	for _, f := range z.File {
+	for _, f := range files {
 		name := strings.ReplaceAll(f.Name, `\`, "/")
 		fold := strings.ToLower(name)
 		switch {
@@ -167,32 +71,8 @@ func (c *container) directory(size int64) error {
 		folded[fold] = true
 		c.parts[name] = f
 	}
-	if err := overlapping(z.File, size); err != nil {
+	if err := zipfile.Apart(files, size, Cut); err != nil {
 		return c.broken("the file", err)
-	}
-	return nil
-}
-
-// overlapping refuses entries whose bytes are those of another one too, as bombs have them.
-func overlapping(files []*zip.File, size int64) error {
-	type span struct{ from, to int64 }
-	var spans []span
-	for _, f := range files {
-		from, err := f.DataOffset()
-		if err != nil {
-			return err
-		}
-		length := f.CompressedSize64
-		if from < 0 || length > uint64(size) || from > size-int64(length) {
-			return refused(fmt.Sprintf("the entry %q is said to reach beyond the end of the file", cut([]byte(f.Name))))
-		}
-		spans = append(spans, span{from, from + int64(length)})
-	}
-	slices.SortFunc(spans, func(a, b span) int { return int(min(1, max(-1, a.from-b.from))) })
-	for i := 1; i < len(spans); i++ {
-		if spans[i].from < spans[i-1].to {
-			return refused("entries of the zip file overlap")
-		}
 	}
 	return nil
 }
@@ -218,7 +98,7 @@ func (c *container) compound() error {
 func refused(reason string) *FileError { return &FileError{Offset: 0, Reason: reason} }
 
 func tooManyEntries() *FileError {
-	return refused(fmt.Sprintf("the zip file has more than %d entries", zipEntries))
+	return refused(fmt.Sprintf("the zip file has more than %d entries", zipfile.MaxEntries))
 }
 
 // broken says in words what is wrong with the packed bytes; trouble in reading them stays what it is.
@@ -227,18 +107,14 @@ func (c *container) broken(what string, err error) error {
 	switch {
 	case errors.As(err, &file):
 		return err
-	case errors.Is(err, errMuch):
+	case errors.Is(err, zipfile.ErrMuch):
 		return tooManyEntries()
-	case c.at.err != nil:
-		return fmt.Errorf("read %s: %w", what, c.at.err)
-	case errors.Is(err, zip.ErrAlgorithm):
-		return &FileError{Offset: 0, Reason: what + " is packed in a way that workbooks are not", Err: err}
-	case errors.Is(err, zip.ErrChecksum):
-		return &FileError{Offset: 0, Reason: what + " is damaged: its checksum does not agree", Err: err}
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &FileError{Offset: 0, Reason: what + " is damaged: it is cut off", Err: err}
 	}
-	return &FileError{Offset: 0, Reason: what + " is damaged, or no xlsx workbook", Err: err}
+	reason, trouble := c.at.Reason(what, err, zipfile.Words{Method: "workbooks are not", Other: " is damaged, or no xlsx workbook"})
+	if trouble != nil {
+		return fmt.Errorf("read %s: %w", what, trouble)
+	}
+	return &FileError{Offset: 0, Reason: reason, Err: err}
 }
 
 // open starts reading a part, of which at most so many bytes may come out.
@@ -278,7 +154,7 @@ func (p *partReader) Read(b []byte) (int, error) {
 	switch packed := int64(p.file.CompressedSize64); {
 	case p.out > int64(p.most):
 		return 0, largePart(p.name, p.most, p.limit)
-	case p.out > ratioFrom && p.out/int64(p.c.limits.MaxRatio) > packed:
+	case p.out > RatioFrom && p.out/int64(p.c.limits.MaxRatio) > packed:
 		return 0, &FileError{Offset: 0, Limit: "max_ratio",
 			Reason: fmt.Sprintf("%s unpacks to more than %d times its size (max_ratio)", cut([]byte(p.name)), p.c.limits.MaxRatio)}
 	case err != nil && !errors.Is(err, io.EOF):

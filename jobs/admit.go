@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"waybill/formats"
+	"waybill/formats/unpack"
 	"waybill/ledger"
 )
 
@@ -58,7 +59,7 @@ func (p *Plan) refuses(size int64, head []byte) (reason string) {
 		}
 	}()
 	if p.unpacker.Archive() {
-		for _, err := range p.unpacker.Members(beginning(head, size, false), formats.Staging{}) {
+		for _, err := range p.unpacker.Members(beginning(head, size, false), unpack.Staging{}) {
 			return p.words(err) // of all that can be seen before the first file is read
 		}
 		return ""
@@ -125,7 +126,7 @@ const workbookHead = 512
 
 // unpackHead unpacks as much as is judged, and returns how much there is in all, -1 when that is not known.
 func (p *Plan) unpackHead(head []byte, size int64) ([]byte, int64, error) {
-	inner, end := p.Unpack(beginning(head, size, false), formats.Staging{})
+	inner, end := p.Unpack(beginning(head, size, false), unpack.Staging{})
 	defer end()
 	text := make([]byte, headMost)
 	n, err := io.ReadFull(inner.Reader, text)

@@ -9,6 +9,7 @@ import (
 
 	"waybill/failpoint"
 	"waybill/formats"
+	"waybill/formats/unpack"
 	"waybill/ledger"
 	"waybill/store"
 )
@@ -137,8 +138,8 @@ func (l *looked) Read(p []byte) (int, error) {
 }
 
 // staging is what unpacking a file may use: its keys are judged by when it landed, so that a replay finds what its first run found.
-func (w *Worker) staging(f ledger.File) formats.Staging {
-	return formats.Staging{At: f.Landed, Temp: w.Spool.Temp}
+func (w *Worker) staging(f ledger.File) unpack.Staging {
+	return unpack.Staging{At: f.Landed, Temp: w.Spool.Temp}
 }
 
 // fileNames are what `file` is called and where it lies. A member lies in the folder of its archive, and in that of the archive itself in which it lay.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waybill/formats"
+	"waybill/formats/unpack"
 	"waybill/jobs/convert"
 	"waybill/jobs/expression"
 	"waybill/ledger"
@@ -37,7 +38,7 @@ type Plan struct {
 	table    *timetable // nil: the job has no schedule
 	reader   reader
 	asides   []aside // files that belong to the one that is read
-	unpacker *formats.Unpacker
+	unpacker *unpack.Unpacker
 	blocks   []rule // check.block
 	claims   []rule // check.file
 	unique   *unique

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"waybill/formats"
+	"waybill/formats/unpack"
 )
 
 // unpack makes what undoes the packings.
@@ -12,7 +13,7 @@ func (c *compiler) unpack(o Options) {
 	if o.Read != nil {
 		limits = o.Read.Limits
 	}
-	u, problems := formats.NewUnpacker(o.Unpack, limits, formats.Keys{PGP: o.PGP, Age: o.Age, Unknown: c.env.Blind})
+	u, problems := unpack.New(o.Unpack, limits, unpack.Keys{PGP: o.PGP, Age: o.Age, Unknown: c.env.Blind})
 	for _, p := range problems {
 		c.problem(p.Path, "%s", p.Text)
 	}

@@ -6,6 +6,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"waybill/formats"
+	"waybill/formats/unpack"
 	"waybill/jobs/convert"
 )
 
@@ -16,8 +17,8 @@ type Options struct {
 	Query       *Query        `yaml:"query" doc:"the rows that a scheduled job works on"`
 	Identity    Identity      `yaml:"identity" doc:"what makes two files the same, and what becomes of each kind of repetition"`
 	Unpack      []string      `yaml:"unpack" one:"true" enum:"gzip,zstd,bzip2,zip,tar,pgp,age" doc:"how to unpack a file before reading it, outermost first; each file of an archive (zip, tar) is a file of its own"`
-	PGP         *formats.PGP  `yaml:"pgp" doc:"keys for unpack: pgp"`
-	Age         *formats.Age  `yaml:"age" doc:"keys for unpack: age"`
+	PGP         *unpack.PGP   `yaml:"pgp" doc:"keys for unpack: pgp"`
+	Age         *unpack.Age   `yaml:"age" doc:"keys for unpack: age"`
 	Members     []string      `yaml:"members" one:"true" doc:"paths of the files of an archive that are taken, in the terms of receive.files; left out: all"`
 	Read        *Read         `yaml:"read" doc:"how bytes become records; none hands the bytes on untouched"`
 	Check       Check         `yaml:"check" doc:"what must hold before anything is sent"`

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"waybill/formats"
+	"waybill/formats/unpack"
 	"waybill/ledger"
 )
 
@@ -15,7 +16,7 @@ import (
 func (p *Plan) tryArchive(ctx context.Context, in Input, most int) (Trial, error) {
 	all := Trial{Job: p.name, State: ledger.Accepted, Shown: []TrialMessage{}, Rejects: []ledger.Reject{}, Findings: []string{}, File: clip([]byte(in.File.Path))}
 	members, passed := 0, 0
-	for m, err := range p.unpacker.Members(in.Blob, formats.Staging{At: in.File.Landed}) {
+	for m, err := range p.unpacker.Members(in.Blob, unpack.Staging{At: in.File.Landed}) {
 		if err == nil && !p.takesMember(m.Name) {
 			passed++
 			continue
@@ -51,7 +52,7 @@ func (p *Plan) badArchive(all *Trial, bad *formats.FileError) Trial {
 
 // tryMember tries one member, as the file that it will be, and adds the outcome.
 func (p *Plan) tryMember(ctx context.Context, in Input, m formats.Blob, most int, all *Trial) (err error) {
-	f, err := formats.Staging{}.Create()
+	f, err := formats.TempFile()
 	if err != nil {
 		return fmt.Errorf("try %s: %w: a temporary file is needed for it", ledger.Shown(m.Name), err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"waybill/failpoint"
 	"waybill/formats"
+	"waybill/formats/unpack"
 	"waybill/ledger"
 	"waybill/outbox"
 	"waybill/spool"
@@ -202,7 +203,7 @@ func (w *Worker) open(ctx context.Context, p *Plan, e ledger.Entry, near nearby,
 
 // Unpack undoes the job's packings. What is wrong with the packed bytes shows when they are read, as what is wrong with the file. end is to be called
 // when that is over.
-func (p *Plan) Unpack(b formats.Blob, s formats.Staging) (inner formats.Blob, end func()) {
+func (p *Plan) Unpack(b formats.Blob, s unpack.Staging) (inner formats.Blob, end func()) {
 	inner, end, err := p.unpacker.Open(b, s)
 	if err != nil {
 		inner = formats.Blob{Name: b.Name, Reader: failing{err}, Size: -1}

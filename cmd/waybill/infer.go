@@ -17,6 +17,7 @@ import (
 	"waybill/config"
 	"waybill/formats"
 	"waybill/formats/infer"
+	"waybill/formats/unpack"
 	"waybill/jobs"
 	"waybill/jobs/expression"
 	"waybill/ledger"
@@ -132,7 +133,7 @@ func formIn(s infer.Sample) (form, error) {
 
 // unpacked are samples without their packings; of archives, the files in them. unseen is why the form of the first file is not known.
 func unpacked(f form, samples []infer.Sample, unseen error) (form, []infer.Sample, error) {
-	u, problems := formats.NewUnpacker(f.unpack, formats.Limits{}, formats.Keys{})
+	u, problems := unpack.New(f.unpack, formats.Limits{}, unpack.Keys{})
 	if len(problems) > 0 {
 		return f, nil, usage("unpack %s: %s", samples[0].Name, problems[0])
 	}
@@ -156,7 +157,7 @@ func unpacked(f form, samples []infer.Sample, unseen error) (form, []infer.Sampl
 			if err != nil {
 				return b, done, err
 			}
-			b, end, err := u.Open(b, formats.Staging{})
+			b, end, err := u.Open(b, unpack.Staging{})
 			return b, func() { end(); done() }, err
 		}}
 	}

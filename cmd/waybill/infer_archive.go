@@ -10,6 +10,7 @@ import (
 
 	"waybill/formats"
 	"waybill/formats/infer"
+	"waybill/formats/unpack"
 	"waybill/ledger"
 )
 
@@ -24,7 +25,7 @@ type inside struct {
 }
 
 // insideOf lists the files in archives. Where they are of several kinds, by the ending of their names, those are taken of which there are most.
-func insideOf(samples []infer.Sample, u *formats.Unpacker) (*inside, error) {
+func insideOf(samples []infer.Sample, u *unpack.Unpacker) (*inside, error) {
 	var all []infer.Sample
 	count := map[string]int{}
 	for _, s := range samples {
@@ -62,13 +63,13 @@ func insideOf(samples []infer.Sample, u *formats.Unpacker) (*inside, error) {
 }
 
 // namesIn are the paths of the files in an archive.
-func namesIn(s infer.Sample, u *formats.Unpacker) (names []string, err error) {
+func namesIn(s infer.Sample, u *unpack.Unpacker) (names []string, err error) {
 	b, end, err := s.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	for file, err := range u.Members(b, formats.Staging{}) {
+	for file, err := range u.Members(b, unpack.Staging{}) {
 		if err != nil {
 			return nil, exit{exitUsage, fmt.Errorf("unpack %s: %w", ledger.Shown(s.Name), err)}
 		}
@@ -78,12 +79,12 @@ func namesIn(s infer.Sample, u *formats.Unpacker) (names []string, err error) {
 }
 
 // memberOf opens one file in an archive.
-func memberOf(s infer.Sample, u *formats.Unpacker, name string) (formats.Blob, func(), error) {
+func memberOf(s infer.Sample, u *unpack.Unpacker, name string) (formats.Blob, func(), error) {
 	b, done, err := s.Open()
 	if err != nil {
 		return b, done, err
 	}
-	next, stop := iter.Pull2(u.Members(b, formats.Staging{}))
+	next, stop := iter.Pull2(u.Members(b, unpack.Staging{}))
 	end := func() { stop(); done() }
 	for {
 		file, err, more := next()

@@ -6,6 +6,7 @@ import (
 
 	"waybill/formats"
 	"waybill/formats/infer"
+	"waybill/formats/unpack"
 )
 
 // A form is how a file seems to be laid out, with the evidence by key of the configuration.
@@ -35,7 +36,7 @@ func (f *form) beside(p *infer.Proposal) *infer.Proposal {
 
 // formOf looks at the beginning of a file.
 func formOf(name string, b formats.Blob) (form, error) {
-	found, err := formats.Detect(b)
+	found, err := unpack.Detect(b)
 	if err != nil {
 		return form{}, usage("read %s: %w", name, err)
 	}

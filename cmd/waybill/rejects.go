@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"waybill/formats"
+	"waybill/formats/unpack"
 	"waybill/jobs"
 	"waybill/ledger"
 )
@@ -126,7 +127,7 @@ func (i *instance) opener(ctx context.Context, plan *jobs.Plan, f ledger.File) f
 		b := formats.Blob{Name: f.Within(), Reader: r, ReaderAt: r, Size: r.Size(), Unpacked: f.Parent != 0}
 		let := func() {}
 		if f.Parent == 0 {
-			b, let = plan.Unpack(b, formats.Staging{At: f.Landed})
+			b, let = plan.Unpack(b, unpack.Staging{At: f.Landed})
 		}
 		return b, func() {
 			let()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"waybill/formats"
+	"waybill/formats/unpack"
 	"waybill/jobs"
 	"waybill/ledger"
 	"waybill/outbox"
@@ -164,7 +165,7 @@ func (t *tracer) line(ctx context.Context, e ledger.Entry, record int64) int64 {
 	blob := formats.Blob{Name: f.Path, Reader: r, ReaderAt: r, Size: r.Size(), Unpacked: f.Parent != 0}
 	if f.Parent == 0 {
 		var end func()
-		blob, end = plan.Unpack(blob, formats.Staging{At: f.Landed, Temp: t.spool.Temp})
+		blob, end = plan.Unpack(blob, unpack.Staging{At: f.Landed, Temp: t.spool.Temp})
 		defer end()
 	}
 	line, err := plan.Line(ctx, blob, record)

@@ -9,6 +9,7 @@ import (
 
 	"waybill/formats"
 	"waybill/formats/infer"
+	"waybill/formats/unpack"
 )
 
 // understand says how the file is read: what was found where the job leaves it open, how to write that into the configuration, and
@@ -30,7 +31,7 @@ func (t *trial) understand(open func() (formats.Blob, func())) {
 	if u.encoding(head); u.failed {
 		return
 	}
-	u.found, err = formats.Detect(formats.Blob{Name: b.Name, Reader: bytes.NewReader(head), Size: b.Size})
+	u.found, err = unpack.Detect(formats.Blob{Name: b.Name, Reader: bytes.NewReader(head), Size: b.Size})
 	if err != nil {
 		return // as above
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waybill/formats"
+	"waybill/formats/unpack"
 	"waybill/jobs"
 	"waybill/ledger"
 )
@@ -111,7 +112,7 @@ func (t *trial) sample(s sample, in *jobs.Input) error {
 		in.Blob = packed()
 		return nil
 	}
-	staging := formats.Staging{At: in.File.Landed}
+	staging := unpack.Staging{At: in.File.Landed}
 	open := func() (formats.Blob, func()) { return t.plan.Unpack(packed(), staging) }
 	t.understand(open)
 	var end func()

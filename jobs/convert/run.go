@@ -48,7 +48,7 @@ func (c *Converter) Run(ctx context.Context, in formats.Blob, at Place) (done *C
 	}()
 	r := &running{c: c, dir: dir, out: &spill{most: int64(c.o.Size), make: at.Temp}}
 	if r.out.make == nil {
-		r.out.make = formats.Staging{}.Create
+		r.out.make = formats.TempFile
 	}
 	if err := r.run(ctx, in); err != nil {
 		r.out.close()

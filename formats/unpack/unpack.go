@@ -1,4 +1,11 @@
-package formats
+// Package unpack takes files out of what they are packed in: gzip, zstd, bzip2, zip, tar, OpenPGP and age, also in each other.
+//
+//	Blob ─► packing ─► … ─► Blob (Open), or one per member of an archive (Members)
+//
+// An Unpacker is what `unpack` of a job comes to. It holds the limits, which no decompressor does by itself: how much comes out, in all and
+// against what went in, how many entries there are and what they may be called. What is wrong with a file is a *formats.FileError. A new packing
+// is one line in packings and one file. Detect looks at a file as formats.Detect does, with the packings taken off first.
+package unpack
 
 import (
 	"bufio"
@@ -10,12 +17,14 @@ import (
 	"time"
 
 	"filippo.io/age"
+
+	"waybill/formats"
+	"waybill/formats/zipfile"
 )
 
 const (
-	maxArchiveDepth = 2       // packings in each other
-	maxEntries      = 1000    // entries of an archive, those of archives in it counted
-	ratioFrom       = 1 << 20 // unpacked bytes from which on the ratio counts: a small file may well be all blanks
+	maxArchiveDepth = 2                  // packings in each other
+	maxEntries      = zipfile.MaxEntries // of an archive, those of archives in it counted
 )
 
 // A packing is one way to pack bytes. It gives one file, or, for archives, one per member; a file is
@@ -58,7 +67,7 @@ type Staging struct {
 // Create makes such a file.
 func (s Staging) Create() (*os.File, error) {
 	if s.Temp == nil {
-		return unnamed()
+		return formats.TempFile()
 	}
 	return s.Temp()
 }
@@ -66,7 +75,7 @@ func (s Staging) Create() (*os.File, error) {
 // An Unpacker undoes the packings of files, the outermost first. It is safe for concurrent use.
 type Unpacker struct {
 	packings []packing
-	limits   Limits
+	limits   formats.Limits
 	keys     keyring
 }
 
@@ -83,12 +92,12 @@ type keyring struct {
 }
 
 // take reads the keys that the packings need.
-func (r *keyring) take(list []packing, k Keys) (problems []Problem) {
+func (r *keyring) take(list []packing, k Keys) (problems []formats.Problem) {
 	for _, p := range list {
-		var more []Problem
+		var more []formats.Problem
 		switch {
 		case p.keys == "pgp" && k.PGP == nil, p.keys == "age" && k.Age == nil:
-			more = []Problem{{p.keys, fmt.Sprintf("is missing: unpack says %s, so say with which keys", p.name)}}
+			more = []formats.Problem{problem(p.keys, fmt.Sprintf("is missing: unpack says %s, so say with which keys", p.name))}
 		case k.Unknown:
 		case p.keys == "pgp":
 			r.pgp, more = k.PGP.ring()
@@ -102,15 +111,15 @@ func (r *keyring) take(list []packing, k Keys) (problems []Problem) {
 		set  bool
 	}{{"pgp", k.PGP != nil}, {"age", k.Age != nil}} {
 		if o.set && !slices.ContainsFunc(list, func(p packing) bool { return p.keys == o.name }) {
-			problems = append(problems, Problem{o.name, fmt.Sprintf("goes with unpack: %s", o.name)})
+			problems = append(problems, problem(o.name, fmt.Sprintf("goes with unpack: %s", o.name)))
 		}
 	}
 	return problems
 }
 
-// NewUnpacker makes an unpacker, or tells what is wrong with the value of `unpack`.
-func NewUnpacker(kinds []string, l Limits, k Keys) (*Unpacker, []Problem) {
-	var ps []Problem
+// New makes an unpacker, or tells what is wrong with the value of `unpack`.
+func New(kinds []string, l formats.Limits, k Keys) (*Unpacker, []formats.Problem) {
+	var ps []formats.Problem
 	layers := 0
 	u := &Unpacker{limits: l.WithDefaults()}
 	all, there := packings(), packingNames()
@@ -124,14 +133,14 @@ func NewUnpacker(kinds []string, l Limits, k Keys) (*Unpacker, []Problem) {
 				layers++
 			}
 		default:
-			ps = append(ps, Problem{path, fmt.Sprintf("unknown packing %q%s: there are %s", kind, meant(kind, there), strings.Join(there, ", "))})
+			ps = append(ps, problem(path, fmt.Sprintf("unknown packing %q%s: there are %s", kind, formats.Meant(kind, there), strings.Join(there, ", "))))
 		}
 	}
 	if layers > maxArchiveDepth {
-		ps = append(ps, Problem{"unpack", fmt.Sprintf("at most %d packings in each other (archive_depth)", maxArchiveDepth)})
+		ps = append(ps, problem("unpack", fmt.Sprintf("at most %d packings in each other (archive_depth)", maxArchiveDepth)))
 	}
 	if len(u.packings)-layers > 1 {
-		ps = append(ps, Problem{"unpack", "at most one encryption"})
+		ps = append(ps, problem("unpack", "at most one encryption"))
 	}
 	ps = append(ps, u.keys.take(u.packings, k)...)
 	if len(ps) > 0 {
@@ -150,7 +159,7 @@ func (u *Unpacker) Packed() bool { return len(u.packings) > 0 }
 
 // Open returns the one file that is packed in b. What is wrong with the packed bytes is an error here when it shows at once, else
 // an error of the file's reader. end is to be called once the file is not read any more, whatever came of it.
-func (u *Unpacker) Open(b Blob, s Staging) (inner Blob, end func(), err error) {
+func (u *Unpacker) Open(b formats.Blob, s Staging) (inner formats.Blob, end func(), err error) {
 	if len(u.packings) == 0 {
 		return b, func() {}, nil
 	}
@@ -165,16 +174,16 @@ func (u *Unpacker) Open(b Blob, s Staging) (inner Blob, end func(), err error) {
 // Members yields the files of an archive, each valid until the next step, with its path in the archive as its name. Archives in archives are
 // taken apart, too. A file need not be read. After an error there is no other file, and none that was yielded before is to be used: the
 // archive as a whole is bad. The error may be that of a file's reader.
-func (u *Unpacker) Members(b Blob, s Staging) iter.Seq2[Blob, error] {
-	return func(yield func(Blob, error) bool) {
+func (u *Unpacker) Members(b formats.Blob, s Staging) iter.Seq2[formats.Blob, error] {
+	return func(yield func(formats.Blob, error) bool) {
 		state := &unpacking{limits: u.limits, staging: s, keys: u.keys, size: b.Size}
 		names := map[string]bool{}
 		for f, err := range u.all(state, packed{Blob: b}, u.packings) {
 			if err == nil && names[folded(f.Name)] {
-				err = refused(fmt.Sprintf("two files of the archive bear the name %q", cut([]byte(f.Name))))
+				err = refused(fmt.Sprintf("two files of the archive bear the name %q", formats.Cut(f.Name)))
 			}
 			if err != nil {
-				yield(Blob{}, err)
+				yield(formats.Blob{}, err)
 				return
 			}
 			names[folded(f.Name)] = true
@@ -186,9 +195,13 @@ func (u *Unpacker) Members(b Blob, s Staging) iter.Seq2[Blob, error] {
 	}
 }
 
+func problem(path, text string) formats.Problem { return formats.Problem{Path: path, Text: text} }
+
+func refused(reason string) *formats.FileError { return &formats.FileError{Offset: 0, Reason: reason} }
+
 // An unpacking is one file on its way.
 type unpacking struct {
-	limits  Limits
+	limits  formats.Limits
 	staging Staging
 	keys    keyring
 	size    int64 // of the outermost file, -1 when it is not known
@@ -199,7 +212,7 @@ type unpacking struct {
 // packed is a file in the middle of being unpacked. Used tells how many bytes of the outermost file, the one that somebody sent, it took to come so far:
 // the ratio is that of the whole chain, so that a bomb gains nothing from being packed twice. It is nil of the outermost file.
 type packed struct {
-	Blob
+	formats.Blob
 	used   func() int64
 	member bool // of an archive
 }
@@ -228,22 +241,18 @@ func (u *Unpacker) all(state *unpacking, f packed, list []packing) iter.Seq2[pac
 }
 
 // one is the packing of a single file: a stream.
-func one(open func(f packed, l Limits) *stream) func(*unpacking, packed) iter.Seq2[packed, error] {
+func one(open func(f packed, l formats.Limits) *stream) func(*unpacking, packed) iter.Seq2[packed, error] {
 	return func(u *unpacking, f packed) iter.Seq2[packed, error] {
 		return func(yield func(packed, error) bool) {
 			s := open(f, u.limits)
-			yield(packed{Blob{Name: f.Name, Reader: s, Size: -1, Unpacked: true, ModTime: f.ModTime}, s.used, f.member}, nil)
+			yield(packed{formats.Blob{Name: f.Name, Reader: s, Size: -1, Unpacked: true, ModTime: f.ModTime}, s.used, f.member}, nil)
 		}
 	}
 }
 
 // newStream begins a stream whose packed bytes are f.
-func newStream(kind string, f packed, l Limits) *stream {
-	from := f.Reader
-	if !f.Unpacked {
-		from = &capped{r: from, most: l.MaxFile}
-	}
-	s := &stream{kind: kind, packed: counter{r: from}, limits: l, used: f.used}
+func newStream(kind string, f packed, l formats.Limits) *stream {
+	s := &stream{kind: kind, packed: counter{r: f.Bounded(l)}, limits: l, used: f.used}
 	s.buffer = bufio.NewReaderSize(&s.packed, 64<<10)
 	if s.used == nil {
 		s.used = s.offset

@@ -1,4 +1,4 @@
-package formats
+package unpack
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 
 	"filippo.io/age"
 	"pgregory.net/rapid"
+
+	"waybill/formats"
 )
 
 // copies makes a message whose session key stands there so many times.
@@ -35,11 +37,11 @@ func TestAMessageForManyReceiversIsRefused(t *testing.T) {
 			}
 			return m
 		}
-		if text, err := opened(t, as(sessionKeysMost), "pgp", k, Limits{}); err != nil || text != "a,b\n1,2\n" {
+		if text, err := opened(t, as(sessionKeysMost), "pgp", k, formats.Limits{}); err != nil || text != "a,b\n1,2\n" {
 			t.Errorf("%d: %q, %v", sessionKeysMost, text, err)
 		}
 		for _, n := range []int{sessionKeysMost + 1, 5000} {
-			if text, err := opened(t, as(n), "pgp", k, Limits{}); err == nil || text != "" || !strings.Contains(err.Error(), "more than 64 keys and passphrases") {
+			if text, err := opened(t, as(n), "pgp", k, formats.Limits{}); err == nil || text != "" || !strings.Contains(err.Error(), "more than 64 keys and passphrases") {
 				t.Errorf("%d: %q, %v", n, text, err)
 			}
 		}

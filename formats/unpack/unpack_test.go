@@ -1,9 +1,10 @@
-package formats
+package unpack
 
 import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"waybill/formats"
 )
 
 // packAs compresses text with one of the kinds there is an encoder for.
@@ -44,7 +47,7 @@ func packAs(t testing.TB, kind string, text []byte) []byte {
 // bombs are zeros, 1 GiB of them.
 func bombs(t testing.TB) map[string][]byte {
 	t.Helper()
-	bz, err := os.ReadFile("testdata/unpack/bomb.bz2")
+	bz, err := os.ReadFile("testdata/bomb.bz2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +59,8 @@ func bombs(t testing.TB) map[string][]byte {
 	return all
 }
 
-func unpackedAll(data []byte, kinds []string, l Limits) (n int64, err error) {
-	for b, err := range Unpack(Blob{Name: "x", Reader: bytes.NewReader(data), Size: int64(len(data))}, kinds, l) {
+func unpackedAll(data []byte, kinds []string, l formats.Limits) (n int64, err error) {
+	for b, err := range Unpack(formats.Blob{Name: "x", Reader: bytes.NewReader(data), Size: int64(len(data))}, kinds, l) {
 		if err != nil {
 			return n, err
 		}
@@ -74,12 +77,12 @@ func unpackedAll(data []byte, kinds []string, l Limits) (n int64, err error) {
 func TestBombsAreRefusedInFlatMemory(t *testing.T) {
 	for kind, data := range bombs(t) {
 		for name, c := range map[string]struct {
-			limits Limits
+			limits formats.Limits
 			limit  string
 			most   int64
 		}{
-			"ratio": {Limits{}, "max_ratio", 48 << 20}, // a block of bzip2 is 46 MiB of zeros
-			"size":  {Limits{MaxRatio: 100_000_000, MaxUnpacked: 64 << 20}, "max_unpacked", 66 << 20},
+			"ratio": {formats.Limits{}, "max_ratio", 48 << 20}, // a block of bzip2 is 46 MiB of zeros
+			"size":  {formats.Limits{MaxRatio: 100_000_000, MaxUnpacked: 64 << 20}, "max_unpacked", 66 << 20},
 		} {
 			var before, after runtime.MemStats
 			runtime.GC()
@@ -87,7 +90,7 @@ func TestBombsAreRefusedInFlatMemory(t *testing.T) {
 			begun := time.Now()
 			n, err := unpackedAll(data, []string{kind}, c.limits)
 			runtime.ReadMemStats(&after)
-			var f *FileError
+			var f *formats.FileError
 			if !errors.As(err, &f) || f.Limit != c.limit || f.Offset <= 0 || n > c.most {
 				t.Errorf("%s, %s: after %d bytes: %v", kind, name, n, err)
 			}
@@ -112,12 +115,12 @@ func TestABombInABombHasTheRatioOfBoth(t *testing.T) {
 	if twice < 3*once {
 		t.Fatalf("ratios of %d and %d show nothing", once, twice)
 	}
-	l := Limits{MaxRatio: 2 * once}
+	l := formats.Limits{MaxRatio: 2 * once}
 	if n, err := unpackedAll(inner, []string{"gzip"}, l); err != nil || n != int64(len(text)) {
 		t.Errorf("once: %d bytes, %v", n, err)
 	}
 	_, err := unpackedAll(outer, []string{"zstd", "gzip"}, l)
-	var f *FileError
+	var f *formats.FileError
 	if !errors.As(err, &f) || f.Limit != "max_ratio" {
 		t.Errorf("twice: %v", err)
 	}
@@ -125,26 +128,26 @@ func TestABombInABombHasTheRatioOfBoth(t *testing.T) {
 
 func TestTroubleInsideStreams(t *testing.T) {
 	t.Parallel()
-	text := lines(2_000, benchHead, benchRow)
+	text := []byte(csvHead + strings.Repeat(csvRow, 2_000))
 	for _, kind := range []string{"gzip", "zstd"} {
 		good := packAs(t, kind, text)
 		for name, c := range map[string]struct {
 			r      io.Reader
-			limits Limits
+			limits formats.Limits
 			want   string
 			file   bool
 		}{
-			"disk gone":         {io.MultiReader(bytes.NewReader(good[:len(good)/2]), errorReader{}), Limits{}, "the disk is gone", false},
-			"disk gone at once": {errorReader{}, Limits{}, "the disk is gone", false},
-			"half":              {bytes.NewReader(good[:len(good)/2]), Limits{}, "truncated", true},
-			"too long":          {bytes.NewReader(good), Limits{MaxFile: 100}, "max_file", true},
+			"disk gone":         {io.MultiReader(bytes.NewReader(good[:len(good)/2]), errorReader{}), formats.Limits{}, "the disk is gone", false},
+			"disk gone at once": {errorReader{}, formats.Limits{}, "the disk is gone", false},
+			"half":              {bytes.NewReader(good[:len(good)/2]), formats.Limits{}, "truncated", true},
+			"too long":          {bytes.NewReader(good), formats.Limits{MaxFile: 100}, "max_file", true},
 		} {
-			for b, err := range Unpack(Blob{Name: "orders.csv", Reader: c.r, Size: -1}, []string{kind}, c.limits) {
+			for b, err := range Unpack(formats.Blob{Name: "orders.csv", Reader: c.r, Size: -1}, []string{kind}, c.limits) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = read(decoder(t, Options{Format: "csv"}), b)
-				var f *FileError
+				_, err = readCSV(t, b)
+				var f *formats.FileError
 				if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, &f) != c.file {
 					t.Errorf("%s, %s: %v (%T)", kind, name, err, err)
 				}
@@ -156,7 +159,7 @@ func TestTroubleInsideStreams(t *testing.T) {
 func TestSuffixesGoWithThePacking(t *testing.T) {
 	t.Parallel()
 	for kind, suffix := range map[string]string{"gzip": ".gz", "zstd": ".zst", "bzip2": ".bz2"} {
-		for b, err := range Unpack(Blob{Name: "orders.csv" + suffix, Reader: strings.NewReader(""), Size: -1}, []string{kind}, Limits{}) {
+		for b, err := range Unpack(formats.Blob{Name: "orders.csv" + suffix, Reader: strings.NewReader(""), Size: -1}, []string{kind}, formats.Limits{}) {
 			if err != nil || b.Name != "orders.csv" {
 				t.Errorf("%s: %q, %v", kind, b.Name, err)
 			}
@@ -167,16 +170,16 @@ func TestSuffixesGoWithThePacking(t *testing.T) {
 // fuzzStream holds what any packing must: no panic, limits, a position with each mistake.
 func fuzzStream(f *testing.F, kind string) {
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for b, err := range Unpack(Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, []string{kind}, fuzzLimits) {
+		for b, err := range Unpack(formats.Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, []string{kind}, fuzzLimits()) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			out, err := io.ReadAll(b.Reader)
-			var fe *FileError
+			var fe *formats.FileError
 			if err != nil && (!errors.As(err, &fe) || fe.Offset < 0 || fe.Offset > int64(len(data))) {
 				t.Fatalf("no position: %v", err)
 			}
-			if len(out) > int(fuzzLimits.MaxUnpacked) {
+			if len(out) > int(fuzzLimits().MaxUnpacked) {
 				t.Fatalf("%d bytes came out", len(out))
 			}
 		}
@@ -184,11 +187,34 @@ func fuzzStream(f *testing.F, kind string) {
 }
 
 func FuzzZstd(f *testing.F) {
-	seeds(f, "testdata/csv/*.zst")
+	seeds(f, "../testdata/csv/*.zst")
 	fuzzStream(f, "zstd")
 }
 
 func FuzzBzip2(f *testing.F) {
-	seeds(f, "testdata/csv/*.bz2")
+	seeds(f, "../testdata/csv/*.bz2")
 	fuzzStream(f, "bzip2")
+}
+
+func TestCheckUnpack(t *testing.T) {
+	t.Parallel()
+	for kinds, want := range map[string]string{
+		"gzip":           "[]",
+		"gzip gzip":      "[]",
+		"gzip gzip gzip": "[unpack: at most 2 packings in each other (archive_depth)]",
+		"zip tar":        "[]",
+		"pgp":            "[pgp: is missing: unpack says pgp, so say with which keys]",
+		"pgp gzip tar":   "[pgp: is missing: unpack says pgp, so say with which keys]",
+		"age pgp":        "[unpack: at most one encryption age: is missing: unpack says age, so say with which keys pgp: is missing: unpack says pgp, so say with which keys]",
+		"gzp":            `[unpack[0]: unknown packing "gzp", did you mean "gzip"?: there are gzip, zstd, bzip2, zip, tar, pgp, age]`,
+	} {
+		if got := fmt.Sprint(checkUnpack(kinds)); got != want {
+			t.Errorf("%s: %s, want %s", kinds, got, want)
+		}
+	}
+}
+
+func checkUnpack(kinds string) []formats.Problem {
+	_, ps := New(strings.Fields(kinds), formats.Limits{}, Keys{})
+	return ps
 }

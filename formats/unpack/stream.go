@@ -1,4 +1,4 @@
-package formats
+package unpack
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"waybill/formats"
 )
 
 // A stream reads what a compressor made of one file, which may be several members one after the other (RFC 1952 and RFC 8878 allow it, and so
@@ -24,11 +26,11 @@ type stream struct {
 	began  int
 	out    int64        // bytes unpacked
 	used   func() int64 // bytes of the outermost file that it took
-	limits Limits
+	limits formats.Limits
 	err    error
 }
 
-func gunzip(f packed, l Limits) *stream {
+func gunzip(f packed, l formats.Limits) *stream {
 	s := newStream("gzip", f, l)
 	s.magic = []string{"\x1F\x8B"}
 	var z *gzip.Reader
@@ -50,7 +52,7 @@ func gunzip(f packed, l Limits) *stream {
 // zstdWindow is as far as zstd may look back, which is what it takes in memory: RFC 8878 asks for no more to be understood.
 const zstdWindow = 8 << 20
 
-func unzstd(f packed, l Limits) *stream {
+func unzstd(f packed, l formats.Limits) *stream {
 	s := newStream("zstd", f, l)
 	s.magic = []string{"\x28\xB5\x2F\xFD", "\x50\x2A\x4D\x18"}
 	for skippable := byte(0x51); skippable < 0x60; skippable++ {
@@ -67,7 +69,7 @@ func unzstd(f packed, l Limits) *stream {
 	return s
 }
 
-func bunzip2(f packed, l Limits) *stream {
+func bunzip2(f packed, l formats.Limits) *stream {
 	s := newStream("bzip2", f, l)
 	s.magic = []string{"BZh"}
 	s.begin = func() (io.Reader, error) {
@@ -144,7 +146,7 @@ func (s *stream) hold() error {
 	if most := s.limits.MaxUnpacked; s.out > int64(most) {
 		return s.fail("max_unpacked", fmt.Sprintf("the file unpacks to more than max_unpacked, %s", most), nil)
 	}
-	if in := s.used(); s.out > ratioFrom && s.out/int64(s.limits.MaxRatio) > in {
+	if in := s.used(); s.out > formats.RatioFrom && s.out/int64(s.limits.MaxRatio) > in {
 		return s.fail("max_ratio", fmt.Sprintf("the file unpacks to more than %d times its size (max_ratio)", s.limits.MaxRatio), nil)
 	}
 	return nil
@@ -152,7 +154,7 @@ func (s *stream) hold() error {
 
 // refuse says in words what is wrong with the packed bytes; trouble in reading them stays what it is.
 func (s *stream) refuse(err error) error {
-	var file *FileError
+	var file *formats.FileError
 	var bad bzip2.StructuralError
 	bzip := errors.As(err, &bad)
 	switch {
@@ -167,7 +169,7 @@ func (s *stream) refuse(err error) error {
 	case errors.Is(err, zstd.ErrMagicMismatch), bzip && strings.Contains(string(bad), "magic value in continuation"):
 		return s.fail("", "bytes after the end of the compressed data", err)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return s.fail("", fmt.Sprintf("to unpack it takes a window of more than %s: compress it without --long and with no level above 19", Bytes(zstdWindow)), err)
+		return s.fail("", fmt.Sprintf("to unpack it takes a window of more than %s: compress it without --long and with no level above 19", formats.Bytes(zstdWindow)), err)
 	case errors.Is(err, zstd.ErrUnknownDictionary):
 		return s.fail("", "the file is compressed with a dictionary, which it has to be unpacked with: compress it without", err)
 	case s.packed.err != nil:
@@ -177,7 +179,7 @@ func (s *stream) refuse(err error) error {
 }
 
 func (s *stream) fail(limit, reason string, err error) error {
-	return &FileError{Offset: s.offset(), Limit: limit, Reason: s.kind + ": " + reason, Err: err}
+	return &formats.FileError{Offset: s.offset(), Limit: limit, Reason: s.kind + ": " + reason, Err: err}
 }
 
 // offset is how much of the packed file was used.

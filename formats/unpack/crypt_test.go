@@ -1,4 +1,4 @@
-package formats
+package unpack
 
 import (
 	"bytes"
@@ -17,6 +17,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"waybill/formats"
 )
 
 // landedAt is when the files of these tests land; the keys were made an hour before.
@@ -102,18 +104,18 @@ func armored(t testing.TB, data []byte) []byte {
 }
 
 // opened is what comes out of one file, with the time at which it landed.
-func opened(t testing.TB, data []byte, kinds string, k Keys, l Limits) (string, error) {
+func opened(t testing.TB, data []byte, kinds string, k Keys, l formats.Limits) (string, error) {
 	t.Helper()
-	u, ps := NewUnpacker(strings.Fields(kinds), l, k)
+	u, ps := New(strings.Fields(kinds), l, k)
 	if len(ps) > 0 {
 		t.Fatal(ps)
 	}
 	left := 0
 	staging := Staging{At: landedAt(), Temp: func() (*os.File, error) {
 		left++
-		return unnamed()
+		return formats.TempFile()
 	}}
-	inner, end, err := u.Open(Blob{Name: "x", Reader: bytes.NewReader(data), ReaderAt: bytes.NewReader(data), Size: int64(len(data))}, staging)
+	inner, end, err := u.Open(formats.Blob{Name: "x", Reader: bytes.NewReader(data), ReaderAt: bytes.NewReader(data), Size: int64(len(data))}, staging)
 	defer end()
 	if err != nil {
 		return "", err
@@ -156,7 +158,7 @@ func TestPGPIsOpenedAndVerified(t *testing.T) {
 		"with passphrase": {pgpMade(t, []byte(small), locked, nil), secret(), small},
 		"empty":           {pgpMade(t, nil, us, them), signed, ""},
 	} {
-		if got, err := opened(t, c.data, "pgp", c.k, Limits{}); err != nil || got != c.want {
+		if got, err := opened(t, c.data, "pgp", c.k, formats.Limits{}); err != nil || got != c.want {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
@@ -181,39 +183,39 @@ func TestHostilePGPIsRefusedBeforeAnyByteIsUsed(t *testing.T) {
 	for name, c := range map[string]struct {
 		data []byte
 		k    Keys
-		l    Limits
+		l    formats.Limits
 		want string
 	}{
-		"wrong recipient":       {pgpMade(t, text, stranger, them), k, Limits{}, "not encrypted for a key of this job"},
-		"not encrypted":         {pgpMade(t, text, nil, them), k, Limits{}, "the message is not encrypted"},
-		"encrypted, only keys":  {good, only, Limits{}, "not encrypted for a key of this job"},
-		"not signed":            {plain, k, Limits{}, "the message is not signed"},
-		"signed by a stranger":  {pgpMade(t, text, us, stranger), k, Limits{}, "by a key that the job does not know"},
-		"signed by ourselves":   {pgpMade(t, text, us, us), k, Limits{}, "by a key that the job does not know"},
-		"expired key":           {pgpMade(t, text, us, expired, func(c *packet.Config) { c.Time = func() time.Time { return landedAt().Add(-30 * time.Minute) } }), k, Limits{}, "its key has expired"},
-		"expired signature":     {pgpMade(t, text, us, them, func(c *packet.Config) { c.SigLifetimeSecs = 5 }), k, Limits{}, "it has expired"},
-		"of tomorrow":           {pgpMade(t, text, us, them, func(c *packet.Config) { c.Time = func() time.Time { return landedAt().Add(24 * time.Hour) } }), k, Limits{}, "of a time to come"},
-		"changed at the end":    {flip(plain, -3), loose, Limits{}, "was changed"},
-		"changed in the middle": {flip(plain, -4000), loose, Limits{}, "was changed"},
-		"changed and signed":    {flip(good, -2000), k, Limits{}, "was changed"},
-		"truncated":             {plain[:len(plain)-100], loose, Limits{}, "pgp: "},
-		"cut after its head":    {plain[:20], loose, Limits{}, "pgp: "},
-		"junk behind":           {append(bytes.Clone(plain), "junk"...), loose, Limits{}, "pgp: "},
-		"twice":                 {append(bytes.Clone(plain), plain...), loose, Limits{}, "pgp: "},
-		"junk behind armor":     {append(armored(t, plain), "junk"...), loose, Limits{}, "something follows the end"},
-		"no MDC":                {withoutMDC(t, plain), loose, Limits{}, "not protected against being changed"},
-		"no message":            {[]byte("a,b\n1,2\n"), loose, Limits{}, "not an OpenPGP message"},
-		"empty":                 {nil, loose, Limits{}, "the file is empty"},
-		"a key":                 {[]byte(exported(t, us, false)), loose, Limits{}, "PGP PUBLIC KEY BLOCK, not a message"},
-		"clear-signed":          {[]byte("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\na,b\n"), only, Limits{}, "pgp: "},
-		"bomb":                  {pgpMade(t, make([]byte, 32<<20), us, nil, compressed), loose, Limits{}, "max_ratio"},
-		"bomb by size":          {pgpMade(t, make([]byte, 4<<20), us, nil, compressed), loose, Limits{MaxUnpacked: 2 << 20, MaxRatio: 100_000}, "max_unpacked"},
-		"bomb in a bomb":        {nested(t, us, 3), loose, Limits{}, "pgp: "},
-		"quine-like":            {nested(t, us, 40), loose, Limits{}, "pgp: "},
+		"wrong recipient":       {pgpMade(t, text, stranger, them), k, formats.Limits{}, "not encrypted for a key of this job"},
+		"not encrypted":         {pgpMade(t, text, nil, them), k, formats.Limits{}, "the message is not encrypted"},
+		"encrypted, only keys":  {good, only, formats.Limits{}, "not encrypted for a key of this job"},
+		"not signed":            {plain, k, formats.Limits{}, "the message is not signed"},
+		"signed by a stranger":  {pgpMade(t, text, us, stranger), k, formats.Limits{}, "by a key that the job does not know"},
+		"signed by ourselves":   {pgpMade(t, text, us, us), k, formats.Limits{}, "by a key that the job does not know"},
+		"expired key":           {pgpMade(t, text, us, expired, func(c *packet.Config) { c.Time = func() time.Time { return landedAt().Add(-30 * time.Minute) } }), k, formats.Limits{}, "its key has expired"},
+		"expired signature":     {pgpMade(t, text, us, them, func(c *packet.Config) { c.SigLifetimeSecs = 5 }), k, formats.Limits{}, "it has expired"},
+		"of tomorrow":           {pgpMade(t, text, us, them, func(c *packet.Config) { c.Time = func() time.Time { return landedAt().Add(24 * time.Hour) } }), k, formats.Limits{}, "of a time to come"},
+		"changed at the end":    {flip(plain, -3), loose, formats.Limits{}, "was changed"},
+		"changed in the middle": {flip(plain, -4000), loose, formats.Limits{}, "was changed"},
+		"changed and signed":    {flip(good, -2000), k, formats.Limits{}, "was changed"},
+		"truncated":             {plain[:len(plain)-100], loose, formats.Limits{}, "pgp: "},
+		"cut after its head":    {plain[:20], loose, formats.Limits{}, "pgp: "},
+		"junk behind":           {append(bytes.Clone(plain), "junk"...), loose, formats.Limits{}, "pgp: "},
+		"twice":                 {append(bytes.Clone(plain), plain...), loose, formats.Limits{}, "pgp: "},
+		"junk behind armor":     {append(armored(t, plain), "junk"...), loose, formats.Limits{}, "something follows the end"},
+		"no MDC":                {withoutMDC(t, plain), loose, formats.Limits{}, "not protected against being changed"},
+		"no message":            {[]byte("a,b\n1,2\n"), loose, formats.Limits{}, "not an OpenPGP message"},
+		"empty":                 {nil, loose, formats.Limits{}, "the file is empty"},
+		"a key":                 {[]byte(exported(t, us, false)), loose, formats.Limits{}, "PGP PUBLIC KEY BLOCK, not a message"},
+		"clear-signed":          {[]byte("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\na,b\n"), only, formats.Limits{}, "pgp: "},
+		"bomb":                  {pgpMade(t, make([]byte, 32<<20), us, nil, compressed), loose, formats.Limits{}, "max_ratio"},
+		"bomb by size":          {pgpMade(t, make([]byte, 4<<20), us, nil, compressed), loose, formats.Limits{MaxUnpacked: 2 << 20, MaxRatio: 100_000}, "max_unpacked"},
+		"bomb in a bomb":        {nested(t, us, 3), loose, formats.Limits{}, "pgp: "},
+		"quine-like":            {nested(t, us, 40), loose, formats.Limits{}, "pgp: "},
 	} {
 		begun := time.Now()
 		got, err := opened(t, c.data, "pgp", c.k, c.l)
-		var f *FileError
+		var f *formats.FileError
 		if !errors.As(err, &f) || f.Offset < 0 || !strings.Contains(err.Error()+f.Limit, c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
@@ -298,7 +300,7 @@ func TestWrongKeysAreToldWithoutAWordOfThem(t *testing.T) {
 		"[pgp.verify[0]: is no armored public key (-----BEGIN PGP PUBLIC KEY BLOCK-----): invalid argument: no armored data found]": {PGP: &PGP{Verify: []string{"x"}}},
 		"[]": {PGP: &PGP{Decrypt: []string{locked}, Passphrase: "open sesame", Verify: []string{public}}},
 	} {
-		if _, ps := NewUnpacker([]string{"pgp"}, Limits{}, k); fmt.Sprint(ps) != want {
+		if _, ps := New([]string{"pgp"}, formats.Limits{}, k); fmt.Sprint(ps) != want {
 			t.Errorf("%v, want %s", ps, want)
 		}
 	}
@@ -307,7 +309,7 @@ func TestWrongKeysAreToldWithoutAWordOfThem(t *testing.T) {
 		"[age: has no keys: say identities, passphrase or both]":                           {Age: &Age{}},
 		"[]": {Age: &Age{Identities: []string{"what cannot be read here"}}, Unknown: true},
 	} {
-		if _, ps := NewUnpacker([]string{"age"}, Limits{}, k); fmt.Sprint(ps) != want {
+		if _, ps := New([]string{"age"}, formats.Limits{}, k); fmt.Sprint(ps) != want {
 			t.Errorf("%v, want %s", ps, want)
 		}
 	}
@@ -356,28 +358,28 @@ func TestAgeIsOpened(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"plain": good, "armored": aged(t, text, true, stranger.Recipient(), us.Recipient()), "passphrase": aged(t, text, false, pass),
 	} {
-		if got, err := opened(t, data, "age", k, Limits{}); err != nil || got != string(text) {
+		if got, err := opened(t, data, "age", k, formats.Limits{}); err != nil || got != string(text) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
 	for name, c := range map[string]struct {
 		data []byte
-		l    Limits
+		l    formats.Limits
 		want string
 	}{
-		"wrong recipient":  {aged(t, text, false, stranger.Recipient()), Limits{}, "not encrypted for a key of this job"},
-		"costly":           {dear, Limits{}, "work factor too large"},
-		"changed":          {changed, Limits{}, "was changed"},
-		"cut between":      {good[:len(good)-len(good)%65552], Limits{}, "age: "},
-		"cut":              {good[:len(good)-5], Limits{}, "age: "},
-		"cut in its head":  {good[:50], Limits{}, "truncated"},
-		"junk behind":      {append(bytes.Clone(good), 'x'), Limits{}, "age: "},
-		"no age":           {[]byte("a,b\n"), Limits{}, "not encrypted with age"},
-		"empty":            {nil, Limits{}, "the file is empty"},
-		"larger than said": {good, Limits{MaxUnpacked: 100_000}, "max_unpacked"},
+		"wrong recipient":  {aged(t, text, false, stranger.Recipient()), formats.Limits{}, "not encrypted for a key of this job"},
+		"costly":           {dear, formats.Limits{}, "work factor too large"},
+		"changed":          {changed, formats.Limits{}, "was changed"},
+		"cut between":      {good[:len(good)-len(good)%65552], formats.Limits{}, "age: "},
+		"cut":              {good[:len(good)-5], formats.Limits{}, "age: "},
+		"cut in its head":  {good[:50], formats.Limits{}, "truncated"},
+		"junk behind":      {append(bytes.Clone(good), 'x'), formats.Limits{}, "age: "},
+		"no age":           {[]byte("a,b\n"), formats.Limits{}, "not encrypted with age"},
+		"empty":            {nil, formats.Limits{}, "the file is empty"},
+		"larger than said": {good, formats.Limits{MaxUnpacked: 100_000}, "max_unpacked"},
 	} {
 		_, err := opened(t, c.data, "age", k, c.l)
-		var f *FileError
+		var f *formats.FileError
 		if !errors.As(err, &f) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
@@ -389,13 +391,13 @@ func TestWhatIsPackedInWhatIsEncrypted(t *testing.T) {
 	us := pgpKey(t, "us")
 	k := Keys{PGP: &PGP{Decrypt: []string{exported(t, us, true)}}}
 	zip := zipWith(t, file("a.csv", []byte("1")), file("b.csv", bytes.Repeat([]byte("2"), 5000)))
-	u, ps := NewUnpacker([]string{"pgp", "gzip", "zip"}, Limits{}, k)
+	u, ps := New([]string{"pgp", "gzip", "zip"}, formats.Limits{}, k)
 	if len(ps) > 0 {
 		t.Fatal(ps)
 	}
 	data := armored(t, pgpMade(t, packAs(t, "gzip", zip), us, nil))
 	var names []string
-	for b, err := range u.Members(Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, Staging{At: landedAt()}) {
+	for b, err := range u.Members(formats.Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, Staging{At: landedAt()}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -406,7 +408,7 @@ func TestWhatIsPackedInWhatIsEncrypted(t *testing.T) {
 		t.Error(s)
 	}
 	each := zipWith(t, file("a.csv.pgp", pgpMade(t, []byte("1"), us, nil)), file("b.csv.gpg", pgpMade(t, []byte("2"), us, nil)))
-	if u, ps = NewUnpacker([]string{"zip", "pgp"}, Limits{}, k); len(ps) > 0 {
+	if u, ps = New([]string{"zip", "pgp"}, formats.Limits{}, k); len(ps) > 0 {
 		t.Fatal(ps)
 	}
 	names = nil
@@ -424,7 +426,7 @@ func TestWhatIsPackedInWhatIsEncrypted(t *testing.T) {
 func TestWithoutATimeNothingIsDecrypted(t *testing.T) {
 	t.Parallel()
 	us := pgpKey(t, "us")
-	u, ps := NewUnpacker([]string{"pgp"}, Limits{}, Keys{PGP: &PGP{Decrypt: []string{exported(t, us, true)}}})
+	u, ps := New([]string{"pgp"}, formats.Limits{}, Keys{PGP: &PGP{Decrypt: []string{exported(t, us, true)}}})
 	if len(ps) > 0 {
 		t.Fatal(ps)
 	}
@@ -433,7 +435,7 @@ func TestWithoutATimeNothingIsDecrypted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var f *FileError
+	var f *formats.FileError
 	if _, err := io.ReadAll(inner.Reader); err == nil || errors.As(err, &f) {
 		t.Errorf("%v says something about the file", err)
 	}
@@ -483,7 +485,7 @@ func TestMessagesOfGnuPG(t *testing.T) {
 		"a file":         {name},
 	} {
 		made := gpg([]byte(text), append([]string{"--recipient", "us@example.org", "--output", "-", "--encrypt"}, args...)...)
-		u, ps := NewUnpacker([]string{"pgp"}, Limits{MaxRatio: 10_000}, k)
+		u, ps := New([]string{"pgp"}, formats.Limits{MaxRatio: 10_000}, k)
 		if len(ps) > 0 {
 			t.Fatal(ps)
 		}
@@ -520,7 +522,7 @@ func TestFilesOfAge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := opened(t, made, "age", Keys{Age: &Age{Identities: []string{us.String()}}}, Limits{}); err != nil || got != text {
+		if got, err := opened(t, made, "age", Keys{Age: &Age{Identities: []string{us.String()}}}, formats.Limits{}); err != nil || got != text {
 			t.Errorf("%v: %d bytes, %v", args, len(got), err)
 		}
 	}
@@ -532,7 +534,7 @@ func FuzzPGP(f *testing.F) {
 	f.Add(pgpMade(f, text, us, nil))
 	f.Add(armored(f, pgpMade(f, text, us, us, compressed)))
 	f.Add(pgpMade(f, text, nil, us))
-	u, ps := NewUnpacker([]string{"pgp"}, fuzzLimits, Keys{PGP: &PGP{Decrypt: []string{exported(f, us, true)}}})
+	u, ps := New([]string{"pgp"}, fuzzLimits(), Keys{PGP: &PGP{Decrypt: []string{exported(f, us, true)}}})
 	if len(ps) > 0 {
 		f.Fatal(ps)
 	}
@@ -546,7 +548,7 @@ func FuzzAge(f *testing.F) {
 	}
 	f.Add(aged(f, []byte("a,b\n"), false, us.Recipient()))
 	f.Add(aged(f, []byte("a,b\n"), true, us.Recipient()))
-	u, ps := NewUnpacker([]string{"age"}, fuzzLimits, Keys{Age: &Age{Identities: []string{us.String()}}})
+	u, ps := New([]string{"age"}, fuzzLimits(), Keys{Age: &Age{Identities: []string{us.String()}}})
 	if len(ps) > 0 {
 		f.Fatal(ps)
 	}
@@ -556,14 +558,14 @@ func FuzzAge(f *testing.F) {
 // fuzzOpen holds what any encryption must: no panic, limits, and words for each mistake.
 func fuzzOpen(f *testing.F, u *Unpacker) {
 	f.Fuzz(func(t *testing.T, data []byte) {
-		inner, end, err := u.Open(Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, Staging{At: landedAt()})
+		inner, end, err := u.Open(formats.Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, Staging{At: landedAt()})
 		defer end()
 		n := int64(0)
 		if err == nil {
 			n, err = io.Copy(io.Discard, inner.Reader)
 		}
-		var fe *FileError
-		if err != nil && !errors.As(err, &fe) || n > int64(fuzzLimits.MaxUnpacked) {
+		var fe *formats.FileError
+		if err != nil && !errors.As(err, &fe) || n > int64(fuzzLimits().MaxUnpacked) {
 			t.Fatalf("%d bytes, %v", n, err)
 		}
 	})
@@ -584,14 +586,14 @@ func TestArmorWithoutEndTakesNoMemory(t *testing.T) {
 		"PGP head":           {"pgp", "-----BEGIN PGP MESSAGE-----\n", "Comment: x\n", Keys{PGP: &PGP{Decrypt: []string{exported(t, pgpKey(t, "us"), true)}}}, "the head of the armor is longer than"},
 		"line of age":        {"age", ageArmor + "\n", "x", Keys{Age: &Age{Identities: []string{us.String()}}}, "a line of more than 1024 bytes"},
 	} {
-		u, ps := NewUnpacker([]string{c.kind}, Limits{}, c.k)
+		u, ps := New([]string{c.kind}, formats.Limits{}, c.k)
 		if len(ps) > 0 {
 			t.Fatal(ps)
 		}
 		long := &endless{text: []byte(c.more), left: 64 << 20}
-		_, end, err := u.Open(Blob{Reader: io.MultiReader(strings.NewReader(c.head), long), Size: -1}, Staging{At: landedAt()})
+		_, end, err := u.Open(formats.Blob{Reader: io.MultiReader(strings.NewReader(c.head), long), Size: -1}, Staging{At: landedAt()})
 		end()
-		var f *FileError
+		var f *formats.FileError
 		if !errors.As(err, &f) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -604,13 +606,13 @@ func TestArmorWithoutEndTakesNoMemory(t *testing.T) {
 func TestArmorThatCannotBeReadIsNoFaultOfTheFile(t *testing.T) {
 	t.Parallel()
 	k := Keys{PGP: &PGP{Decrypt: []string{exported(t, pgpKey(t, "us"), true)}}}
-	u, ps := NewUnpacker([]string{"pgp"}, Limits{}, k)
+	u, ps := New([]string{"pgp"}, formats.Limits{}, k)
 	if len(ps) > 0 {
 		t.Fatal(ps)
 	}
-	_, end, err := u.Open(Blob{Reader: io.MultiReader(strings.NewReader("-----BEGIN PGP MESSAGE-----\n"), errorReader{}), Size: -1}, Staging{At: landedAt()})
+	_, end, err := u.Open(formats.Blob{Reader: io.MultiReader(strings.NewReader("-----BEGIN PGP MESSAGE-----\n"), errorReader{}), Size: -1}, Staging{At: landedAt()})
 	end()
-	var f *FileError
+	var f *formats.FileError
 	if err == nil || errors.As(err, &f) || !strings.Contains(err.Error(), "the disk is gone") {
 		t.Error(err)
 	}

@@ -1,4 +1,4 @@
-package formats
+package unpack
 
 import (
 	"bufio"
@@ -13,6 +13,8 @@ import (
 	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"waybill/formats"
 )
 
 // PGP says with which keys OpenPGP messages (RFC 9580, RFC 4880) are opened.
@@ -30,22 +32,22 @@ type pgpRing struct {
 }
 
 // ring reads the keys.
-func (o *PGP) ring() (*pgpRing, []Problem) {
-	r, problems := &pgpRing{decrypt: len(o.Decrypt) > 0}, []Problem(nil)
+func (o *PGP) ring() (*pgpRing, []formats.Problem) {
+	r, problems := &pgpRing{decrypt: len(o.Decrypt) > 0}, []formats.Problem(nil)
 	for i, text := range o.Decrypt {
 		if reason := r.private(text, o.Passphrase); reason != "" {
-			problems = append(problems, Problem{fmt.Sprintf("pgp.decrypt[%d]", i), reason})
+			problems = append(problems, problem(fmt.Sprintf("pgp.decrypt[%d]", i), reason))
 		}
 	}
 	for i, text := range o.Verify {
 		list, err := openpgp.ReadArmoredKeyRing(strings.NewReader(text))
 		if err != nil || len(list) == 0 {
-			problems = append(problems, Problem{fmt.Sprintf("pgp.verify[%d]", i), "is no armored public key (-----BEGIN PGP PUBLIC KEY BLOCK-----): " + said(err)})
+			problems = append(problems, problem(fmt.Sprintf("pgp.verify[%d]", i), "is no armored public key (-----BEGIN PGP PUBLIC KEY BLOCK-----): "+said(err)))
 		}
 		r.verify = append(r.verify, list...)
 	}
 	if len(o.Decrypt)+len(o.Verify) == 0 {
-		problems = append(problems, Problem{"pgp", "has no keys: say decrypt, verify or both"})
+		problems = append(problems, problem("pgp", "has no keys: say decrypt, verify or both"))
 	}
 	r.all = append(r.all, r.verify...)
 	return r, problems
@@ -92,7 +94,7 @@ func decryptPGP(u *unpacking, f packed) iter.Seq2[packed, error] {
 			yield(packed{}, err)
 			return
 		case m.ring == nil || u.staging.At.IsZero():
-			yield(packed{Blob: Blob{Name: f.Name, Reader: unopened{}, Size: -1, Unpacked: true}}, nil)
+			yield(packed{Blob: formats.Blob{Name: f.Name, Reader: unopened{}, Size: -1, Unpacked: true}}, nil)
 			return
 		}
 		body, err := m.read(from, f.Size)
@@ -101,7 +103,7 @@ func decryptPGP(u *unpacking, f packed) iter.Seq2[packed, error] {
 			return
 		}
 		limited := &limitedReader{r: body.UnverifiedBody, kind: "pgp", name: "the message", u: u, used: m.used, at: m.offset, tells: m.refuse}
-		at, size, drop, err := randomAccess(Blob{Reader: limited, Size: -1, Unpacked: true}, u.limits, u.staging.Create)
+		at, size, drop, err := formats.Blob{Reader: limited, Size: -1, Unpacked: true}.Anywhere(u.limits, u.staging.Create)
 		if err != nil {
 			yield(packed{}, err)
 			return
@@ -111,7 +113,7 @@ func decryptPGP(u *unpacking, f packed) iter.Seq2[packed, error] {
 			yield(packed{}, err)
 			return
 		}
-		yield(packed{Blob{Name: f.Name, Reader: io.NewSectionReader(at, 0, size), ReaderAt: at, Size: size, Unpacked: true, ModTime: f.ModTime}, m.used, f.member}, nil)
+		yield(packed{formats.Blob{Name: f.Name, Reader: io.NewSectionReader(at, 0, size), ReaderAt: at, Size: size, Unpacked: true, ModTime: f.ModTime}, m.used, f.member}, nil)
 	}
 }
 
@@ -157,7 +159,7 @@ func (m *pgpMessage) begin() (io.Reader, error) {
 	case err != nil:
 		return nil, m.fail("", "the armor of the message is damaged", err)
 	case block.Type != "PGP MESSAGE":
-		return nil, m.fail("", fmt.Sprintf("the file is a %s, not a message", cut([]byte(block.Type))), nil)
+		return nil, m.fail("", fmt.Sprintf("the file is a %s, not a message", formats.Cut(block.Type)), nil)
 	}
 	m.armor, bound.head = text, 0
 	return block.Body, nil
@@ -168,9 +170,9 @@ func (m *pgpMessage) read(from io.Reader, size int64) (*openpgp.MessageDetails, 
 	// What is compressed in what is compressed is held by the library, for our own count does not see it; what is compressed once, by ours, which says so.
 	most, ratio := int64(m.limits.MaxUnpacked), int64(m.limits.MaxRatio)
 	if size >= 0 {
-		most = min(most, max(ratioFrom, (size+1)*ratio))
+		most = min(most, max(formats.RatioFrom, (size+1)*ratio))
 	}
-	most += ratioFrom
+	most += formats.RatioFrom
 	at := m.u.staging.At
 	keys := &sessionKeys{m: m, r: asBuffered(from)}
 	body, err := openpgp.ReadMessage(keys, m.ring.all, nil, &packet.Config{Time: func() time.Time { return at.Add(pgpSkew) }, MaxDecompressedMessageSize: &most})
@@ -236,7 +238,7 @@ func (m *pgpMessage) signature(err error) string {
 
 // refuse says in words what is wrong with the message; trouble in reading it stays what it is.
 func (m *pgpMessage) refuse(err error) error {
-	var file *FileError
+	var file *formats.FileError
 	var unsupported pgperrors.UnsupportedError
 	switch {
 	case errors.As(err, &file):

@@ -1,4 +1,4 @@
-package formats
+package unpack
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
+
+	"waybill/formats"
 )
 
 // An entry is what an archive says of one of its entries.
@@ -22,26 +24,26 @@ type entry struct {
 // enter looks at the next entry of an archive before anything of it is read, and returns the path under which it is a file of its own, "" for what is none.
 func (u *unpacking) enter(f packed, kind string, e entry) (string, error) {
 	if u.entries++; u.entries > maxEntries {
-		return "", &FileError{Offset: -1, Limit: "archive_entries", Reason: fmt.Sprintf("%s: there are more than %d entries", kind, maxEntries)}
+		return "", &formats.FileError{Offset: -1, Limit: "archive_entries", Reason: fmt.Sprintf("%s: there are more than %d entries", kind, maxEntries)}
 	}
-	shown := cut([]byte(e.name))
+	shown := formats.Cut(e.name)
 	if !inside(e.name) {
-		return "", &FileError{Offset: -1, Reason: fmt.Sprintf("%s: the entry %q has a name that leads out of the archive", kind, shown)}
+		return "", &formats.FileError{Offset: -1, Reason: fmt.Sprintf("%s: the entry %q has a name that leads out of the archive", kind, shown)}
 	}
 	switch {
 	case e.folder:
 		return "", nil
 	case !e.mode.IsRegular():
-		return "", &FileError{Offset: -1, Reason: fmt.Sprintf("%s: the entry %q is no ordinary file (a link, a device, a file with holes): only files and folders are taken", kind, shown)}
+		return "", &formats.FileError{Offset: -1, Reason: fmt.Sprintf("%s: the entry %q is no ordinary file (a link, a device, a file with holes): only files and folders are taken", kind, shown)}
 	case strings.HasSuffix(e.name, "/"):
-		return "", &FileError{Offset: -1, Reason: fmt.Sprintf("%s: the entry %q is a file with the name of a folder", kind, shown)}
+		return "", &formats.FileError{Offset: -1, Reason: fmt.Sprintf("%s: the entry %q is a file with the name of a folder", kind, shown)}
 	}
 	name := path.Clean(e.name)
 	if f.member { // an archive in an archive: its name is that of a folder
 		name = f.Name + "/" + name
 	}
 	if len(name) > maxName {
-		return "", &FileError{Offset: -1, Reason: fmt.Sprintf("%s: the entry %q has a name of more than %d bytes", kind, shown, maxName)}
+		return "", &formats.FileError{Offset: -1, Reason: fmt.Sprintf("%s: the entry %q has a name of more than %d bytes", kind, shown, maxName)}
 	}
 	return name, nil
 }
@@ -98,9 +100,9 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	most, ratio := l.u.limits.MaxUnpacked, int64(l.u.limits.MaxRatio)
 	switch {
 	case l.out > int64(most):
-		return 0, &FileError{Offset: l.at(), Limit: "max_unpacked", Reason: fmt.Sprintf("%s: %s unpacks to more than max_unpacked, %s", l.kind, cut([]byte(l.name)), most)}
-	case l.out > ratioFrom && l.out/ratio > l.used():
-		return 0, &FileError{Offset: l.at(), Limit: "max_ratio", Reason: fmt.Sprintf("%s: %s unpacks to more than %d times its size (max_ratio)", l.kind, cut([]byte(l.name)), ratio)}
+		return 0, &formats.FileError{Offset: l.at(), Limit: "max_unpacked", Reason: fmt.Sprintf("%s: %s unpacks to more than max_unpacked, %s", l.kind, formats.Cut(l.name), most)}
+	case l.out > formats.RatioFrom && l.out/ratio > l.used():
+		return 0, &formats.FileError{Offset: l.at(), Limit: "max_ratio", Reason: fmt.Sprintf("%s: %s unpacks to more than %d times its size (max_ratio)", l.kind, formats.Cut(l.name), ratio)}
 	case err != nil && !errors.Is(err, io.EOF):
 		return n, l.tells(err)
 	}
@@ -118,16 +120,16 @@ func (m *memberReader) Read(p []byte) (int, error) {
 	n, err := m.r.Read(p)
 	m.u.out += int64(n)
 	if most := m.u.limits.MaxUnpacked; m.u.out > int64(most) {
-		return 0, &FileError{Offset: -1, Limit: "max_unpacked", Reason: fmt.Sprintf("the files of the archive unpack to more than max_unpacked, %s", most)}
+		return 0, &formats.FileError{Offset: -1, Limit: "max_unpacked", Reason: fmt.Sprintf("the files of the archive unpack to more than max_unpacked, %s", most)}
 	}
 	// Of all together, too: each may be smaller than what the ratio of one is looked at from.
-	if ratio := int64(m.u.limits.MaxRatio); m.u.size >= 0 && m.u.out > ratioFrom && m.u.out/ratio > m.u.size {
-		return 0, &FileError{Offset: -1, Limit: "max_ratio", Reason: fmt.Sprintf("the files of the archive unpack to more than %d times its size (max_ratio)", ratio)}
+	if ratio := int64(m.u.limits.MaxRatio); m.u.size >= 0 && m.u.out > formats.RatioFrom && m.u.out/ratio > m.u.size {
+		return 0, &formats.FileError{Offset: -1, Limit: "max_ratio", Reason: fmt.Sprintf("the files of the archive unpack to more than %d times its size (max_ratio)", ratio)}
 	}
-	var bad *FileError
+	var bad *formats.FileError
 	if errors.As(err, &bad) && !strings.Contains(bad.Reason, m.name) {
 		named := *bad
-		named.Reason = cut([]byte(m.name)) + ": " + bad.Reason
+		named.Reason = formats.Cut(m.name) + ": " + bad.Reason
 		return n, &named
 	}
 	return n, err

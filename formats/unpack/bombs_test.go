@@ -1,4 +1,4 @@
-package formats
+package unpack
 
 import (
 	"archive/tar"
@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"testing"
+
+	"waybill/formats"
 )
 
 // packedZeros is the deflate stream of head and of so many MiB of zeros behind it, and the checksum of what it holds. One MiB is packed and
@@ -50,7 +52,7 @@ func fileOfZeros(t testing.TB, name string, mib int) func(z *zip.Writer) error {
 
 func TestBombsOfTestsAreWhole(t *testing.T) {
 	t.Parallel()
-	l := Limits{MaxRatio: 100_000_000}
+	l := formats.Limits{MaxRatio: 100_000_000}
 	if n, err := unpackedAll(gzipZeros(t, []byte("head"), 3), []string{"gzip"}, l); n != 4+3<<20 || err != nil {
 		t.Errorf("gzip: %d bytes, %v", n, err)
 	}

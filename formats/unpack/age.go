@@ -1,4 +1,4 @@
-package formats
+package unpack
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 
 	"filippo.io/age"
 	agearmor "filippo.io/age/armor"
+
+	"waybill/formats"
 )
 
 // Age says with which keys files that age has encrypted are opened.
@@ -33,24 +35,24 @@ func (i inTurn) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 }
 
 // keys reads the identities.
-func (o *Age) keys() (list []age.Identity, problems []Problem) {
+func (o *Age) keys() (list []age.Identity, problems []formats.Problem) {
 	for i, text := range o.Identities {
 		some, err := age.ParseIdentities(strings.NewReader(text))
 		if err != nil || len(some) == 0 {
-			problems = append(problems, Problem{fmt.Sprintf("age.identities[%d]", i), "is no identity of age: a line AGE-SECRET-KEY-1… is expected"})
+			problems = append(problems, problem(fmt.Sprintf("age.identities[%d]", i), "is no identity of age: a line AGE-SECRET-KEY-1… is expected"))
 		}
 		list = append(list, some...)
 	}
 	if o.Passphrase != "" {
 		p, err := age.NewScryptIdentity(o.Passphrase)
 		if err != nil {
-			return list, append(problems, Problem{"age.passphrase", "is no passphrase: " + err.Error()})
+			return list, append(problems, problem("age.passphrase", "is no passphrase: "+err.Error()))
 		}
 		p.SetMaxWorkFactor(ageWork)
 		list = append(list, inTurn{p})
 	}
 	if len(o.Identities) == 0 && o.Passphrase == "" {
-		problems = append(problems, Problem{"age", "has no keys: say identities, passphrase or both"})
+		problems = append(problems, problem("age", "has no keys: say identities, passphrase or both"))
 	}
 	return list, problems
 }
@@ -83,7 +85,7 @@ func decryptAge(u *unpacking, f packed) iter.Seq2[packed, error] {
 			yield(packed{}, err)
 			return
 		}
-		inner := packed{Blob{Name: f.Name, Reader: unopened{}, Size: -1, Unpacked: true, ModTime: f.ModTime}, s.used, f.member}
+		inner := packed{formats.Blob{Name: f.Name, Reader: unopened{}, Size: -1, Unpacked: true, ModTime: f.ModTime}, s.used, f.member}
 		if len(u.keys.age) > 0 && !u.staging.At.IsZero() {
 			body, err := age.Decrypt(from, u.keys.age...)
 			if err != nil {
@@ -101,7 +103,7 @@ type ageFile struct{ *stream }
 
 // refuse says in words what is wrong with the file; trouble in reading it stays what it is.
 func (m *ageFile) refuse(err error) error {
-	var file *FileError
+	var file *formats.FileError
 	var foreign *age.NoIdentityMatchError
 	switch {
 	case errors.As(err, &file):

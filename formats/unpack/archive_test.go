@@ -1,4 +1,4 @@
-package formats
+package unpack
 
 import (
 	"archive/tar"
@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"waybill/formats"
 )
 
 // zipWith makes an archive; each of make adds to it.
@@ -41,6 +43,11 @@ func file(name string, text []byte) func(z *zip.Writer) error {
 		}
 		return err
 	}
+}
+
+// stored adds a file as it is, its sizes in its header.
+func stored(name, text string) func(z *zip.Writer) error {
+	return raw(zip.FileHeader{Name: name, Method: zip.Store, CRC32: crc32.ChecksumIEEE([]byte(text)), CompressedSize64: uint64(len(text)), UncompressedSize64: uint64(len(text))}, []byte(text))
 }
 
 func raw(h zip.FileHeader, data []byte) func(z *zip.Writer) error {
@@ -73,8 +80,8 @@ func tarWith(t testing.TB, headers ...tar.Header) []byte {
 }
 
 // takenApart reads all members and returns their names with what they hold.
-func takenApart(data []byte, kinds []string, l Limits) (list []string, err error) {
-	for b, err := range Unpack(Blob{Name: "x", Reader: bytes.NewReader(data), ReaderAt: bytes.NewReader(data), Size: int64(len(data))}, kinds, l) {
+func takenApart(data []byte, kinds []string, l formats.Limits) (list []string, err error) {
+	for b, err := range Unpack(formats.Blob{Name: "x", Reader: bytes.NewReader(data), ReaderAt: bytes.NewReader(data), Size: int64(len(data))}, kinds, l) {
 		if err != nil {
 			return list, err
 		}
@@ -150,8 +157,8 @@ func TestHostileArchivesAreRefused(t *testing.T) {
 		"no tar":            {"tar", bytes.Repeat([]byte("a,b\n"), 1000), "not a tar archive"},
 		"empty tar":         {"tar", nil, "the file is empty"},
 	} {
-		got, err := takenApart(c.data, []string{c.kind}, Limits{})
-		var f *FileError
+		got, err := takenApart(c.data, []string{c.kind}, formats.Limits{})
+		var f *formats.FileError
 		if !errors.As(err, &f) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, %v, want %q", name, got, err, c.want)
 		}
@@ -174,37 +181,37 @@ func TestArchivesInArchives(t *testing.T) {
 	t.Parallel()
 	inner := zipWith(t, file("a.csv", []byte("1")), file("sub/b.csv", []byte("2")))
 	outer := zipWith(t, file("one.zip", inner), file("two.zip", inner))
-	got, err := takenApart(outer, []string{"zip", "zip"}, Limits{})
+	got, err := takenApart(outer, []string{"zip", "zip"}, formats.Limits{})
 	if s := strings.Join(got, " "); err != nil || s != `one.zip/a.csv="1" one.zip/sub/b.csv="2" two.zip/a.csv="1" two.zip/sub/b.csv="2"` {
 		t.Errorf("%s, %v", s, err)
 	}
 	third := zipWith(t, file("deep.zip", outer))
-	got, err = takenApart(third, []string{"zip", "zip"}, Limits{})
+	got, err = takenApart(third, []string{"zip", "zip"}, formats.Limits{})
 	if s := strings.Join(got, " "); err != nil || !strings.HasPrefix(s, `deep.zip/one.zip="PK`) {
 		t.Errorf("%s, %v", s, err)
 	}
-	for b, err := range Unpack(seekable(string(third)), []string{"zip", "zip"}, Limits{}) {
+	for b, err := range Unpack(seekable(string(third)), []string{"zip", "zip"}, formats.Limits{}) {
 		if err == nil {
-			_, err = read(decoder(t, Options{Format: "csv"}), b)
+			_, err = readCSV(t, b)
 		}
 		if err == nil || !strings.Contains(err.Error(), "zip archive") {
 			t.Errorf("a third archive is read as text: %v", err)
 		}
 		break
 	}
-	if _, ps := NewUnpacker([]string{"zip", "zip", "zip"}, Limits{}, Keys{}); len(ps) != 1 || !strings.Contains(ps[0].Text, "archive_depth") {
+	if _, ps := New([]string{"zip", "zip", "zip"}, formats.Limits{}, Keys{}); len(ps) != 1 || !strings.Contains(ps[0].Text, "archive_depth") {
 		t.Errorf("%v", ps)
 	}
 	packed := zipWith(t, file("a.csv.gz", packAs(t, "gzip", []byte("1"))), file("b.csv.gz", packAs(t, "gzip", []byte("2"))))
-	got, err = takenApart(packed, []string{"zip", "gzip"}, Limits{})
+	got, err = takenApart(packed, []string{"zip", "gzip"}, formats.Limits{})
 	if s := strings.Join(got, " "); err != nil || s != `a.csv="1" b.csv="2"` {
 		t.Errorf("%s, %v", s, err)
 	}
 	twins := zipWith(t, file("a.csv.gz", packAs(t, "gzip", []byte("1"))), file("a.csv", packAs(t, "gzip", []byte("2"))))
-	if _, err = takenApart(twins, []string{"zip", "gzip"}, Limits{}); err == nil || !strings.Contains(err.Error(), `two files of the archive bear the name "a.csv"`) {
+	if _, err = takenApart(twins, []string{"zip", "gzip"}, formats.Limits{}); err == nil || !strings.Contains(err.Error(), `two files of the archive bear the name "a.csv"`) {
 		t.Error(err)
 	}
-	if _, err = takenApart(zipWith(t, file("a.csv.gz", []byte("1"))), []string{"zip", "gzip"}, Limits{}); err == nil || !strings.Contains(err.Error(), "a.csv: gzip: the file is not compressed with gzip") {
+	if _, err = takenApart(zipWith(t, file("a.csv.gz", []byte("1"))), []string{"zip", "gzip"}, formats.Limits{}); err == nil || !strings.Contains(err.Error(), "a.csv: gzip: the file is not compressed with gzip") {
 		t.Error(err)
 	}
 	var half [2]func(*zip.Writer) error
@@ -215,7 +222,7 @@ func TestArchivesInArchives(t *testing.T) {
 		}
 		half[i] = file(fmt.Sprint(i), zipWith(t, many...))
 	}
-	if _, err := takenApart(zipWith(t, half[:]...), []string{"zip", "zip"}, Limits{}); err == nil || !strings.Contains(err.Error(), "more than 1000 entries") {
+	if _, err := takenApart(zipWith(t, half[:]...), []string{"zip", "zip"}, formats.Limits{}); err == nil || !strings.Contains(err.Error(), "more than 1000 entries") {
 		t.Error(err)
 	}
 }
@@ -231,18 +238,18 @@ func TestArchiveBombsAreRefusedInFlatMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		kinds string
 		data  []byte
-		l     Limits
+		l     formats.Limits
 		limit string
 	}{
-		"ratio":      {"zip", inner, Limits{}, "max_ratio"},
-		"said":       {"zip", inner, Limits{MaxUnpacked: 1 << 20}, "max_unpacked"},
-		"sum":        {"zip", zipWith(t, spread...), Limits{MaxUnpacked: 32 << 20}, "max_unpacked"},
-		"tar.gz":     {"gzip tar", gz, Limits{}, "max_ratio"},
-		"zip.zip":    {"zip zip", zipWith(t, file("a.zip", inner)), Limits{MaxRatio: 2000}, "max_ratio"},
-		"zip.gz":     {"gzip zip", packAs(t, "gzip", inner), Limits{MaxRatio: 1030}, "max_ratio"},
-		"gz inner":   {"zip gzip", zipWith(t, file("a.gz", gzipZeros(t, nil, 32))), Limits{}, "max_ratio"},
-		"small ones": {"zip", zipWith(t, spread...), Limits{}, "max_ratio"},
-		"zip64":      {"zip", crowded(64 << 20), Limits{}, "archive_entries"},
+		"ratio":      {"zip", inner, formats.Limits{}, "max_ratio"},
+		"said":       {"zip", inner, formats.Limits{MaxUnpacked: 1 << 20}, "max_unpacked"},
+		"sum":        {"zip", zipWith(t, spread...), formats.Limits{MaxUnpacked: 32 << 20}, "max_unpacked"},
+		"tar.gz":     {"gzip tar", gz, formats.Limits{}, "max_ratio"},
+		"zip.zip":    {"zip zip", zipWith(t, file("a.zip", inner)), formats.Limits{MaxRatio: 2000}, "max_ratio"},
+		"zip.gz":     {"gzip zip", packAs(t, "gzip", inner), formats.Limits{MaxRatio: 1030}, "max_ratio"},
+		"gz inner":   {"zip gzip", zipWith(t, file("a.gz", gzipZeros(t, nil, 32))), formats.Limits{}, "max_ratio"},
+		"small ones": {"zip", zipWith(t, spread...), formats.Limits{}, "max_ratio"},
+		"zip64":      {"zip", crowded(64 << 20), formats.Limits{}, "archive_entries"},
 	} {
 		var before, after runtime.MemStats
 		runtime.GC()
@@ -250,7 +257,7 @@ func TestArchiveBombsAreRefusedInFlatMemory(t *testing.T) {
 		begun := time.Now()
 		n := int64(0)
 		var err error
-		for b, e := range Unpack(Blob{Name: "x", Reader: bytes.NewReader(c.data), ReaderAt: bytes.NewReader(c.data), Size: int64(len(c.data))}, strings.Fields(c.kinds), c.l) {
+		for b, e := range Unpack(formats.Blob{Name: "x", Reader: bytes.NewReader(c.data), ReaderAt: bytes.NewReader(c.data), Size: int64(len(c.data))}, strings.Fields(c.kinds), c.l) {
 			if err = e; err == nil {
 				var some int64
 				some, err = io.Copy(io.Discard, b.Reader)
@@ -261,7 +268,7 @@ func TestArchiveBombsAreRefusedInFlatMemory(t *testing.T) {
 			}
 		}
 		runtime.ReadMemStats(&after)
-		var f *FileError
+		var f *formats.FileError
 		if !errors.As(err, &f) || f.Limit != c.limit {
 			t.Errorf("%s: after %d bytes: %v", name, n, err)
 		}
@@ -297,11 +304,11 @@ func crowded(size int) []byte {
 
 func TestTarOfHoles(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("testdata/unpack/holes.tar") // 1 GiB, of which 4 KiB are there: tar --sparse
+	data, err := os.ReadFile("testdata/holes.tar") // 1 GiB, of which 4 KiB are there: tar --sparse
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := takenApart(data, []string{"tar"}, Limits{}); err == nil || !strings.Contains(err.Error(), "no ordinary file") && !strings.Contains(err.Error(), "max_ratio") {
+	if got, err := takenApart(data, []string{"tar"}, formats.Limits{}); err == nil || !strings.Contains(err.Error(), "no ordinary file") && !strings.Contains(err.Error(), "max_ratio") {
 		t.Errorf("%v, %v", got, err)
 	}
 }
@@ -312,7 +319,7 @@ func TestMembersNeedNotBeRead(t *testing.T) {
 	tar := tarWith(t, tar.Header{Name: "a", Size: 5000, Typeflag: tar.TypeReg}, tar.Header{Name: "b", Size: 1, Typeflag: tar.TypeReg})
 	for kind, data := range map[string][]byte{"zip": zip, "tar": tar} {
 		var names []string
-		for b, err := range Unpack(seekable(string(data)), []string{kind}, Limits{}) {
+		for b, err := range Unpack(seekable(string(data)), []string{kind}, formats.Limits{}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -321,7 +328,7 @@ func TestMembersNeedNotBeRead(t *testing.T) {
 		if s := strings.Join(names, " "); s != "a b" {
 			t.Errorf("%s: %s", kind, s)
 		}
-		if _, err := takenApart(data[:len(data)-len(data)/8], []string{kind}, Limits{}); err == nil {
+		if _, err := takenApart(data[:len(data)-len(data)/8], []string{kind}, formats.Limits{}); err == nil {
 			t.Errorf("%s that is cut off is taken", kind)
 		}
 	}
@@ -331,8 +338,8 @@ func TestMembersNeedNotBeRead(t *testing.T) {
 func fuzzArchive(f *testing.F, kind string) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		seen, total := map[string]bool{}, 0
-		for b, err := range Unpack(Blob{Reader: bytes.NewReader(data), ReaderAt: bytes.NewReader(data), Size: int64(len(data))}, []string{kind}, fuzzLimits) {
-			var fe *FileError
+		for b, err := range Unpack(formats.Blob{Reader: bytes.NewReader(data), ReaderAt: bytes.NewReader(data), Size: int64(len(data))}, []string{kind}, fuzzLimits()) {
+			var fe *formats.FileError
 			if err != nil {
 				if !errors.As(err, &fe) {
 					t.Fatalf("%v", err)
@@ -347,7 +354,7 @@ func fuzzArchive(f *testing.F, kind string) {
 			if err != nil && !errors.As(err, &fe) {
 				t.Fatalf("%v", err)
 			}
-			if total += len(out); total > int(fuzzLimits.MaxUnpacked) || len(seen) > maxEntries {
+			if total += len(out); total > int(fuzzLimits().MaxUnpacked) || len(seen) > maxEntries {
 				t.Fatalf("%d bytes of %d files came out", total, len(seen))
 			}
 		}
@@ -355,14 +362,14 @@ func fuzzArchive(f *testing.F, kind string) {
 }
 
 func FuzzZip(f *testing.F) {
-	seeds(f, "testdata/unpack/*.zip")
+	seeds(f, "testdata/*.zip")
 	f.Add(zipWith(f, file("a.csv", []byte("1")), file("sub/", nil), file("sub/b.csv", bytes.Repeat([]byte("2"), 3000))))
 	fuzzArchive(f, "zip")
 }
 
 func FuzzTar(f *testing.F) {
 	// Without the zeros that fill the last record: inputs of 10 KiB, nearly all of them zeros, are minimized for a minute each.
-	files, err := filepath.Glob("testdata/unpack/*.tar")
+	files, err := filepath.Glob("testdata/*.tar")
 	if err != nil || len(files) == 0 {
 		f.Fatalf("no seeds: %v", err)
 	}

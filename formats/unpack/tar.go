@@ -1,4 +1,4 @@
-package formats
+package unpack
 
 import (
 	"archive/tar"
@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+
+	"waybill/formats"
 )
 
 // untar yields the files of a tar archive, one after the other.
@@ -19,7 +21,7 @@ func untar(u *unpacking, f packed) iter.Seq2[packed, error] {
 				break
 			}
 			if err == nil && m.Name != "" && names[folded(m.Name)] {
-				err = t.fail(fmt.Sprintf("two entries bear the name %q", cut([]byte(m.Name))), nil)
+				err = t.fail(fmt.Sprintf("two entries bear the name %q", formats.Cut(m.Name)), nil)
 			}
 			if err != nil {
 				yield(packed{}, err)
@@ -55,11 +57,7 @@ type tarFile struct {
 }
 
 func newTarFile(u *unpacking, f packed) *tarFile {
-	from := f.Reader
-	if !f.Unpacked {
-		from = &capped{r: from, most: u.limits.MaxFile}
-	}
-	t := &tarFile{u: u, outer: f, packed: counter{r: from}, used: f.used}
+	t := &tarFile{u: u, outer: f, packed: counter{r: f.Bounded(u.limits)}, used: f.used}
 	t.buffer = bufio.NewReaderSize(&t.packed, 64<<10)
 	t.r = tar.NewReader(t)
 	if t.used == nil {
@@ -102,13 +100,13 @@ func (t *tarFile) next() (packed, error) {
 	}
 	name, err := t.u.enter(t.outer, "tar", e)
 	if err == nil && name != "" && h.Typeflag != tar.TypeReg {
-		err = t.fail(fmt.Sprintf("the entry %q is no ordinary file (a link, a device, a file with holes): only files and folders are taken", cut([]byte(h.Name))), nil)
+		err = t.fail(fmt.Sprintf("the entry %q is no ordinary file (a link, a device, a file with holes): only files and folders are taken", formats.Cut(h.Name)), nil)
 	}
 	if err != nil {
 		return packed{}, err
 	}
 	limited := &limitedReader{r: t.r, kind: "tar", name: name, u: t.u, used: t.used, at: t.offset, tells: t.refuse}
-	return packed{Blob{Name: name, Reader: limited, Size: -1, Unpacked: true, ModTime: h.ModTime}, t.used, true}, nil
+	return packed{formats.Blob{Name: name, Reader: limited, Size: -1, Unpacked: true, ModTime: h.ModTime}, t.used, true}, nil
 }
 
 // end makes sure that nothing follows but zeros.
@@ -128,7 +126,7 @@ func (t *tarFile) end() error {
 }
 
 func (t *tarFile) refuse(err error) error {
-	var file *FileError
+	var file *formats.FileError
 	switch {
 	case errors.As(err, &file):
 		return err
@@ -143,7 +141,7 @@ func (t *tarFile) refuse(err error) error {
 }
 
 func (t *tarFile) fail(reason string, err error) error {
-	return &FileError{Offset: t.offset(), Reason: "tar: " + reason, Err: err}
+	return &formats.FileError{Offset: t.offset(), Reason: "tar: " + reason, Err: err}
 }
 
 func (t *tarFile) offset() int64 { return t.packed.read - int64(t.buffer.Buffered()) }
