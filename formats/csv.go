@@ -16,7 +16,7 @@ import (
 
 func csvFormat() format {
 	return format{name: "csv", keys: append([]string{"delimiter"}, tableKeys()...),
-		check: checkCSV, decoder: newCSV, parts: newCSVParts, encoder: newCSVEncoder,
+		check: checkCSV, decoder: newCSV, parts: newCSVParts, encoder: newCSVEncoder, partsEncoder: newCSVParted,
 		writes: strings.Fields(csvWriting + " delimiter"), checkWriting: checkCSVWriting}
 }
 

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 )
 
 // csvEncoder writes CSV and TSV.
 type csvEncoder struct {
-	columns []string
+	parts   []csvPart
 	delim   byte
 	quote   byte
 	end     string
@@ -19,6 +20,13 @@ type csvEncoder struct {
 	charset string // "": UTF-8
 	replace bool
 	comma   bool // the decimal mark
+}
+
+// A csvPart is one part of a file that is written.
+type csvPart struct {
+	role    Role
+	lead    []byte   // before each row: its kind, as a cell
+	columns []string // titles
 }
 
 // csvWriting are the keys that CSV and TSV share.
@@ -36,63 +44,130 @@ func checkCSVWriting(w Writing) []Problem {
 }
 
 func newCSVEncoder(w Writing, columns []Column) (Encoder, []Problem) {
-	if len(columns) == 0 {
-		return nil, []Problem{{"columns", "missing: " + w.Format + " needs columns"}}
-	}
-	titles, ps := plainOnly(w.Format, columns)
-	e := &csvEncoder{columns: titles, end: "\r\n", titles: w.Titles != skip, guard: w.Formulas != keep,
+	e, ps := newCSVPartsEncoder(w, []WrittenPart{{Columns: columns}})
+	return e, ps
+}
+
+func newCSVParted(w Writing, parts []WrittenPart) (PartsEncoder, []Problem) {
+	e, ps := newCSVPartsEncoder(w, parts)
+	return e, ps
+}
+
+func newCSVPartsEncoder(w Writing, parts []WrittenPart) (*csvEncoder, []Problem) {
+	kinds := kinded(parts)
+	e := &csvEncoder{end: "\r\n", titles: w.Titles != skip && (!kinds || w.Titles == write), guard: w.Formulas != keep,
 		charset: w.Encoding, replace: w.Unmappable == replace, comma: w.Decimal == ","}
 	e.delim, e.quote = separators(w.Delimiter, w.Quote)
 	if w.Lines == lf {
 		e.end = "\n"
+	}
+	var ps []Problem
+	bodies := 0
+	for _, p := range parts {
+		if len(p.Columns) == 0 {
+			ps = append(ps, Problem{p.path() + "columns", "missing: " + w.Format + " needs columns"})
+			continue
+		}
+		titles, bad := plainOnly(w.Format, p.Columns)
+		ps = append(ps, p.in(bad)...)
+		part := csvPart{role: p.Role, columns: titles}
+		if p.Kind != "" {
+			part.lead = append(e.cell(nil, []byte(p.Kind), false, false), e.delim) // who writes the configuration may call it "-"
+		}
+		e.parts = append(e.parts, part)
+		if p.Role == Body {
+			bodies++
+		}
+	}
+	if bodies > 1 {
+		if e.titles = false; w.Titles == write {
+			ps = append(ps, Problem{"titles", "one line of titles does not go with several kinds of records"})
+		}
 	}
 	return e, ps
 }
 
 // Encode writes the titles and the rows.
 func (e *csvEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
+	return e.EncodeParts(w, onlyRows(rows))
+}
+
+// EncodeParts writes the rows, with the titles below the header.
+func (e *csvEncoder) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error {
 	check := newTextChecker(e.charset, e.replace)
 	out := rowWriter{w: w, recode: check.recode}
 	var number []byte
-	add := func(n int64, row []Value) error {
-		for i, v := range row {
+	titled := !e.titles
+	add := func(n int64, row Row) error {
+		part := &e.parts[row.Part]
+		if !titled && part.role != Header {
+			titled = true
+			if err := e.writeTitles(&out, check); err != nil {
+				return err
+			}
+		}
+		out.buf = append(out.buf, part.lead...)
+		for i, v := range row.Values {
 			if i > 0 {
 				out.buf = append(out.buf, e.delim)
 			}
 			text, err := e.text(check, v)
 			if err != nil {
-				return fmt.Errorf("write row %d, column %q: %w", n, e.columns[i], err)
+				return fmt.Errorf("write %s, column %q: %w", rowName(part.role, n), part.columns[i], err)
 			}
 			if e.comma && v.Kind == Number {
 				number = withComma(number[:0], text)
 				text = number
 			}
-			out.buf = e.cell(out.buf, text, v.Kind == Text, len(row) == 1)
+			out.buf = e.cell(out.buf, text, v.Kind == Text, len(part.lead)+len(row.Values) == 1)
 		}
 		out.buf = append(out.buf, e.end...)
 		return nil
 	}
-	if e.titles {
-		row := make([]Value, len(e.columns))
-		for i, t := range e.columns {
-			row[i] = Value{Kind: Text, Bytes: []byte(t)}
-		}
-		if err := add(0, row); err != nil {
+	if err := out.parts(rows, func(i int) (Role, int) { return e.parts[i].role, len(e.parts[i].columns) }, add); err != nil {
+		return err
+	}
+	if !titled {
+		if err := e.writeTitles(&out, check); err != nil {
 			return err
 		}
-	}
-	if err := out.each(rows, len(e.columns), add); err != nil {
-		return err
 	}
 	return out.flush(true)
 }
 
+// writeTitles writes the titles of the records.
+func (e *csvEncoder) writeTitles(out *rowWriter, check textChecker) error {
+	part := &e.parts[slices.IndexFunc(e.parts, func(p csvPart) bool { return p.role == Body })]
+	titles := part.columns
+	if len(part.lead) > 0 {
+		out.buf = append(append(out.buf, kindTitle...), e.delim)
+	}
+	for i, t := range titles {
+		if i > 0 {
+			out.buf = append(out.buf, e.delim)
+		}
+		text, err := e.text(check, Value{Kind: Text, Bytes: []byte(t)})
+		if err != nil {
+			return fmt.Errorf("write row 0, column %q: %w", t, err)
+		}
+		out.buf = e.cell(out.buf, text, true, len(part.lead)+len(titles) == 1)
+	}
+	out.buf = append(out.buf, e.end...)
+	return nil
+}
+
 // Checks tells beforehand what cannot be written.
 func (e *csvEncoder) Checks() func(column int, v Value) error {
+	check := e.CheckParts()
+	return func(column int, v Value) error { return check(0, column, v) }
+}
+
+// CheckParts tells beforehand what cannot be written.
+func (e *csvEncoder) CheckParts() func(part, column int, v Value) error {
 	check := newTextChecker(e.charset, e.replace)
-	return func(column int, v Value) error {
+	return func(part, column int, v Value) error {
 		_, err := e.text(check, v)
-		return inColumn(err, e.columns[column])
+		return inColumn(err, e.parts[part].columns[column])
 	}
 }
 

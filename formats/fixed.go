@@ -17,7 +17,7 @@ import (
 
 func fixedFormat() format {
 	return format{name: "fixed", keys: []string{"kind", "ignore", "unit", "length", "ends", "short"}, check: checkFixed, decoder: newFixed, parts: newFixedParts,
-		writes: []string{"encoding", "unmappable", "lines", "unit", "decimal"}, checkWriting: checkFixedWriting, encoder: newFixedEncoder}
+		writes: []string{"encoding", "unmappable", "lines", "unit", "decimal"}, checkWriting: checkFixedWriting, encoder: newFixedEncoder, partsEncoder: newFixedParted}
 }
 
 const (

@@ -10,12 +10,19 @@ import (
 
 // fixedEncoder writes columns of fixed widths. What is too long for its column is an error: nothing is ever cut.
 type fixedEncoder struct {
-	columns []fixedColumn
+	parts   []fixedPart
 	end     string
 	charset string // "": UTF-8
 	replace bool
 	comma   bool           // the decimal mark
 	width   func(rune) int // columns of a character; nil: one
+}
+
+// A fixedPart is one part of a file that is written.
+type fixedPart struct {
+	role    Role
+	lead    []byte // before each row: its kind
+	columns []fixedColumn
 }
 
 type fixedColumn struct {
@@ -40,9 +47,16 @@ func checkFixedWriting(w Writing) []Problem {
 }
 
 func newFixedEncoder(w Writing, columns []Column) (Encoder, []Problem) {
-	if len(columns) == 0 {
-		return nil, []Problem{{"columns", "missing: fixed needs columns"}}
-	}
+	e, ps := newFixedPartsEncoder(w, []WrittenPart{{Columns: columns}})
+	return e, ps
+}
+
+func newFixedParted(w Writing, parts []WrittenPart) (PartsEncoder, []Problem) {
+	e, ps := newFixedPartsEncoder(w, parts)
+	return e, ps
+}
+
+func newFixedPartsEncoder(w Writing, parts []WrittenPart) (*fixedEncoder, []Problem) {
 	e := &fixedEncoder{end: "\r\n", charset: w.Encoding, replace: w.Unmappable == replace, comma: w.Decimal == ",",
 		width: widthOf(Options{Unit: w.Unit, Encoding: w.Encoding})}
 	switch w.Lines {
@@ -52,6 +66,39 @@ func newFixedEncoder(w Writing, columns []Column) (Encoder, []Problem) {
 		e.end = ""
 	}
 	var ps []Problem
+	check := newTextChecker(e.charset, e.replace)
+	first, kinds := 0, 0 // the length of the first part; how long the longest kind is
+	for _, p := range parts {
+		kinds = max(kinds, utf8.RuneCountInString(p.Kind))
+	}
+	for i, p := range parts {
+		if len(p.Columns) == 0 {
+			ps = append(ps, Problem{p.path() + "columns", "missing: fixed needs columns"})
+			continue
+		}
+		columns, length, bad := newFixedColumns(p.Columns)
+		ps = append(ps, p.in(bad)...)
+		part := fixedPart{role: p.Role, columns: columns}
+		if p.Kind != "" {
+			kind := fixedColumn{title: kindTitle, width: kinds, fill: ' '}
+			text, wide, err := e.text(check, &kind, Value{Kind: Text, Bytes: []byte(p.Kind)})
+			if err != nil {
+				ps = append(ps, Problem{p.path() + "kind", err.Error()})
+			}
+			part.lead, length = e.place(nil, &kind, Text, text, kinds-wide), length+kinds
+		}
+		e.parts = append(e.parts, part)
+		if i == 0 {
+			first = length
+		} else if e.end == "" && length != first && len(ps) == 0 {
+			ps = append(ps, Problem{p.path() + "columns", fmt.Sprintf("take %s, those of %s %d: with lines: none all are of one length, so give the last one another width", counted(length, "column"), parts[0].name(), first)})
+		}
+	}
+	return e, ps
+}
+
+// newFixedColumns makes the columns of one part; length is how much of a line they take.
+func newFixedColumns(columns []Column) (made []fixedColumn, length int, ps []Problem) {
 	for i, c := range columns {
 		path := fmt.Sprintf("columns[%d].", i)
 		if c.Width < 1 || c.Width > 1<<20 {
@@ -64,21 +111,29 @@ func newFixedEncoder(w Writing, columns []Column) (Encoder, []Problem) {
 				ps = append(ps, Problem{path + "fill", fmt.Sprintf("%q cannot fill a column: write one ASCII character, as 0", c.Fill)})
 			}
 		}
-		e.columns = append(e.columns, column)
+		made = append(made, column)
+		length += c.Width
 	}
-	return e, ps
+	return made, length, ps
 }
 
 // Encode writes the rows.
 func (e *fixedEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
+	return e.EncodeParts(w, onlyRows(rows))
+}
+
+// EncodeParts writes the rows.
+func (e *fixedEncoder) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error {
 	check := newTextChecker(e.charset, e.replace)
 	out := rowWriter{w: w, recode: check.recode}
-	err := out.each(rows, len(e.columns), func(n int64, row []Value) error {
-		for i, v := range row {
-			c := &e.columns[i]
+	err := out.parts(rows, func(i int) (Role, int) { return e.parts[i].role, len(e.parts[i].columns) }, func(n int64, row Row) error {
+		part := &e.parts[row.Part]
+		out.buf = append(out.buf, part.lead...)
+		for i, v := range row.Values {
+			c := &part.columns[i]
 			text, columns, err := e.text(check, c, v)
 			if err != nil {
-				return fmt.Errorf("write row %d, column %q: %w", n, c.title, err)
+				return fmt.Errorf("write %s, column %q: %w", rowName(part.role, n), c.title, err)
 			}
 			out.buf = e.place(out.buf, c, v.Kind, text, c.width-columns)
 		}
@@ -91,12 +146,19 @@ func (e *fixedEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error
 	return out.flush(true)
 }
 
-// Checks tells beforehand what does not fit.
+// Checks tells beforehand what cannot be written.
 func (e *fixedEncoder) Checks() func(column int, v Value) error {
+	check := e.CheckParts()
+	return func(column int, v Value) error { return check(0, column, v) }
+}
+
+// CheckParts tells beforehand what cannot be written.
+func (e *fixedEncoder) CheckParts() func(part, column int, v Value) error {
 	check := newTextChecker(e.charset, e.replace)
-	return func(column int, v Value) error {
-		_, _, err := e.text(check, &e.columns[column], v)
-		return inColumn(err, e.columns[column].title)
+	return func(part, column int, v Value) error {
+		c := &e.parts[part].columns[column]
+		_, _, err := e.text(check, c, v)
+		return inColumn(err, c.title)
 	}
 }
 

@@ -11,56 +11,90 @@ import (
 
 // jsonEncoder writes rows as objects: one a line, or in one list. Without columns a row is one value.
 type jsonEncoder struct {
-	names [][]byte // of the members, quoted, with the colon
+	parts []jsonPart
 	open  string
 	next  string // between two rows
 	close string
 	empty string // the file without rows
 }
 
+// A jsonPart is one part of a file that is written.
+type jsonPart struct {
+	role  Role
+	lead  []byte   // the first member: the kind
+	names [][]byte // of the members, quoted, with the colon
+}
+
 func checkJSONWriting(Writing) []Problem { return nil }
 
 func newJSONEncoder(w Writing, columns []Column) (Encoder, []Problem) {
-	return newRowsEncoder(w, columns, jsonEncoder{open: "[\n", next: ",\n", close: "\n]\n", empty: "[]\n"})
+	e, ps := newRowsEncoder(w, []WrittenPart{{Columns: columns}}, jsonEncoder{open: "[\n", next: ",\n", close: "\n]\n", empty: "[]\n"})
+	return e, ps
 }
 
 func newNDJSONEncoder(w Writing, columns []Column) (Encoder, []Problem) {
-	return newRowsEncoder(w, columns, jsonEncoder{next: "\n", close: "\n"})
+	e, ps := newRowsEncoder(w, []WrittenPart{{Columns: columns}}, jsonEncoder{next: "\n", close: "\n"})
+	return e, ps
 }
 
-func newRowsEncoder(w Writing, columns []Column, e jsonEncoder) (Encoder, []Problem) {
-	seen := map[string]bool{}
-	titles, ps := plainOnly(w.Format, columns)
-	for i, c := range titles {
-		if seen[c] || !utf8.ValidString(c) {
-			return nil, []Problem{{fmt.Sprintf("columns[%d].title", i), fmt.Sprintf("%q cannot name a second member, nor one that is not UTF-8", c)}}
+func newNDJSONParted(w Writing, parts []WrittenPart) (PartsEncoder, []Problem) {
+	e, ps := newRowsEncoder(w, parts, jsonEncoder{next: "\n", close: "\n"})
+	return e, ps
+}
+
+func newRowsEncoder(w Writing, parts []WrittenPart, e jsonEncoder) (*jsonEncoder, []Problem) {
+	var ps []Problem
+	for _, p := range parts {
+		seen := map[string]bool{}
+		part := jsonPart{role: p.Role}
+		if p.Kind != "" {
+			seen[kindTitle] = true
+			part.lead = AppendJSONString([]byte(`"`+kindTitle+`":`), []byte(p.Kind))
 		}
-		seen[c] = true
-		e.names = append(e.names, append(AppendJSONString(nil, []byte(c)), ':'))
+		titles, bad := plainOnly(w.Format, p.Columns)
+		for i, c := range titles {
+			if seen[c] || !utf8.ValidString(c) {
+				bad = append(bad, Problem{fmt.Sprintf("columns[%d].title", i), fmt.Sprintf("%q cannot name a second member, nor one that is not UTF-8", c)})
+				break
+			}
+			seen[c] = true
+			part.names = append(part.names, append(AppendJSONString(nil, []byte(c)), ':'))
+		}
+		if len(titles) == 0 && (p.Role != Body || p.Name != "") {
+			bad = append(bad, Problem{"columns", "missing: they are the members of the object"})
+		}
+		ps = append(ps, p.in(bad)...)
+		e.parts = append(e.parts, part)
 	}
 	return &e, ps
 }
 
 // Encode writes the rows.
 func (e *jsonEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
+	return e.EncodeParts(w, onlyRows(rows))
+}
+
+// EncodeParts writes the rows.
+func (e *jsonEncoder) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error {
 	out := rowWriter{w: w}
 	p := newJSONParser(Limits{MaxField: 1 << 30}.WithDefaults())
 	some := false
-	err := out.each(rows, max(1, len(e.names)), func(n int64, row []Value) error {
+	err := out.parts(rows, func(i int) (Role, int) { return e.parts[i].role, max(1, len(e.parts[i].names)) }, func(n int64, row Row) error {
 		if some {
 			out.buf = append(out.buf, e.next...)
 		} else {
 			out.buf = append(out.buf, e.open...)
 		}
 		some = true
+		part := &e.parts[row.Part]
 		var err error
-		if len(e.names) == 0 {
-			out.buf, err = appendValue(out.buf, p, row[0])
+		if len(part.names) == 0 {
+			out.buf, err = appendValue(out.buf, p, row.Values[0])
 		} else {
-			out.buf, err = e.object(out.buf, p, row)
+			out.buf, err = part.object(out.buf, p, row.Values)
 		}
 		if err != nil {
-			return fmt.Errorf("write row %d: %w", n, err)
+			return fmt.Errorf("write %s: %w", rowName(part.role, n), err)
 		}
 		return nil
 	})
@@ -75,9 +109,9 @@ func (e *jsonEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error 
 	return out.flush(true)
 }
 
-func (e *jsonEncoder) object(buf []byte, p *jsonParser, row []Value) ([]byte, error) {
-	buf = append(buf, '{')
-	first := true
+func (e *jsonPart) object(buf []byte, p *jsonParser, row []Value) ([]byte, error) {
+	buf = append(append(buf, '{'), e.lead...)
+	first := len(e.lead) == 0
 	for i, v := range row {
 		if v.Kind == Absent {
 			continue

@@ -15,9 +15,10 @@ type format struct {
 	decoder func(Options, []Want) (Decoder, []Problem) // called with valid options
 	parts   func(Options, []Part) (Decoder, []Problem) // of files that are more than records of one kind; nil: there are none
 
-	writes       []string                                     // keys of Writing that have a meaning
-	checkWriting func(Writing) []Problem                      // of the values of those keys
-	encoder      func(Writing, []Column) (Encoder, []Problem) // called with valid settings; nil: cannot be written
+	writes       []string                                               // keys of Writing that have a meaning
+	checkWriting func(Writing) []Problem                                // of the values of those keys
+	encoder      func(Writing, []Column) (Encoder, []Problem)           // called with valid settings; nil: cannot be written
+	partsEncoder func(Writing, []WrittenPart) (PartsEncoder, []Problem) // of files with a header, a trailer or several kinds of records; nil: there are none
 }
 
 // all lists the formats. A new one is one line here.

@@ -11,7 +11,7 @@ import (
 // next one starts.
 
 func ndjsonFormat() format {
-	return format{name: "ndjson", keys: []string{"schema"}, decoder: newNDJSON, encoder: newNDJSONEncoder, checkWriting: checkJSONWriting}
+	return format{name: "ndjson", keys: []string{"schema"}, decoder: newNDJSON, encoder: newNDJSONEncoder, partsEncoder: newNDJSONParted, checkWriting: checkJSONWriting}
 }
 
 type ndjsonDecoder struct {

@@ -19,6 +19,10 @@ func tsvFormat() format {
 		encoder: func(w Writing, columns []Column) (Encoder, []Problem) {
 			w.Delimiter = "\t"
 			return newCSVEncoder(w, columns)
+		},
+		partsEncoder: func(w Writing, parts []WrittenPart) (PartsEncoder, []Problem) {
+			w.Delimiter = "\t"
+			return newCSVParted(w, parts)
 		}}
 }
 
