@@ -147,59 +147,67 @@ func (r *run) object(dst []byte, in *instruction, f *frame, null bool) ([]byte, 
 
 // each appends a list with one object per element of a list; in.text has opened it.
 func (r *run) each(dst []byte, in *instruction, f *frame, null bool) (_ []byte, there bool, err error) {
-	e := r.frame(f)
-	defer r.leave()
-	if in.elem != nil {
-		v := in.elem.value(f)
-		if v == nil || !v.set {
-			return dst, false, nil
-		}
-		for _, row := range v.rows {
-			e.turn(in.elem.field().fields, row)
-			if dst, err = r.element(dst, in, e, null); err != nil {
-				return dst, false, err
+	there, err = r.elements(in, f, func(e *frame) (written bool, err error) {
+		if in.when != nil {
+			if ok, err := r.truth(in.when, e); err != nil || !ok {
+				return false, err
 			}
 		}
-		return closeWith(dst, ']'), true, nil
-	}
-	v, err := r.eval(in.list, f)
-	if err != nil || v == nil {
+		dst = append(dst, '{')
+		if dst, err = r.execute(dst, in.body, e, null); err == nil {
+			dst = closeWith(dst, '}')
+		}
+		return true, err
+	})
+	if err != nil || !there {
 		return dst, false, err
-	}
-	list, ok := v.([]any)
-	if !ok {
-		return dst, false, &fault{field: in.list.path, reason: "is not a list"}
-	}
-	for _, item := range list {
-		e.turn(nil, nil)
-		if e.open, ok = item.(map[string]any); !ok {
-			return dst, false, &fault{field: in.list.path, reason: "holds something that is not an object"}
-		}
-		if dst, err = r.element(dst, in, e, null); err != nil {
-			return dst, false, err
-		}
 	}
 	return closeWith(dst, ']'), true, nil
 }
 
-func (r *run) element(dst []byte, in *instruction, e *frame, null bool) ([]byte, error) {
-	e.position++
-	if in.when != nil {
-		ok, err := r.truth(in.when, e)
-		if err != nil {
-			return dst, err
+// elements goes through the elements of the list that an instruction names; there is false when there is no list. Position counts what is written.
+func (r *run) elements(in *instruction, f *frame, each func(e *frame) (written bool, err error)) (there bool, err error) {
+	e := r.frame(f)
+	defer r.leave()
+	one := func() error {
+		e.position++
+		written, err := each(e)
+		if !written {
+			e.position--
 		}
-		if !ok {
-			e.position-- // position counts what is written
-			return dst, nil
+		return err
+	}
+	if in.elem != nil {
+		v := in.elem.value(f)
+		if v == nil || !v.set {
+			return false, nil
+		}
+		for _, row := range v.rows {
+			e.turn(in.elem.field().fields, row)
+			if err := one(); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	}
+	v, err := r.eval(in.list, f)
+	if err != nil || v == nil {
+		return false, err
+	}
+	list, ok := v.([]any)
+	if !ok {
+		return false, &fault{field: in.list.path, reason: "is not a list"}
+	}
+	for _, item := range list {
+		e.turn(nil, nil)
+		if e.open, ok = item.(map[string]any); !ok {
+			return false, &fault{field: in.list.path, reason: "holds something that is not an object"}
+		}
+		if err := one(); err != nil {
+			return false, err
 		}
 	}
-	dst = append(dst, '{')
-	dst, err := r.execute(dst, in.body, e, null)
-	if err != nil {
-		return dst, err
-	}
-	return closeWith(dst, '}'), nil
+	return true, nil
 }
 
 // frame lends a frame one level below f.

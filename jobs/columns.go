@@ -8,19 +8,18 @@ import (
 )
 
 // cells renders the columns of one row.
-func (r *run) cells(at int, f *frame) (made spot, err error) {
-	p := r.pending
-	route, check := r.p.routes[at], r.checks[at]
+func (r *run) cells(at int, w *written, f *frame) (made spot, err error) {
+	p, check := r.pending, r.checks[at]
 	made.from = len(p.cells)
-	for i := range route.columns {
-		c := &route.columns[i]
+	for i := range w.columns {
+		c := &w.columns[i]
 		from := len(p.bytes)
 		kind, err := r.cell(c, f)
 		if err != nil {
 			return made, err
 		}
-		if check != nil {
-			if err := check(i, formats.Value{Kind: kind, Bytes: p.bytes[from:]}); err != nil {
+		if check != nil && i < w.shown {
+			if err := check(w.part, i, formats.Value{Kind: kind, Bytes: p.bytes[from:]}); err != nil {
 				return made, err
 			}
 		}
@@ -70,11 +69,11 @@ func (r *run) cell(c *column, f *frame) (kind formats.Kind, err error) {
 }
 
 // checks are functions that tell, by route, what its file cannot hold.
-func (p *Plan) checks() []func(column int, v formats.Value) error {
-	list := make([]func(column int, v formats.Value) error, len(p.routes))
+func (p *Plan) checks() []func(part, column int, v formats.Value) error {
+	list := make([]func(part, column int, v formats.Value) error, len(p.routes))
 	for i, route := range p.routes {
-		if checker, ok := route.encoder.(formats.Checker); ok {
-			list[i] = checker.Checks()
+		if checker, ok := route.encoder.(formats.PartsChecker); ok {
+			list[i] = checker.CheckParts()
 		}
 	}
 	return list

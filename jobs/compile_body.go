@@ -14,6 +14,9 @@ import (
 func (c *compiler) content(path string, o *Send, r *route) {
 	body := document(&o.Body)
 	if c.plan.reader.none {
+		if part := o.parts(); part != "" {
+			c.problem(path+"."+part, "does not go with read: none, which hands on the original bytes")
+		}
 		if body != nil || len(o.Columns) > 0 || o.Writing.Format != "" {
 			c.problem(path+".body", "does not go with read: none, which hands on the original bytes")
 		}
@@ -23,6 +26,9 @@ func (c *compiler) content(path string, o *Send, r *route) {
 	if r.each == "record" {
 		if len(o.Columns) > 0 {
 			c.problem(path+".columns", "go with each: file or window")
+		}
+		if part := o.parts(); part != "" {
+			c.problem(path+"."+part, "goes with each: file or window: a message of one record has nothing around it")
 		}
 		var media string
 		r.shaper, shape, media = c.message(path, o.Writing)
@@ -69,34 +75,16 @@ func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
 		return false // the original bytes
 	}
 	as := first(o.Writing.Format, "ndjson")
-	if o.Writing.Format == "" && len(o.Columns) > 0 {
+	if o.Writing.Format == "" && len(o.Columns)+len(o.Records) > 0 {
 		as = "csv"
 	}
-	writing := o.Writing
-	writing.Format, writing.Files = as, c.env.Files
-	var columns []formats.Column
-	for i := range o.Columns {
-		columns = append(columns, o.Columns[i].Column)
-		c.column(fmt.Sprintf("%s.columns[%d]", path, i), as, &o.Columns[i], r)
-	}
-	switch {
-	case tabular(as) && len(o.Columns) == 0:
-		c.problem(path+".columns", "are missing: %s needs them", as)
-		return false
-	case body != nil && len(o.Columns) > 0:
+	if body != nil && len(o.Columns) > 0 {
 		c.problem(path+".columns", "do not go with body")
 		return false
 	}
-	encoder, problems := formats.NewEncoder(writing, columns)
-	for _, p := range problems {
-		c.problem(path+"."+p.Path, "%s", p.Text)
-	}
-	r.encoder = encoder
-	if l, ok := encoder.(shaper); ok {
-		r.shaper = l
-	}
+	c.written(path, as, o, r, body)
 	r.headers = append(r.headers, header{name: ":content-type", fixed: fileMedia(as, o.Encoding), constant: true})
-	return len(o.Columns) == 0
+	return len(o.Columns)+len(o.Records) == 0 && !tabular(as)
 }
 
 // tabular tells formats that are made of columns.
@@ -124,10 +112,11 @@ func fileMedia(as, encoding string) string {
 	return jsonMedia
 }
 
-func (c *compiler) column(path, as string, o *Column, r *route) {
-	v := c.value(c.record, path+".value", o.Value)
+// column compiles a column of a file.
+func (c *compiler) column(s *scope, path, as string, o *Column) (column, bool) {
+	v := c.value(s, path+".value", o.Value)
 	if v == nil {
-		return
+		return column{}, false
 	}
 	k := expression.KindAny
 	if !v.fixed {
@@ -146,7 +135,7 @@ func (c *compiler) column(path, as string, o *Column, r *route) {
 			c.fail(path+".format", err)
 		}
 	}
-	r.columns = append(r.columns, column{v, format})
+	return column{v, format, k}, true
 }
 
 // shown checks how the cells of a spreadsheet are to be shown against what they hold.

@@ -29,6 +29,7 @@ type draftRecord struct {
 // draft is a message, or a row of a file.
 type draft struct {
 	route int
+	part  int  // of a row: which of the route's rows it is
 	named bool // the job's own key is part of the message's
 	body  spot // in bytes
 	ref   spot // in text: the job's own key as a person reads it
@@ -115,14 +116,15 @@ func (r *run) render(f *frame) error {
 				continue
 			}
 		}
+		if route.each != "record" {
+			if err := r.fileRows(i, f); err != nil {
+				return err
+			}
+			continue
+		}
 		d := draft{route: i}
 		var err error
-		if len(route.columns) > 0 {
-			d.cells, err = r.cells(i, f)
-		} else {
-			d.body, err = r.body(route, f)
-		}
-		if err == nil && route.each == "record" {
+		if d.body, err = r.body(route, f); err == nil {
 			err = r.address(route, f, &d)
 		}
 		if err != nil {

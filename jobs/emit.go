@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"waybill/formats"
 	"waybill/outbox"
 )
 
@@ -26,7 +27,9 @@ type emitter struct {
 	ctx  context.Context
 	emit func(*Rendered) error
 
-	sinks    []*sink // by route
+	sinks    []*sink           // by route
+	heads    [][]formats.Value // by route: the header of its file, made before its first row is handed over
+	tallies  []rowTotals       // by route
 	prefixes [][]byte
 	hash     hasher
 	keys     []byte // UUIDs of a pending, as text
@@ -48,7 +51,8 @@ type failure struct {
 }
 
 func newEmitter(ctx context.Context, p *Plan, in *Input, emit func(*Rendered) error) *emitter {
-	e := &emitter{p: p, in: in, ctx: ctx, emit: emit, sinks: make([]*sink, len(p.routes)), prefixes: make([][]byte, len(p.routes))}
+	e := &emitter{p: p, in: in, ctx: ctx, emit: emit, sinks: make([]*sink, len(p.routes)),
+		heads: make([][]formats.Value, len(p.routes)), tallies: make([]rowTotals, len(p.routes)), prefixes: make([][]byte, len(p.routes))}
 	for i, route := range p.routes {
 		var h hasher
 		h.start(in.Partner.Name, p.origin, route.origin)

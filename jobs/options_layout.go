@@ -26,15 +26,15 @@ type Block struct {
 	Trailer *Section `yaml:"trailer" doc:"what ends a block; trailer.NAME in check.block"`
 }
 
-// Total is a figure over the records of a file, and of each block.
+// Total is a figure over the records of a file, and of each block; or over the rows of a written file, where a field is a column by its title.
 type Total struct {
 	Name   string `yaml:",key"`
-	Sum    string `yaml:"sum" doc:"the field that is added up, an integer or a decimal; a record without it adds nothing"`
-	Count  string `yaml:"count" doc:"the kind of records that is counted; records: all of them"`
+	Sum    string `yaml:"sum" doc:"the field that is added up, an integer or a decimal; a record without it adds nothing. In send a field is a column, by its title"`
+	Count  string `yaml:"count" doc:"the kind of records that is counted; records: all of them. In send: of rows"`
 	Min    string `yaml:"min" doc:"the field whose least value it is: an integer, a decimal, a date, a time or a datetime; absent when no record has one"`
 	Max    string `yaml:"max" doc:"the field whose greatest value it is; as min"`
 	Hash   string `yaml:"hash" doc:"the field of a hash total: the digits of each value, as one number whatever stands between them, are added up"`
 	Digits int    `yaml:"digits" doc:"hash: how many of its last digits count, up to 18; left out: all of it"`
 	Modulo int64  `yaml:"modulo" doc:"hash: the remainder of a division by this, instead of digits"`
-	Of     string `yaml:"of" doc:"the kind of records whose field it is, where read.records names kinds"`
+	Of     string `yaml:"of" doc:"the kind of records whose field it is, where records names kinds"`
 }

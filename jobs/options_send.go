@@ -23,10 +23,14 @@ type Send struct {
 	RoutingKey string `yaml:"routing_key" as:"template" doc:"amqp: routing key"`
 	Exchange   string `yaml:"exchange" doc:"amqp: exchange, if not the destination's"`
 
-	Name            string   `yaml:"name" as:"template" doc:"file: name below the destination's folder"`
-	Exists          string   `yaml:"exists" enum:"number,same-or-fail,replace" doc:"file: what to do when the name is taken"`
-	Marker          string   `yaml:"marker" as:"template" doc:"file: name of an empty file made when the file is complete; {name} is the file's"`
-	Columns         []Column `yaml:"columns" doc:"csv, tsv, xlsx, fixed: columns of the file; json, ndjson: members of its records"`
+	Name            string          `yaml:"name" as:"template" doc:"file: name below the destination's folder"`
+	Exists          string          `yaml:"exists" enum:"number,same-or-fail,replace" doc:"file: what to do when the name is taken"`
+	Marker          string          `yaml:"marker" as:"template" doc:"file: name of an empty file made when the file is complete; {name} is the file's"`
+	Columns         []Column        `yaml:"columns" doc:"csv, tsv, xlsx, fixed: columns of the file; json, ndjson: members of its records"`
+	Header          *WrittenSection `yaml:"header" doc:"csv, tsv, fixed, ndjson: a row before the records"`
+	Records         []WrittenKind   `yaml:"records" doc:"csv, tsv, fixed, ndjson: several kinds of rows by name, instead of columns"`
+	Trailer         *WrittenSection `yaml:"trailer" doc:"csv, tsv, fixed, ndjson: a row behind the records"`
+	Totals          []Total         `yaml:"totals" doc:"figures over the rows that are written; totals.NAME in trailer"`
 	formats.Writing `yaml:",inline"`
 	NoRows          string `yaml:"no_rows" enum:"skip,write" default:"skip" doc:"what to do when there is no record"`
 
@@ -39,4 +43,20 @@ type Send struct {
 type Column struct {
 	formats.Column `yaml:",inline"`
 	Value          string `yaml:"value" required:"true" as:"value" doc:"what stands in it"`
+}
+
+// WrittenSection is a row that stands around those of the records.
+type WrittenSection struct {
+	Kind    string   `yaml:"kind" doc:"what tells it from other rows: it stands before its columns, as the first cell (csv, tsv), the first columns (fixed) or the member kind (ndjson)"`
+	Columns []Column `yaml:"columns" required:"true" doc:"its columns; their titles are members in ndjson, and elsewhere only told in messages"`
+}
+
+// WrittenKind is one of several kinds of rows.
+type WrittenKind struct {
+	Name    string   `yaml:",key"`
+	Kind    string   `yaml:"kind" doc:"what tells these rows from others, as in header"`
+	For     string   `yaml:"for" doc:"the kind of records that they are made of, where read.records names kinds; left out: that of the same name"`
+	Each    string   `yaml:"each" as:"expression" doc:"a list of the record: one row for each of its elements, inside which names mean the element, up. the record, and position counts"`
+	When    string   `yaml:"when" as:"expression" doc:"which records, or elements, become rows"`
+	Columns []Column `yaml:"columns" required:"true" doc:"their columns"`
 }

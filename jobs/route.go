@@ -19,6 +19,7 @@ type route struct {
 	origin      string // the same with the oldest name of the destination, for keys
 	destination string
 	each        string // record, file, window
+	of          *segment
 	when        *source
 	key         []*source
 	headers     []header
@@ -27,9 +28,11 @@ type route struct {
 	plain       bool   // no body: the record itself
 	shaper      shaper // what a body becomes that is not to be JSON; nil: it is
 	null        bool
-	encoder     formats.Encoder // each file or window; nil: the original bytes
-	columns     []column
-	empty       bool // written even without records
+	encoder     formats.PartsEncoder // each file or window; nil: the original bytes
+	rows        []written            // the kinds of its rows; none: each is one value
+	head, tail  *written             // what stands around them; nil: nothing
+	totals      []total              // over its rows
+	empty       bool                 // written even without records
 	judge       outbox.Judge
 	marked      bool // has a marker
 	open        bool // records without declared fields
@@ -48,12 +51,6 @@ type header struct {
 	needs    needs
 	fixed    string // when neither varies
 	constant bool
-}
-
-// column is one column of a written file.
-type column struct {
-	value  *source
-	format string
 }
 
 // A Route is what a plan sends to one destination.
@@ -158,15 +155,24 @@ func (c *compiler) routes(list []Send) {
 		}
 		r.known(first(c.env.Formerly[o.To], o.To))
 		k := &c.plan.reader.parts[0]
-		if c.plan.reader.none || o.untouched() {
+		switch {
+		case c.plan.reader.none || o.untouched():
 			if o.For != "" {
 				c.problem(path+".for", "does not go with the file's original bytes")
 			}
-		} else if k = c.partOf(path, "for", o.For); k == nil {
-			continue
+		case len(o.Records) > 0: // of which records each kind of rows is made it says itself
+			if o.For != "" {
+				c.problem(path+".for", "does not go with records, each of which has its own")
+			}
+		default:
+			if k = c.partOf(path, "for", o.For); k == nil {
+				continue
+			}
 		}
 		c.record = c.recordScope(k)
-		k.routes = append(k.routes, len(c.plan.routes))
+		if r.of = k; len(o.Records) == 0 {
+			k.routes = append(k.routes, len(c.plan.routes))
+		}
 		c.route(path, o, r)
 		c.plan.routes = append(c.plan.routes, r)
 	}
@@ -190,7 +196,9 @@ func (c *compiler) route(path string, o *Send, r *route) {
 	if r.each != "record" {
 		scope = c.fileScope() // a message for all records cannot name the fields of one
 	}
-	if o.When != "" {
+	if o.When != "" && len(o.Records) > 0 {
+		c.problem(path+".when", "does not go with records, each of which has its own")
+	} else if o.When != "" {
 		r.when = c.condition(c.record, path+".when", o.When)
 	}
 	if r.each == "record" {
@@ -234,7 +242,7 @@ func (c *compiler) shape(path string, o *Send, r *route) {
 
 // untouched reports whether the file's original bytes are sent.
 func (o *Send) untouched() bool {
-	return o.Each == "file" && document(&o.Body) == nil && len(o.Columns) == 0 && o.Writing.Format == ""
+	return o.Each == "file" && document(&o.Body) == nil && len(o.Columns) == 0 && o.Writing.Format == "" && o.parts() == ""
 }
 
 func known(names []string) string {

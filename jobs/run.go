@@ -106,9 +106,9 @@ type run struct {
 	out     *emitter
 	hash    hasher
 	text    []byte
-	json    []byte                                    // a body that is to be laid out otherwise
-	checks  []func(column int, v formats.Value) error // by route: what its file cannot hold; nil: nothing is known
-	file    string                                    // name of the file at hand, for its marker
+	json    []byte                                          // a body that is to be laid out otherwise
+	checks  []func(part, column int, v formats.Value) error // by route: what its file cannot hold; nil: nothing is known
+	file    string                                          // name of the file at hand, for its marker
 
 	rejects collector
 	records int64
@@ -209,7 +209,9 @@ func (r *run) all() error {
 		}
 		return err
 	}
-	err = r.finish()
+	if err = r.finish(); errors.Is(err, errWhole) {
+		return nil
+	}
 	if errors.As(err, &bad) { // of a file that is handed on as it is, only now is all of it unpacked
 		r.rejects.file(bad)
 		return nil

@@ -30,23 +30,23 @@ type Output interface {
 // as a coroutine: resume lets it take one row.
 type sink struct {
 	out     Output
-	row     []formats.Value
+	row     formats.Row
 	resume  func() (struct{}, bool)
 	stop    func()
 	closing bool
 	err     error
 }
 
-func newSink(e formats.Encoder, out Output) *sink {
+func newSink(e formats.PartsEncoder, out Output) *sink {
 	s := &sink{out: out}
 	s.resume, s.stop = iter.Pull(func(yield func(struct{}) bool) {
-		s.err = e.Encode(out, func(take func([]formats.Value, error) bool) {
+		s.err = e.EncodeParts(out, func(take func(formats.Row, error) bool) {
 			for yield(struct{}{}) {
 				if s.closing || !take(s.row, nil) {
 					return
 				}
 			}
-			take(nil, errAborted)
+			take(formats.Row{}, errAborted)
 		})
 	})
 	s.resume() // to where the encoder wants its first row
@@ -54,7 +54,7 @@ func newSink(e formats.Encoder, out Output) *sink {
 }
 
 // push hands one row to the encoder.
-func (s *sink) push(row []formats.Value) error {
+func (s *sink) push(row formats.Row) error {
 	s.row = row
 	if _, wants := s.resume(); !wants && s.err != nil {
 		return s.err
@@ -77,6 +77,11 @@ func (e *emitter) sink(i int) (*sink, error) {
 			return nil, err
 		}
 		e.sinks[i] = newSink(e.p.routes[i].encoder, out)
+		if head := e.p.routes[i].head; head != nil {
+			if err := e.sinks[i].push(formats.Row{Part: head.part, Values: e.heads[i]}); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return e.sinks[i], nil
 }
@@ -87,10 +92,12 @@ func (e *emitter) writeRow(p *pending, d *draft) error {
 	if err != nil {
 		return err
 	}
-	row := s.row[:0]
-	if len(e.p.routes[d.route].columns) == 0 {
+	route := e.p.routes[d.route]
+	w := &route.rows[d.part]
+	row := s.row.Values[:0]
+	if len(w.columns) == 0 {
 		kind := formats.Verbatim
-		if e.in.Rows != nil && e.p.routes[d.route].shaper == nil {
+		if e.in.Rows != nil && route.shaper == nil {
 			kind = formats.Tree // a database's JSON may have line ends, and its texts are what they are
 		}
 		row = append(row, formats.Value{Kind: kind, Bytes: p.bytes[d.body.from:d.body.to]})
@@ -98,7 +105,11 @@ func (e *emitter) writeRow(p *pending, d *draft) error {
 	for _, c := range p.cells[d.cells.from:d.cells.to] {
 		row = append(row, formats.Value{Kind: c.kind, Bytes: p.bytes[c.from:c.to]})
 	}
-	return s.push(row)
+	e.tallies[d.route].add(route.totals, w, row)
+	if len(w.columns) > 0 {
+		row = row[:w.shown]
+	}
+	return s.push(formats.Row{Part: w.part, Values: row})
 }
 
 // finish emits the messages that stand for the whole entry.
@@ -122,7 +133,13 @@ func (r *run) finish() error {
 			if r.out.sinks[i] == nil && !route.empty {
 				continue
 			}
+			if r.head(i); r.held != "" || r.rejects.whole != nil {
+				return errWhole
+			}
 			s, err := r.out.sink(i)
+			if err == nil {
+				err = r.tail(i, s)
+			}
 			if err == nil {
 				err = s.end()
 			}

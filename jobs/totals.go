@@ -150,11 +150,14 @@ func (r *run) unreadable() {
 	}
 }
 
-// figures are totals as expressions see them.
-func (r *run) figures(list []tally) (map[string]any, error) {
-	all := make(map[string]any, len(r.p.reader.totals))
-	for i := range r.p.reader.totals {
-		t := &r.p.reader.totals[i]
+// figures are the totals of what is read as expressions see them.
+func (r *run) figures(list []tally) (map[string]any, error) { return figures(r.p.reader.totals, list) }
+
+// figures are totals as expressions see them, as far as they have come.
+func figures(totals []total, list []tally) (map[string]any, error) {
+	all := make(map[string]any, len(totals))
+	for i := range totals {
+		t := &totals[i]
 		var now tally
 		if len(list) > 0 {
 			now = list[i]
