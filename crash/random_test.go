@@ -33,8 +33,13 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 		l.partner()
 	}
-	for range dose(t, 20) {
+	for life := range dose(t, 20) {
 		p := l.serve("")
+		if life%2 == 1 { // every other process lives until it delivers, however busy the machine is; the others may die as they start
+			taken := l.out.taken()
+			l.order(fmt.Sprintf("life%d", life), 30, 0)
+			p.until(func() bool { return p.over() || l.out.taken() > taken })
+		}
 		death := time.NewTimer(time.Duration(20+chance.IntN(400)) * time.Millisecond)
 		for alive := true; alive; {
 			drop()

@@ -156,6 +156,13 @@ func (r *receiver) quiet() bool {
 	return len(r.conns) == 0
 }
 
+// taken is how many requests have come.
+func (r *receiver) taken() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n
+}
+
 // arrivals reads the log.
 func (r *receiver) arrivals() []arrival {
 	r.t.Helper()

@@ -36,8 +36,8 @@ func (e *HeldError) Error() string {
 		e.Holder.Command, e.Holder.PID, e.Holder.Since.Format(time.RFC3339))
 }
 
-// namePatience is how long a holder may be without a name: it is migrating the ledger, or has just come.
-const namePatience = 150 * time.Millisecond
+// namePatience is how long a holder may be without a name: it is migrating the ledger, which on a busy machine takes its time, or has just come.
+const namePatience = 5 * time.Second
 
 // TryExecutor takes the executor's lock for this process, which command describes to others. *HeldError when another has it.
 func (db *DB) TryExecutor(command string) (*Executor, error) {

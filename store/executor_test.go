@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -56,19 +57,21 @@ func TestLookingForTheExecutorTellsWhoItIs(t *testing.T) {
 
 func TestAHolderWithoutANameIsWaitedForAMoment(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	db := open(t, folder)
-	migrating, err := lockExecutor(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var held *HeldError
-	if _, err := db.TryExecutor("waybill serve"); !errors.As(err, &held) {
-		t.Fatalf("while another migrates: %v", err)
-	}
-	over := time.AfterFunc(namePatience/10, func() { _ = migrating.Close() })
-	defer over.Stop()
-	if _, err := db.TryExecutor("waybill serve"); err != nil {
-		t.Errorf("after it has migrated: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		db := open(t, folder)
+		migrating, err := lockExecutor(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var held *HeldError
+		if _, err := db.TryExecutor("waybill serve"); !errors.As(err, &held) {
+			t.Fatalf("while another migrates: %v", err)
+		}
+		over := time.AfterFunc(namePatience/2, func() { _ = migrating.Close() })
+		defer over.Stop()
+		if _, err := db.TryExecutor("waybill serve"); err != nil {
+			t.Errorf("after it has migrated: %v", err)
+		}
+	})
 }
