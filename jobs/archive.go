@@ -49,11 +49,10 @@ func (w *Worker) unpackMembers(ctx context.Context, done *piece, in *Input) (err
 		done.outcome = ledger.Outcome{State: ledger.Rejected, Reason: c.whole.Reason, Rejected: 1, Rejects: []ledger.Reject{*c.whole}, Config: p.config}
 		return nil
 	}
+	done.unpacked, done.file = all, in.File
 	defer func() {
-		if err != nil || done.outcome.State == ledger.Rejected {
-			for _, m := range all.Members {
-				m.Incoming.Abandon()
-			}
+		if done.outcome.State == ledger.Rejected {
+			w.dropMembers(ctx, done)
 		}
 	}()
 	held := int64(0)
@@ -64,7 +63,7 @@ func (w *Worker) unpackMembers(ctx context.Context, done *piece, in *Input) (err
 		}
 		var member ledger.Member
 		if err == nil {
-			member, err = w.member(ctx, m, held)
+			member, err = w.member(ctx, done.entry, m, held)
 		}
 		var refused *formats.FileError
 		switch {
@@ -85,7 +84,6 @@ func (w *Worker) unpackMembers(ctx context.Context, done *piece, in *Input) (err
 	case len(all.Members) == 0:
 		return bad(&formats.FileError{Offset: -1, Reason: fmt.Sprintf("the job takes none of the %s in the archive (members)", several(all.Passed, "file"))})
 	}
-	done.unpacked, done.file = all, in.File
 	done.outcome = ledger.Outcome{State: ledger.Accepted, Config: p.config}
 	if e := done.entry; e.Trial {
 		if why := e.WouldHold(); why != "" {
@@ -108,10 +106,27 @@ func (w *Worker) landMembers(tx *store.Tx, done []*piece, gone map[int64]bool) e
 	return nil
 }
 
-// member puts one member into the spool.
-func (w *Worker) member(ctx context.Context, m formats.Blob, held int64) (ledger.Member, error) {
+// dropMembers gives the space back at once that the members of an archive take which is not accepted.
+func (w *Worker) dropMembers(ctx context.Context, done *piece) {
+	if done.unpacked == nil {
+		return
+	}
+	for _, m := range done.unpacked.Members {
+		_ = m.Incoming.Withdraw(context.WithoutCancel(ctx)) // else the sweep takes it
+	}
+	done.unpacked = nil
+}
+
+// member puts one member into the spool, while its archive is not cancelled.
+func (w *Worker) member(ctx context.Context, archive ledger.Entry, m formats.Blob, held int64) (ledger.Member, error) {
 	if err := w.Ledger.Room(); err != nil {
 		return ledger.Member{}, err
+	}
+	switch e, err := w.Ledger.Entry(ctx, archive.ID); {
+	case err != nil:
+		return ledger.Member{}, err
+	case e.State == ledger.Cancelled:
+		return ledger.Member{}, ledger.ErrGone
 	}
 	receive := w.Spool.Receive
 	if held >= membersInline {

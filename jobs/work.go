@@ -44,6 +44,9 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 		if err != nil || e.Trial || done.outcome.State == ledger.Rejected || done.outcome.State == ledger.Held {
 			err = errors.Join(err, w.discard(ctx, done))
 		}
+		if err != nil {
+			w.dropMembers(ctx, done)
+		}
 	}()
 	failpoint.Hit("jobs/working")
 	if e.State == ledger.Working {
@@ -258,11 +261,13 @@ func (w *Worker) accept(ctx context.Context, done []*piece) {
 	failpoint.Hit("jobs/accepted")
 	if err != nil {
 		for _, d := range done {
+			w.dropMembers(ctx, d)
 			w.failed(live, d.entry, errors.Join(err, w.discard(ctx, d)))
 		}
 		return
 	}
 	for _, e := range gone {
+		w.dropMembers(ctx, lots[e.ID])
 		if err := w.discard(ctx, lots[e.ID]); err != nil {
 			w.Log.Error("cannot delete what a cancelled entry had staged", "job", e.Job, "entry", e.ID, "error", err)
 		}
