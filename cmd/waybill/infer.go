@@ -101,6 +101,12 @@ func propose(samples []infer.Sample) (*infer.Proposal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.Format == "csv" || f.Format == "tsv" {
+		if p := infer.LookRows(f.Options, samples, expression.Reserved); p != nil {
+			f.notes = nil // of a table
+			return f.beside(p), nil
+		}
+	}
 	look := infer.Look
 	if f.Format == "fixed" {
 		look = infer.LookFixed

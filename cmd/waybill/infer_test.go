@@ -113,7 +113,7 @@ func TestProposalsAreAsEver(t *testing.T) {
 			}
 		})
 	}
-	if n < 11 {
+	if n < 14 {
 		t.Errorf("only %d files", n)
 	}
 }

@@ -216,6 +216,41 @@ func TestKindsOfJSONLinesAreNoted(t *testing.T) {
 	}
 }
 
+// Rows of kinds are those whose first cell tells how many cells they have. Whatever else differs is a table, or a mistake in one.
+func TestRowsOfSeveralKindsAreTold(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"H;1;2\nL;a\nL;b\nT;2;x;y\n":                "H [L] T",
+		"01;1;2\n05;a\n05;b\n09;2\n":                "01 [05] 09",
+		"HEAD;1;2\nPOS;\"a;b\"\nPOS;c\n":            "HEAD [POS] ",
+		"O;1;2\nL;a\nL;b\nO;2;3\nL;c\n":             " [O L] ",
+		"B;1\nL;1;2\nL;1;2\nE;1\nB;2\nL;3;4\nE;1\n": "B [L] E blocks",
+		"A;\"a\nb\";3\nB;1\nA;1;2\n":                " [A B] ",
+		"no;qty\n1;2\n3;4\n":                        "",
+		"no;qty;note\n1;2\n1;4\n2;4;x\n":            "", // rows that lack a cell
+		"H;1\nL;2\nL;3\nT;4\n":                      "", // all alike: nothing tells them from names
+		"A;1;2\nA;1\nB;1\nA;2;3\n":                  "",
+		"H;1;2\nL;a\nL;\"b\nT;2\n":                  "", // a quote that is never closed
+		"H;1;2\nL;a\nT;1\n":                         "", // one of each shows nothing
+		"":                                          "",
+	} {
+		o := formats.Options{Format: "csv", Delimiter: ";"}
+		got := ""
+		if p := infer.LookRows(o, []infer.Sample{sample(text)}, none); p != nil {
+			var kinds []string
+			for _, k := range p.Kinds {
+				kinds = append(kinds, k.Text)
+			}
+			if got = fmt.Sprintf("%s %v %s", p.HeaderKind, kinds, p.TrailerKind); p.Blocks {
+				got += " blocks"
+			}
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 // What a file holds stays within its line, and is shown.
 func TestWhatCannotBePrintedIsNotWritten(t *testing.T) {
 	t.Parallel()
@@ -266,7 +301,7 @@ func TestAFieldGetsWider(t *testing.T) {
 
 // Whatever the samples hold, looking ends, and what is written is YAML.
 func FuzzLook(f *testing.F) {
-	for _, seed := range []string{"a;b\n1;2\n", `{"a": [{"b": 1}, 2, null], "": {"c.d": []}}`, `<a x="1"><b>1</b><b c="2"/>t</a>`, "a\ta\t\n1\t2\t3\n", "12 ab\n34 cd\n", "UNH+1+ORDERS:D:96A:UN'BGM+220+A+9'LIN+1'QTY+21:3'UNT+5+1'", "01 1 x\n04 1 a\n05 1 b\n04 1 c\n07 1 y\n", "<a><t>1</t><ab><c>1</c></ab><ab/></a>", "{\"a\":1}\n{\"a\":[]}\n"} {
+	for _, seed := range []string{"a;b\n1;2\n", `{"a": [{"b": 1}, 2, null], "": {"c.d": []}}`, `<a x="1"><b>1</b><b c="2"/>t</a>`, "a\ta\t\n1\t2\t3\n", "12 ab\n34 cd\n", "UNH+1+ORDERS:D:96A:UN'BGM+220+A+9'LIN+1'QTY+21:3'UNT+5+1'", "01 1 x\n04 1 a\n05 1 b\n04 1 c\n07 1 y\n", "<a><t>1</t><ab><c>1</c></ab><ab/></a>", "{\"a\":1}\n{\"a\":[]}\n", "H,1\nL,1,2\nL,\"3\",4\nT,2\n"} {
 		for i := range 7 {
 			f.Add(byte(i), []byte(seed))
 		}
@@ -279,7 +314,7 @@ func FuzzLook(f *testing.F) {
 		var err error
 		if o.Format == "fixed" {
 			p, err = infer.LookFixed(o, []infer.Sample{s}, none)
-		} else {
+		} else if p = infer.LookRows(o, []infer.Sample{s}, none); p == nil || kind%7 > 1 {
 			p, err = infer.Look(o, []infer.Sample{s}, none)
 		}
 		if err != nil {

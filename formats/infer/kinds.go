@@ -19,6 +19,7 @@ type Kind struct {
 type layout struct {
 	width           int // columns of the kind, from the first on
 	header, trailer string
+	filler          string // the kind of lines of one character, which fill up a block of the tape it once was; "": there are none
 	blocks          bool // header and trailer come again and again
 	kinds           []string
 	lines           map[string][][]rune
@@ -33,8 +34,15 @@ const (
 // laid out unlike those between them. Numbers that only count up are none.
 func layoutOf(files [][][]rune) *layout {
 	var found *layout
+	files, filler := unfilled(files)
 	for width := 1; width <= kindColumns; width++ {
-		switch l := layoutBy(files, width); {
+		l := layoutBy(files, width)
+		if l != nil && filler != "" {
+			if l.filler = filler[:width]; l.lines[l.filler] != nil { // as the trailer of NACHA: 9, and 99 is the filler
+				continue
+			}
+		}
+		switch {
 		case l != nil && found == nil:
 			found = l
 		case l != nil && len(l.lines) == len(found.lines) && allLetters(l.lines): // HDR rather than H
@@ -42,6 +50,25 @@ func layoutOf(files [][][]rune) *layout {
 		}
 	}
 	return found
+}
+
+// unfilled are files without the lines of one digit or letter behind their last one, as NACHA has them, and the beginning of such a line, "" where there is none.
+func unfilled(files [][][]rune) (rest [][][]rune, filler string) {
+	for _, lines := range files {
+		n := len(lines)
+		for n > 1 && len(lines[n-1]) > 2*kindColumns && fills(lines[n-1]) && (filler == "" || rune(filler[0]) == lines[n-1][0]) {
+			filler = strings.Repeat(string(lines[n-1][0]), kindColumns)
+			n--
+		}
+		rest = append(rest, lines[:n])
+	}
+	return rest, filler
+}
+
+// fills reports whether a line is one character of ASCII, a digit or letter, again and again.
+func fills(line []rune) bool {
+	r := line[0]
+	return r < unicode.MaxASCII && (unicode.IsDigit(r) || unicode.IsLetter(r)) && !slices.ContainsFunc(line, func(o rune) bool { return o != r })
 }
 
 // even reports whether the lines of each kind have one length.
@@ -190,6 +217,9 @@ func (p *Proposal) lay(l *layout, reserved func(string) bool) {
 	}
 	o.Length = 0 // each kind may have its own
 	p.Why["kind"] = fmt.Sprintf("the lines begin with one of %d texts", len(l.lines))
+	if l.filler != "" {
+		o.Ignore, p.Why["ignore"] = []string{l.filler}, "lines of one character only, which fill up"
+	}
 	fields := func(kind string) []*Field {
 		n := &namer{taken: map[string]bool{}, reserved: reserved}
 		return fixedFields(n, l.lines[kind], l.width)

@@ -32,6 +32,9 @@ func (p *Proposal) YAML(indent int) []byte {
 	}
 	key("ends", o.Ends)
 	key("kind", o.Kind)
+	if len(o.Ignore) > 0 {
+		w.line(indent+2, "ignore: ["+quoted(o.Ignore[0])+"]", p.Why["ignore"])
+	}
 	key("records", o.Records)
 	key("decimal", p.Decimal)
 	if p.Only != "" {
