@@ -41,12 +41,7 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 		if v := recover(); v != nil {
 			err = errors.Join(&panicError{v, debug.Stack()}, end())
 		}
-		if err != nil || e.Trial || done.outcome.State == ledger.Rejected || done.outcome.State == ledger.Held {
-			err = errors.Join(err, w.discard(ctx, done))
-		}
-		if err != nil {
-			w.dropMembers(ctx, done)
-		}
+		err = w.leave(ctx, done, err)
 	}()
 	failpoint.Hit("jobs/working")
 	if e.State == ledger.Working {
@@ -93,6 +88,17 @@ func (w *Worker) work(ctx context.Context, p *Plan, e ledger.Entry, near nearby)
 	}
 	done.tellSequence()
 	return done, nil
+}
+
+// leave throws away what does not go on from an entry that was worked, or could not be for err, which it returns with its own.
+func (w *Worker) leave(ctx context.Context, done *piece, err error) error {
+	if s := done.outcome.State; err != nil || done.entry.Trial || s == ledger.Rejected || s == ledger.Held {
+		err = errors.Join(err, w.discard(ctx, done))
+	}
+	if err != nil {
+		w.dropMembers(ctx, done)
+	}
+	return err
 }
 
 // repeat is the work on a replay: the messages of its origin once more, with their keys and bytes. The outcome is
