@@ -20,7 +20,7 @@ type layout struct {
 	width           int // columns of the kind, from the first on
 	header, trailer string
 	filler          string // the kind of lines of one character, which fill up a block of the tape it once was; "": there are none
-	blocks          bool // header and trailer come again and again
+	blocks          bool   // header and trailer come again and again
 	kinds           []string
 	lines           map[string][][]rune
 }
