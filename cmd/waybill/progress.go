@@ -21,10 +21,29 @@ const (
 
 // tell says what the other process has still to do, and what may keep it from that: its configuration may lack the job.
 func (r *runner) tell(ctx context.Context, h store.Holder) error {
+	line, err := r.waits(ctx, h)
+	if line != "" {
+		r.said = line
+		fmt.Fprint(r.p.diag, line)
+	}
+	return err
+}
+
+// tellLast tells what is waited for when the time for it is over, unless just that was told.
+func (r *runner) tellLast(ctx context.Context, h store.Holder) error {
+	line, err := r.waits(ctx, h)
+	if line != r.said {
+		fmt.Fprint(r.p.diag, line)
+	}
+	return err
+}
+
+// waits is what the first entry that waits waits for, "" when none does.
+func (r *runner) waits(ctx context.Context, h store.Holder) (string, error) {
 	for _, id := range r.entries {
 		e, err := r.ledger.Entry(ctx, id)
 		if err != nil {
-			return err
+			return "", err
 		}
 		do, hint := "", ""
 		switch e.State {
@@ -36,11 +55,11 @@ func (r *runner) tell(ctx context.Context, h store.Holder) error {
 			do = "deliver"
 			t, err := r.told(ctx)
 			if err != nil {
-				return err
+				return "", err
 			}
 			waits, err := r.awaits(ctx, t, id)
 			if err != nil {
-				return err
+				return "", err
 			}
 			if len(waits) > 0 {
 				hint = ": " + waits[0]
@@ -48,10 +67,10 @@ func (r *runner) tell(ctx context.Context, h store.Holder) error {
 		default:
 			continue
 		}
-		_, err = fmt.Fprintf(r.p.diag, "waybill: waits for %q (process %d) to %s #%d%s\n", h.Command, h.PID, do, id, hint)
-		return err // one line, however many wait
+		// One line, however many wait.
+		return fmt.Sprintf("waybill: waits for %q (process %d) to %s #%d%s\n", h.Command, h.PID, do, id, hint), nil
 	}
-	return nil
+	return "", nil
 }
 
 // suspects says which destinations do not answer, and reports whether there are any.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,6 +92,7 @@ type runner struct {
 	options  runOptions
 	archives []int64 // entries of the files that were named, where those are archives
 	entries  []int64 // of the files that were named, then of the members of archives
+	said     string  // what it waits for, as told the last time
 }
 
 func (r *runner) do(ctx context.Context, files []string) error {
@@ -214,7 +216,7 @@ func (r *runner) follow(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-patience:
-			return context.DeadlineExceeded
+			return cmp.Or(r.tellLast(ctx, held.Holder), context.DeadlineExceeded)
 		case <-tell.C:
 			if err := r.tell(ctx, held.Holder); err != nil {
 				return err
@@ -275,6 +277,9 @@ func (r *runner) execute(ctx context.Context, bar *bar) error {
 			told = r.suspects()
 		}
 		if err := r.pause(ctx, patience, failed); err != nil {
+			if !told && errors.Is(err, context.DeadlineExceeded) {
+				r.suspects()
+			}
 			return err
 		}
 	}
