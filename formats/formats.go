@@ -40,7 +40,7 @@ type Want struct {
 	List   bool     // From names an array, or elements; Fields are taken from each (json, xml)
 	Object bool     // From names one object, or element; Fields are taken from it (json, xml)
 	Fields []Want
-	Kind   string // a List of the records of this kind that follow at once (fixed, csv), instead of From
+	Kind   string // a List of the records of this kind that follow at once (fixed, csv, ndjson), instead of From
 	Must   bool   // csv, xlsx: the column must exist in the header
 	Date   bool   // xlsx: a bare number in this column stands for a date, a time of day or both
 	Number bool   // edifact: it holds a number, and nobody said with which decimal mark: it is given with a point

@@ -201,6 +201,22 @@ func FuzzLines(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { inOrder(t, d, parts, data) })
 }
 
+// FuzzLinesOfJSON is FuzzLines for NDJSON.
+func FuzzLinesOfJSON(f *testing.F) {
+	for _, s := range []string{`{"k":"H","x":1}` + "\n" + `{"k":"B"}` + "\n" + `{"k":4,"x":[{"a":1},{"b":[{}]}]}` + "\n" + `{"k":"L","y":{"z":[1]}}` + "\n" + `{"k":"E"}` + "\n" + `{"n":9}`, `{"k":null}`, `{"k":"H"`, "[]\n1"} {
+		f.Add([]byte(s))
+	}
+	parts := []Part{
+		{Role: Header, Kind: "H", Wants: paths("x", "x")},
+		{Role: BlockHeader, Kind: "B", Wants: paths("x", "$.x")},
+		{Name: "m", Kind: "4", Wants: []Want{{Name: "x", From: []string{"x"}, List: true, Fields: paths("a", "a", "b", "b")}, {Name: "d", List: true, Kind: "L", Fields: paths("y", "y", "z", "y.z")}}},
+		{Role: BlockTrailer, Kind: "E", Wants: paths("x", "x")},
+		{Role: Trailer, Wants: paths("n", "n")},
+	}
+	d := partsDecoder(f, Options{Format: "ndjson", Kind: "k", Ignore: []string{"I"}, Raw: true, Limits: fuzzLimits}, parts...)
+	f.Fuzz(func(t *testing.T, data []byte) { inOrder(t, d, parts, data) })
+}
+
 func linesParts() []Part {
 	return []Part{
 		{Role: Header, Kind: "00", Wants: places("x", "3-")},

@@ -90,7 +90,7 @@ func TestWhatIsWrongWithPartsOfDocumentsIsToldByPath(t *testing.T) {
 		{Options{Records: "z"}, []Part{{}, {Role: Header}}, `[header.fields: missing: name what is to be taken]`},
 		{Options{Records: "z"}, []Part{{}, {Role: Header, Kind: "h", Wants: paths("a", "z[0].a")}}, `[header.kind: does not go with format json: it is made of values around the records header.fields.a.from: "z[0].a" holds the records, or is part of them]`},
 		{Options{}, []Part{{Role: Trailer, Wants: paths("a", "a..b")}}, `[records: missing: header and trailer stand around records trailer.fields.a.from: "a..b" is no path: write names joined by dots, with [0] for an element and ["any key"] for an odd name]`},
-		{Options{}, []Part{{Wants: []Want{{Name: "a", List: true, Kind: "x", From: []string{"a"}}}}}, `[fields.a.kind: goes with formats of lines (fixed, csv): write from with the path of the list]`},
+		{Options{}, []Part{{Wants: []Want{{Name: "a", List: true, Kind: "x", From: []string{"a"}}}}}, `[fields.a.kind: goes with formats of lines (fixed, csv, ndjson): write from with the path of the list]`},
 	} {
 		c.o.Format = "json"
 		d, ps := NewParts(c.o, c.parts)

@@ -187,6 +187,7 @@ func (n *node) growMember(name string) *node {
 type planner struct {
 	around  *around // nil: inside lists and objects, where nothing can start at the document
 	outside bool    // all paths start there
+	lines   bool    // lists may be made of the lines that follow: nothing is taken for them
 	part    string  // whose fields they are, for error texts
 }
 
@@ -197,14 +198,19 @@ func (c planner) compile(wants []Want, prefix string) (*plan, []Problem) {
 	for i, w := range wants {
 		path := prefix + w.Name
 		var rows *plan
-		if len(w.Fields) > 0 {
+		if len(w.Fields) > 0 && (w.Kind == "" || !c.lines) {
 			var inner []Problem
 			rows, inner = planner{}.compile(w.Fields, path+".fields.")
 			ps = append(ps, inner...)
 		}
 		switch {
+		case w.Kind != "" && c.lines:
+			if len(w.From) > 0 {
+				ps = append(ps, Problem{path + ".from", "does not go with kind: the list is made of the lines that follow"})
+			}
+			continue
 		case w.Kind != "":
-			ps = append(ps, Problem{path + ".kind", "goes with formats of lines (fixed, csv): write from with the path of the list"})
+			ps = append(ps, Problem{path + ".kind", "goes with formats of lines (fixed, csv, ndjson): write from with the path of the list"})
 		case w.Column != "":
 			ps = append(ps, Problem{path + ".column", "json has no columns: write from"})
 		case len(w.From) == 0:

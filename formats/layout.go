@@ -14,7 +14,7 @@ import (
 type Part struct {
 	Role  Role
 	Name  string // of one of several kinds of records
-	Kind  string // what tells this kind from others: the text at Options.Kind (fixed, csv), the path of its elements (xml, json)
+	Kind  string // what tells this kind from others: the text at Options.Kind (fixed, csv, ndjson), the path of its elements (xml, json)
 	Wants []Want
 }
 

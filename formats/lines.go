@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Files of lines (fixed, csv) whose parts are told apart by the kind of a line, which stands at one place in each of them, or by
+// Files of lines (fixed, csv, ndjson) whose parts are told apart by the kind of a line, which stands at one place in each of them, or by
 // standing first or last. What the lines of each part hold is the format's; here is which part a line belongs to, that the parts
 // stand in order, and that following lines of one kind become a list of the record before them.
 

@@ -181,7 +181,7 @@ func (r *lineRun) hold(part, size int, err error) error {
 	cells, row := h.rec.Cells[:0], h.rec.Row[:0]
 	h.rec = r.rec
 	for _, c := range r.rec.Cells {
-		cells = append(cells, Cell{Kind: c.Kind, Bytes: h.keep(c.Bytes)})
+		cells = append(cells, h.cell(c))
 	}
 	for _, c := range r.rec.Row {
 		row = append(row, h.keep(c))
@@ -197,6 +197,25 @@ func (r *lineRun) hold(part, size int, err error) error {
 		}
 	}
 	return nil
+}
+
+// cellsIn counts cells, and those of the rows in them.
+func cellsIn(cells []Cell) int {
+	n := len(cells)
+	for _, c := range cells {
+		for _, row := range c.Rows {
+			n += cellsIn(row)
+		}
+	}
+	return n
+}
+
+// cell keeps a cell; only lines of JSON have rows in it.
+func (h *heldRecord) cell(c Cell) Cell {
+	if c.Rows != nil {
+		return cloneCell(c)
+	}
+	return Cell{Kind: c.Kind, Bytes: h.keep(c.Bytes)}
 }
 
 func (h *heldRecord) keep(b []byte) []byte {
@@ -231,7 +250,7 @@ func (r *lineRun) detail(d lineDetail, size int) error {
 	}
 	const overhead = 64 // of a row
 	h.size += size + overhead
-	h.taken += len(h.row.Cells)
+	h.taken += cellsIn(h.row.Cells)
 	if h.size > int(r.l.o.Limits.MaxRecord) {
 		return r.over("max_record", fmt.Sprintf("the record with the lines that follow it is longer than max_record, %s", r.l.o.Limits.MaxRecord))
 	}
@@ -240,7 +259,7 @@ func (r *lineRun) detail(d lineDetail, size int) error {
 	}
 	row := h.cells.take(len(h.row.Cells))
 	for i, c := range h.row.Cells {
-		row[i] = Cell{Kind: c.Kind, Bytes: h.keep(c.Bytes)}
+		row[i] = h.cell(c)
 	}
 	c := &h.rec.Cells[d.want]
 	c.Kind = Nested

@@ -11,7 +11,7 @@ import (
 // next one starts.
 
 func ndjsonFormat() format {
-	return format{name: "ndjson", keys: []string{"schema"}, decoder: newNDJSON, encoder: newNDJSONEncoder, partsEncoder: newNDJSONParted, checkWriting: checkJSONWriting}
+	return format{name: "ndjson", keys: []string{"schema", "kind", "ignore"}, decoder: newNDJSON, parts: newNDJSONParts, encoder: newNDJSONEncoder, partsEncoder: newNDJSONParted, checkWriting: checkJSONWriting}
 }
 
 type ndjsonDecoder struct {
@@ -69,16 +69,8 @@ func (d *ndjsonDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 
 // read takes one line apart.
 func (d *ndjsonDecoder) read(p *jsonParser, line []byte, cells []Cell, rec *Record) error {
-	clear(cells)
-	p.reset(line, true)
-	end := p.value(0, d.plan.top, cells, 1)
-	if end >= 0 {
-		if end = p.space(end); end < len(line) {
-			end = p.failAt(end, "text after the end of the value: one line holds one value")
-		}
-	}
-	if end < 0 {
-		return p.bad(rec, line)
+	if err := ndjsonLine(p, d.plan, line, cells, rec); err != nil {
+		return err
 	}
 	if bad := p.complaint(rec, line, d.declared); bad != nil {
 		return bad

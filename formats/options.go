@@ -21,8 +21,8 @@ type Options struct {
 	Footer     int               `yaml:"footer" doc:"csv, tsv: how many lines at the end of the file are no records; empty ones do not count"`
 	Columns    Columns           `yaml:"columns" doc:"csv, tsv, xlsx: what happens when the columns are not those of the fields"`
 	Records    string            `yaml:"-"` // json: path of the array; xml: path of the elements; edifact: the type of message. Of several kinds: see Part
-	Kind       string            `yaml:"kind" doc:"fixed: the columns that tell which kind of record a line is, 1-2; csv, tsv: the column, by title or number"`
-	Ignore     []string          `yaml:"ignore" one:"true" doc:"fixed, csv, tsv: kinds of records that are passed over"`
+	Kind       string            `yaml:"kind" doc:"fixed: the columns that tell which kind of record a line is, 1-2; csv, tsv: the column, by title or number; ndjson: the path of a member"`
+	Ignore     []string          `yaml:"ignore" one:"true" doc:"fixed, csv, tsv, ndjson: kinds of records that are passed over"`
 	Sheet      string            `yaml:"sheet" doc:"xlsx: name or number of the sheet; left out: the first that shows"`
 	Hidden     string            `yaml:"hidden" enum:"take,skip" doc:"xlsx: rows that are hidden: take (default) or skip"`
 	Macros     string            `yaml:"macros" enum:"reject,allow" doc:"xlsx: a workbook with macros: reject (default), or allow, which reads its values and runs nothing"`

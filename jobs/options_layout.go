@@ -9,14 +9,14 @@ type Records struct {
 // RecordKind is one of several kinds of records.
 type RecordKind struct {
 	Name   string  `yaml:",key"`
-	Kind   string  `yaml:"kind" required:"true" doc:"what tells these records from others: fixed, csv, tsv: the text at kind; json, xml: their path"`
+	Kind   string  `yaml:"kind" required:"true" doc:"what tells these records from others: fixed, csv, tsv, ndjson: the text at kind; json, xml: their path"`
 	Fields []Field `yaml:"fields" required:"true" doc:"their fields by name"`
 	Only   string  `yaml:"only" as:"expression" doc:"which of them count; the others are skipped, not rejected"`
 }
 
 // Section is what stands around the records of a file or of a block.
 type Section struct {
-	Kind   string  `yaml:"kind" doc:"fixed, csv, tsv: the text at kind that tells it from records; left out: the first line, or the last"`
+	Kind   string  `yaml:"kind" doc:"fixed, csv, tsv, ndjson: the text at kind that tells it from records; left out: the first line, or the last"`
 	Fields []Field `yaml:"fields" required:"true" doc:"its fields by name; each must be there unless it says required: false"`
 }
 

@@ -217,7 +217,7 @@ receive: {source: s}
 read: {format: json, records: orders, header: {fields: {day: {from: $.day, type: date}}}, fields: {no: {required: true}, name: {required: true}, amount: {type: decimal, required: true},
   lines: {type: list, required: true, fields: {sku: {required: true}, n: {type: integer, required: true}}}}}
 `
-		as := rapid.SampledFrom([]string{"csv", "tsv", "fixed"}).Draw(rt, "as")
+		as := rapid.SampledFrom([]string{"csv", "tsv", "fixed", "ndjson"}).Draw(rt, "as")
 		send, back := writtenBack(as, rapid.SampledFrom([]string{"lf", "crlf"}).Draw(rt, "lines"))
 		o, made := writes(t, read, send, file)
 		if o.State != ledger.Accepted || len(made) != 1 {
@@ -236,18 +236,22 @@ read: {format: json, records: orders, header: {fields: {day: {from: $.day, type:
 
 // writtenBack is how the property test writes, and how it reads what it has written.
 func writtenBack(as, ends string) (send, read string) {
-	width, from, kind, keys := func(int) string { return "" }, func(i, _, _ int) string { return fmt.Sprint("column: ", i) }, "1", ""
-	if as == "fixed" {
+	width, from, kind, keys := func(int) string { return "" }, func(i, _, _ int) string { return fmt.Sprint("column: ", i) }, "1", "\n    lines: "+ends
+	switch as {
+	case "ndjson":
+		from = func(_, _, _ int) string { return "required: true" } // their names are their titles
+		kind, keys = "kind", ""
+	case "fixed":
 		width = func(n int) string { return fmt.Sprint(", width: ", n) }
 		from = func(_, i, n int) string { return fmt.Sprintf("from: %d+%d", i, n) }
 		kind = "1-2"
-	} else {
-		keys = "\n    formulas: keep"
+	default:
+		keys += "\n    formulas: keep"
 	}
 	c := func(title, value string, n int) string {
 		return fmt.Sprintf("{title: %s, value: %s%s}", title, value, width(n))
 	}
-	send = "to: f\n    each: file\n    as: " + as + "\n    lines: " + ends + keys + `
+	send = "to: f\n    each: file\n    as: " + as + keys + `
     header: {kind: HD, columns: [` + c("day", "=header.day", 10) + `]}
     records:
       order: {kind: O, columns: [` + c("no", "=no", 4) + ", " + c("name", "=name", 12) + ", " + c("amount", "=amount", 12) + `]}
