@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+
+	"waybill/formats/fault"
 )
 
 // Avro: object container files. A header brings the schema along; behind it come blocks of records, each packed by itself. Each record is
@@ -271,7 +273,7 @@ func (r *avroReading) outgrown() error {
 	switch at := r.place(r.value.i); {
 	case r.shown > int64(l.MaxUnpacked):
 		return &FileError{Offset: at, Limit: "max_unpacked", Reason: fmt.Sprintf("the records up to record %d are longer than max_unpacked, %s, as JSON", r.rec.Number, l.MaxUnpacked)}
-	case r.shown > RatioFrom && r.shown/int64(l.MaxRatio) > r.plain:
+	case r.shown > fault.RatioFrom && r.shown/int64(l.MaxRatio) > r.plain:
 		return &FileError{Offset: at, Limit: "max_ratio", Reason: fmt.Sprintf("the records up to record %d are more than %d times as long as JSON as they are in their blocks (max_ratio)", r.rec.Number, l.MaxRatio)}
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+
+	"waybill/formats/fault"
 )
 
 // An avroCodec unpacks the blocks of a file. Each is unpacked as a whole: max_part bounds it before and after that, max_unpacked and
@@ -139,7 +141,7 @@ func (c *avroCodec) unpack(packed []byte) ([]byte, *failure) {
 	switch ratio := int64(c.limits.MaxRatio); {
 	case c.plain > int64(c.limits.MaxUnpacked):
 		return nil, &failure{limit: "max_unpacked", reason: fmt.Sprintf("the blocks up to it unpack to more than max_unpacked, %s", c.limits.MaxUnpacked)}
-	case c.plain > RatioFrom && c.plain/ratio > c.packed:
+	case c.plain > fault.RatioFrom && c.plain/ratio > c.packed:
 		return nil, &failure{limit: "max_ratio", reason: fmt.Sprintf("the blocks up to it unpack to more than %d times their size (max_ratio)", ratio)}
 	}
 	return data, nil

@@ -12,9 +12,6 @@ import (
 // spillFrom is the size up to which a file that only streams is kept in memory to be read at any place, beyond in a temporary file.
 const spillFrom = 1 << 20
 
-// RatioFrom is from how many unpacked bytes on max_ratio counts: a small file may well be all blanks.
-const RatioFrom = 1 << 20
-
 // again is the same file read from its beginning; it needs the ReaderAt.
 func (b Blob) again() Blob {
 	size := b.Size

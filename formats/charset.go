@@ -35,7 +35,7 @@ func checkEncoding(path, name string) []Problem {
 			return []Problem{{path, name + " is not read yet: ask for utf-8"}}
 		}
 	}
-	return []Problem{{path, fmt.Sprintf("unknown encoding %q%s: there are utf-8, utf-16, the windows, iso-8859, cp and koi8 families and more, as the manual lists them", name, Meant(name, Encodings()))}}
+	return []Problem{{path, fmt.Sprintf("unknown encoding %q%s: there are utf-8, utf-16, the windows, iso-8859, cp and koi8 families and more, as the manual lists them", name, meant(name, Encodings()))}}
 }
 
 // DetectEncoding tells from the first bytes of a file how it is encoded, and in words what was seen. It errs

@@ -212,22 +212,3 @@ func (r *csvReading) reject(reason string) *RecordError {
 	}
 	return e
 }
-
-// Cut shortens a text for an error, to 200 bytes.
-func Cut(text string) string { return cut([]byte(text)) }
-
-// cut shortens a value for an error.
-func cut(b []byte) string {
-	const most = 200
-	if len(b) <= most {
-		return string(b)
-	}
-	return string(b[:most-cutCharacter(b[:most])])
-}
-
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

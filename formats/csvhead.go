@@ -160,7 +160,7 @@ func (r *csvReading) missing(w Want, name string, titles []string) string {
 	for i, f := range w.From {
 		quoted[i] = strconv.Quote(f)
 	}
-	return fmt.Sprintf("no column %s for field %s%s", strings.Join(quoted, " or "), name, Meant(w.From[0], titles))
+	return fmt.Sprintf("no column %s for field %s%s", strings.Join(quoted, " or "), name, meant(w.From[0], titles))
 }
 
 // found tells what the file has instead, and whether the delimiter seems to be another.

@@ -128,7 +128,7 @@ func (r *csvReading) bind(titles []string) error {
 	}
 	if d.o.Kind != "" && d.kind < 0 {
 		if r.kindAt = anyOf(titles, []string{d.o.Kind}); r.kindAt < 0 {
-			missing = append(missing, fmt.Sprintf("no column %q, which tells the kind of a row%s", d.o.Kind, Meant(d.o.Kind, titles)))
+			missing = append(missing, fmt.Sprintf("no column %q, which tells the kind of a row%s", d.o.Kind, meant(d.o.Kind, titles)))
 		}
 	}
 	if r.kindAt >= 0 && r.kindAt < len(named) {

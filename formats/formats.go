@@ -19,6 +19,8 @@ import (
 	"io"
 	"iter"
 	"time"
+
+	"waybill/formats/fault"
 )
 
 // A Blob is the bytes of one file. Size is -1 when not known. ReaderAt is nil when the bytes only stream.
@@ -126,35 +128,7 @@ func (e *RecordError) Error() string {
 }
 
 // A FileError tells why a file cannot be read further: it is rejected as a whole.
-type FileError struct {
-	Line   int64  // 0: not known
-	Column int64  // characters in the line, from 1; 0: not known
-	Offset int64  // byte offset, -1: not known
-	Limit  string // the setting whose limit was passed, "" when none
-	Reason string
-	Err    error // the cause, if any
+type FileError = fault.FileError
 
-	Incomplete bool // the file ends where it cannot: the rest may be still to come
-}
-
-func (e *FileError) Error() string {
-	if place := e.Place(); place != "" {
-		return place + ": " + e.Reason
-	}
-	return e.Reason
-}
-
-// Place says where it is: "line 2, column 7", "line 2", "offset 48", or "" when that is not known.
-func (e *FileError) Place() string {
-	switch {
-	case e.Line > 0 && e.Column > 0:
-		return fmt.Sprintf("line %d, column %d", e.Line, e.Column)
-	case e.Line > 0:
-		return fmt.Sprintf("line %d", e.Line)
-	case e.Offset >= 0:
-		return fmt.Sprintf("offset %d", e.Offset)
-	}
-	return ""
-}
-
-func (e *FileError) Unwrap() error { return e.Err }
+// Bytes is a size, written as a number with its unit: 8MiB.
+type Bytes = fault.Bytes

@@ -125,17 +125,3 @@ func TestTheSameDecoderReadsManyFilesAtOnce(t *testing.T) {
 		}
 	}
 }
-
-func TestSuggestions(t *testing.T) {
-	t.Parallel()
-	for word, want := range map[string]string{
-		"Article":  `, did you mean "article"?`,
-		"artcile":  `, did you mean "article"?`,
-		"Order-No": `, did you mean "order no"?`,
-		"color":    "",
-	} {
-		if got := Meant(word, []string{"qty", "article", "order no"}); got != want {
-			t.Errorf("%s%s, want %s", word, got, want)
-		}
-	}
-}

@@ -60,7 +60,7 @@ func findMessage(name string) (*messageFormat, []Problem) {
 	if slices.Contains(written(), name) {
 		return nil, []Problem{{"as", fmt.Sprintf("%s goes with each: file or window; a message of one record is %s", name, strings.Join(names, ", "))}}
 	}
-	return nil, []Problem{{"as", fmt.Sprintf("unknown layout %q%s: of a message there are %s", name, Meant(name, names), strings.Join(names, ", "))}}
+	return nil, []Problem{{"as", fmt.Sprintf("unknown layout %q%s: of a message there are %s", name, meant(name, names), strings.Join(names, ", "))}}
 }
 
 // NewMessage makes what lays out messages; it is nil for JSON, which bodies are already.

@@ -72,26 +72,6 @@ func TestProblemsOfOptions(t *testing.T) {
 	}
 }
 
-func TestSizesAreReadAndWritten(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]Bytes{"8MiB": 8 << 20, "1KB": 1000, "0B": 0, "2GiB": 2 << 30, "7B": 7, "3GB": 3e9} {
-		var b Bytes
-		if err := b.UnmarshalText([]byte(text)); err != nil || b != want {
-			t.Errorf("%s: %d, %v", text, b, err)
-		}
-		var again Bytes
-		if err := again.UnmarshalText([]byte(b.String())); err != nil || again != b {
-			t.Errorf("%s is written as %s", text, b)
-		}
-	}
-	for _, text := range []string{"", "8", "MiB", "-1B", "1.5MiB", "8 MiB", "8mib", "9999999999GiB"} {
-		var b Bytes
-		if err := b.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q is taken as %d", text, b)
-		}
-	}
-}
-
 func TestNamesAreThoseOfTheList(t *testing.T) {
 	t.Parallel()
 	if got := Names(); !slices.Equal(got, []string{"csv", "tsv", "json", "ndjson", "xml", "fixed", "xlsx", "edifact", "protobuf", "avro"}) {

@@ -234,7 +234,7 @@ func (n *pbNode) find(st step) (*pbEdge, error) {
 		for i := range fields.Len() {
 			names = append(names, string(fields.Get(i).Name()))
 		}
-		return nil, fmt.Errorf("message %s has no field %q%s", n.desc.FullName(), st.name, Meant(st.name, names))
+		return nil, fmt.Errorf("message %s has no field %q%s", n.desc.FullName(), st.name, meant(st.name, names))
 	}
 	return n.edge(int(f.Number())), nil
 }

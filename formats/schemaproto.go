@@ -88,5 +88,5 @@ func findProto(files linker.Files, name string) (protoreflect.MessageDescriptor,
 		}
 	}
 	slices.Sort(names)
-	return nil, fmt.Sprintf("%s has no message %q%s: there are %s", file.Path(), name, Meant(name, names), strings.Join(names, ", "))
+	return nil, fmt.Sprintf("%s has no message %q%s: there are %s", file.Path(), name, meant(name, names), strings.Join(names, ", "))
 }

@@ -268,19 +268,6 @@ func (w *window) cause() error {
 	return fmt.Errorf("read at offset %d: %w", w.base+int64(w.end), w.err)
 }
 
-// cutCharacter counts the bytes at the end that are the start of a character whose rest is to come.
-func cutCharacter(b []byte) int {
-	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
-		if c := b[len(b)-n:]; utf8.RuneStart(c[0]) {
-			if utf8.FullRune(c) {
-				return 0
-			}
-			return n
-		}
-	}
-	return 0
-}
-
 // invalidAt finds the first byte that is not part of a character.
 func invalidAt(b []byte) int {
 	for i := 0; i < len(b); {

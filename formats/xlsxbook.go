@@ -254,7 +254,7 @@ func (w *workbook) sheet(want string) (string, error) {
 		for _, s := range w.sheets[:min(len(w.sheets), 20)] {
 			names = append(names, s.name)
 		}
-		return "", refused(fmt.Sprintf("there is no sheet %q%s; the workbook has %s: %q", want, Meant(want, names), counted(len(w.sheets), "sheet"), names))
+		return "", refused(fmt.Sprintf("there is no sheet %q%s; the workbook has %s: %q", want, meant(want, names), counted(len(w.sheets), "sheet"), names))
 	}
 	part := w.links[w.sheets[at].id]
 	if part == "" || w.box.parts[part] == nil {

@@ -342,7 +342,7 @@ func (r *xlsxReading) missing(w Want, titles []string) string {
 	for i, f := range w.From {
 		quoted[i] = strconv.Quote(f)
 	}
-	return fmt.Sprintf("no column %s for field %s%s", strings.Join(quoted, " or "), w.Name, Meant(w.From[0], titles))
+	return fmt.Sprintf("no column %s for field %s%s", strings.Join(quoted, " or "), w.Name, meant(w.From[0], titles))
 }
 
 // there tells what the sheet has instead.

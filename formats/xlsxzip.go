@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 
+	"waybill/formats/fault"
 	"waybill/formats/zipfile"
 )
 
@@ -71,7 +72,7 @@ func (c *container) directory(size int64) error {
 		folded[fold] = true
 		c.parts[name] = f
 	}
-	if err := zipfile.Apart(files, size, Cut); err != nil {
+	if err := zipfile.Apart(files, size); err != nil {
 		return c.broken("the file", err)
 	}
 	return nil
@@ -154,7 +155,7 @@ func (p *partReader) Read(b []byte) (int, error) {
 	switch packed := int64(p.file.CompressedSize64); {
 	case p.out > int64(p.most):
 		return 0, largePart(p.name, p.most, p.limit)
-	case p.out > RatioFrom && p.out/int64(p.c.limits.MaxRatio) > packed:
+	case p.out > fault.RatioFrom && p.out/int64(p.c.limits.MaxRatio) > packed:
 		return 0, &FileError{Offset: 0, Limit: "max_ratio",
 			Reason: fmt.Sprintf("%s unpacks to more than %d times its size (max_ratio)", cut([]byte(p.name)), p.c.limits.MaxRatio)}
 	case err != nil && !errors.Is(err, io.EOF):

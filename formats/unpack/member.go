@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 
 	"waybill/formats"
+	"waybill/formats/fault"
 )
 
 // An entry is what an archive says of one of its entries.
@@ -26,7 +27,7 @@ func (u *unpacking) enter(f packed, kind string, e entry) (string, error) {
 	if u.entries++; u.entries > maxEntries {
 		return "", &formats.FileError{Offset: -1, Limit: "archive_entries", Reason: fmt.Sprintf("%s: there are more than %d entries", kind, maxEntries)}
 	}
-	shown := formats.Cut(e.name)
+	shown := fault.Cut(e.name)
 	if !inside(e.name) {
 		return "", &formats.FileError{Offset: -1, Reason: fmt.Sprintf("%s: the entry %q has a name that leads out of the archive", kind, shown)}
 	}
@@ -100,9 +101,9 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	most, ratio := l.u.limits.MaxUnpacked, int64(l.u.limits.MaxRatio)
 	switch {
 	case l.out > int64(most):
-		return 0, &formats.FileError{Offset: l.at(), Limit: "max_unpacked", Reason: fmt.Sprintf("%s: %s unpacks to more than max_unpacked, %s", l.kind, formats.Cut(l.name), most)}
-	case l.out > formats.RatioFrom && l.out/ratio > l.used():
-		return 0, &formats.FileError{Offset: l.at(), Limit: "max_ratio", Reason: fmt.Sprintf("%s: %s unpacks to more than %d times its size (max_ratio)", l.kind, formats.Cut(l.name), ratio)}
+		return 0, &formats.FileError{Offset: l.at(), Limit: "max_unpacked", Reason: fmt.Sprintf("%s: %s unpacks to more than max_unpacked, %s", l.kind, fault.Cut(l.name), most)}
+	case l.out > fault.RatioFrom && l.out/ratio > l.used():
+		return 0, &formats.FileError{Offset: l.at(), Limit: "max_ratio", Reason: fmt.Sprintf("%s: %s unpacks to more than %d times its size (max_ratio)", l.kind, fault.Cut(l.name), ratio)}
 	case err != nil && !errors.Is(err, io.EOF):
 		return n, l.tells(err)
 	}
@@ -123,13 +124,13 @@ func (m *memberReader) Read(p []byte) (int, error) {
 		return 0, &formats.FileError{Offset: -1, Limit: "max_unpacked", Reason: fmt.Sprintf("the files of the archive unpack to more than max_unpacked, %s", most)}
 	}
 	// Of all together, too: each may be smaller than what the ratio of one is looked at from.
-	if ratio := int64(m.u.limits.MaxRatio); m.u.size >= 0 && m.u.out > formats.RatioFrom && m.u.out/ratio > m.u.size {
+	if ratio := int64(m.u.limits.MaxRatio); m.u.size >= 0 && m.u.out > fault.RatioFrom && m.u.out/ratio > m.u.size {
 		return 0, &formats.FileError{Offset: -1, Limit: "max_ratio", Reason: fmt.Sprintf("the files of the archive unpack to more than %d times its size (max_ratio)", ratio)}
 	}
 	var bad *formats.FileError
 	if errors.As(err, &bad) && !strings.Contains(bad.Reason, m.name) {
 		named := *bad
-		named.Reason = formats.Cut(m.name) + ": " + bad.Reason
+		named.Reason = fault.Cut(m.name) + ": " + bad.Reason
 		return n, &named
 	}
 	return n, err

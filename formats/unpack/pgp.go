@@ -15,6 +15,7 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"waybill/formats"
+	"waybill/formats/fault"
 )
 
 // PGP says with which keys OpenPGP messages (RFC 9580, RFC 4880) are opened.
@@ -159,7 +160,7 @@ func (m *pgpMessage) begin() (io.Reader, error) {
 	case err != nil:
 		return nil, m.fail("", "the armor of the message is damaged", err)
 	case block.Type != "PGP MESSAGE":
-		return nil, m.fail("", fmt.Sprintf("the file is a %s, not a message", formats.Cut(block.Type)), nil)
+		return nil, m.fail("", fmt.Sprintf("the file is a %s, not a message", fault.Cut(block.Type)), nil)
 	}
 	m.armor, bound.head = text, 0
 	return block.Body, nil
@@ -170,9 +171,9 @@ func (m *pgpMessage) read(from io.Reader, size int64) (*openpgp.MessageDetails, 
 	// What is compressed in what is compressed is held by the library, for our own count does not see it; what is compressed once, by ours, which says so.
 	most, ratio := int64(m.limits.MaxUnpacked), int64(m.limits.MaxRatio)
 	if size >= 0 {
-		most = min(most, max(formats.RatioFrom, (size+1)*ratio))
+		most = min(most, max(fault.RatioFrom, (size+1)*ratio))
 	}
-	most += formats.RatioFrom
+	most += fault.RatioFrom
 	at := m.u.staging.At
 	keys := &sessionKeys{m: m, r: asBuffered(from)}
 	body, err := openpgp.ReadMessage(keys, m.ring.all, nil, &packet.Config{Time: func() time.Time { return at.Add(pgpSkew) }, MaxDecompressedMessageSize: &most})

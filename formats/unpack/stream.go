@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"waybill/formats"
+	"waybill/formats/fault"
 )
 
 // A stream reads what a compressor made of one file, which may be several members one after the other (RFC 1952 and RFC 8878 allow it, and so
@@ -146,7 +147,7 @@ func (s *stream) hold() error {
 	if most := s.limits.MaxUnpacked; s.out > int64(most) {
 		return s.fail("max_unpacked", fmt.Sprintf("the file unpacks to more than max_unpacked, %s", most), nil)
 	}
-	if in := s.used(); s.out > formats.RatioFrom && s.out/int64(s.limits.MaxRatio) > in {
+	if in := s.used(); s.out > fault.RatioFrom && s.out/int64(s.limits.MaxRatio) > in {
 		return s.fail("max_ratio", fmt.Sprintf("the file unpacks to more than %d times its size (max_ratio)", s.limits.MaxRatio), nil)
 	}
 	return nil

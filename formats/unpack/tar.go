@@ -9,6 +9,7 @@ import (
 	"iter"
 
 	"waybill/formats"
+	"waybill/formats/fault"
 )
 
 // untar yields the files of a tar archive, one after the other.
@@ -21,7 +22,7 @@ func untar(u *unpacking, f packed) iter.Seq2[packed, error] {
 				break
 			}
 			if err == nil && m.Name != "" && names[folded(m.Name)] {
-				err = t.fail(fmt.Sprintf("two entries bear the name %q", formats.Cut(m.Name)), nil)
+				err = t.fail(fmt.Sprintf("two entries bear the name %q", fault.Cut(m.Name)), nil)
 			}
 			if err != nil {
 				yield(packed{}, err)
@@ -100,7 +101,7 @@ func (t *tarFile) next() (packed, error) {
 	}
 	name, err := t.u.enter(t.outer, "tar", e)
 	if err == nil && name != "" && h.Typeflag != tar.TypeReg {
-		err = t.fail(fmt.Sprintf("the entry %q is no ordinary file (a link, a device, a file with holes): only files and folders are taken", formats.Cut(h.Name)), nil)
+		err = t.fail(fmt.Sprintf("the entry %q is no ordinary file (a link, a device, a file with holes): only files and folders are taken", fault.Cut(h.Name)), nil)
 	}
 	if err != nil {
 		return packed{}, err

@@ -19,6 +19,7 @@ import (
 	"filippo.io/age"
 
 	"waybill/formats"
+	"waybill/formats/fault"
 	"waybill/formats/zipfile"
 )
 
@@ -133,7 +134,7 @@ func New(kinds []string, l formats.Limits, k Keys) (*Unpacker, []formats.Problem
 				layers++
 			}
 		default:
-			ps = append(ps, problem(path, fmt.Sprintf("unknown packing %q%s: there are %s", kind, formats.Meant(kind, there), strings.Join(there, ", "))))
+			ps = append(ps, problem(path, fmt.Sprintf("unknown packing %q%s: there are %s", kind, fault.Meant(kind, there), strings.Join(there, ", "))))
 		}
 	}
 	if layers > maxArchiveDepth {
@@ -180,7 +181,7 @@ func (u *Unpacker) Members(b formats.Blob, s Staging) iter.Seq2[formats.Blob, er
 		names := map[string]bool{}
 		for f, err := range u.all(state, packed{Blob: b}, u.packings) {
 			if err == nil && names[folded(f.Name)] {
-				err = refused(fmt.Sprintf("two files of the archive bear the name %q", formats.Cut(f.Name)))
+				err = refused(fmt.Sprintf("two files of the archive bear the name %q", fault.Cut(f.Name)))
 			}
 			if err != nil {
 				yield(formats.Blob{}, err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waybill/formats"
+	"waybill/formats/fault"
 	"waybill/formats/zipfile"
 )
 
@@ -92,13 +93,13 @@ func (z *zipFile) directory(size int64) ([]zipMember, error) {
 			return nil, err
 		}
 		if f.Flags&(1|1<<6|1<<13) != 0 || f.Method == aes {
-			return nil, refused(fmt.Sprintf("zip: the entry %q is encrypted: archives with a password are not read", formats.Cut(f.Name)))
+			return nil, refused(fmt.Sprintf("zip: the entry %q is encrypted: archives with a password are not read", fault.Cut(f.Name)))
 		}
 		if name == "" {
 			continue
 		}
 		if names[folded(name)] {
-			return nil, refused(fmt.Sprintf("zip: two entries bear the name %q", formats.Cut(f.Name)))
+			return nil, refused(fmt.Sprintf("zip: two entries bear the name %q", fault.Cut(f.Name)))
 		}
 		names[folded(name)] = true
 		if total += min(f.UncompressedSize64, 1<<60); total > uint64(z.u.limits.MaxUnpacked) {
@@ -106,11 +107,11 @@ func (z *zipFile) directory(size int64) ([]zipMember, error) {
 		}
 		list = append(list, zipMember{name: name, file: f})
 	}
-	if err := zipfile.Apart(files, size, formats.Cut); err != nil {
+	if err := zipfile.Apart(files, size); err != nil {
 		return nil, z.broken("", err)
 	}
 	var fault zipfile.Fault
-	if err := z.at.Agree(files, formats.Cut); errors.As(err, &fault) {
+	if err := z.at.Agree(files); errors.As(err, &fault) {
 		return nil, refused("zip: " + fault.Error())
 	} else if err != nil {
 		return nil, z.broken("", err)
@@ -131,7 +132,7 @@ const aes = 99
 func (z *zipFile) broken(name string, err error) error {
 	what := "zip: the archive"
 	if name != "" {
-		what = "zip: " + formats.Cut(name)
+		what = "zip: " + fault.Cut(name)
 	}
 	var file *formats.FileError
 	switch {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+
+	"waybill/formats/fault"
 )
 
 // What the flags of an entry say that changes what it is; the others tell how it was packed.
@@ -17,16 +19,16 @@ const (
 const headerLength = 30
 
 // Agree refuses an entry that stands there as another one than the directory says: who reads a zip file from its beginning, as many do that look
-// for what is harmful, would see another file than who reads it by its directory. Names are shown as show gives them.
-func (a *Archive) Agree(files []*zip.File, show func(string) string) error {
+// for what is harmful, would see another file than who reads it by its directory.
+func (a *Archive) Agree(files []*zip.File) error {
 	a.left.Store(directory)
 	for _, f := range files {
 		there, err := a.header(f)
 		if err != nil {
 			return err
 		}
-		if what := there.differs(f, show); what != "" {
-			return Fault(fmt.Sprintf("the entry %q does not agree with its own header, where its %s: pack it again", show(f.Name), what))
+		if what := there.differs(f); what != "" {
+			return Fault(fmt.Sprintf("the entry %q does not agree with its own header, where its %s: pack it again", fault.Cut(f.Name), what))
 		}
 	}
 	return nil
@@ -94,7 +96,7 @@ func (h *header) large(extra []byte) {
 }
 
 // differs tells in what the header is not what the directory says, or "".
-func (h *header) differs(f *zip.File, show func(string) string) string {
+func (h *header) differs(f *zip.File) string {
 	counted := uint16(flagsThatCount)
 	if strings.ContainsFunc(f.Name, func(r rune) bool { return r >= 0x80 }) {
 		counted |= flagUTF8
@@ -104,7 +106,7 @@ func (h *header) differs(f *zip.File, show func(string) string) string {
 	}
 	switch {
 	case h.name != f.Name:
-		return fmt.Sprintf("name is %q", show(h.name))
+		return fmt.Sprintf("name is %q", fault.Cut(h.name))
 	case h.method != f.Method:
 		return fmt.Sprintf("method is %d, not %d", h.method, f.Method)
 	case (h.flags^f.Flags)&counted != 0:

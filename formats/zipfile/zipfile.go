@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 
 	"github.com/klauspost/compress/flate"
+
+	"waybill/formats/fault"
 )
 
 // MaxEntries is how many entries a zip file may have.
@@ -118,8 +120,8 @@ func (a *Archive) count(size int64) error {
 	}
 }
 
-// Apart refuses entries whose bytes are those of another one too, as bombs have them. Names are shown as show gives them.
-func Apart(files []*zip.File, size int64, show func(string) string) error {
+// Apart refuses entries whose bytes are those of another one too, as bombs have them.
+func Apart(files []*zip.File, size int64) error {
 	type span struct{ from, to int64 }
 	var spans []span
 	for _, f := range files {
@@ -129,7 +131,7 @@ func Apart(files []*zip.File, size int64, show func(string) string) error {
 		}
 		length := f.CompressedSize64
 		if from < 0 || length > uint64(size) || from > size-int64(length) {
-			return Fault(fmt.Sprintf("the entry %q is said to reach beyond the end of the file", show(f.Name)))
+			return Fault(fmt.Sprintf("the entry %q is said to reach beyond the end of the file", fault.Cut(f.Name)))
 		}
 		spans = append(spans, span{from, from + int64(length)})
 	}

@@ -13,8 +13,6 @@ import (
 	"testing/iotest"
 )
 
-func same(name string) string { return name }
-
 // archive makes a zip file of files that are stored, each with its name as text.
 func archive(t testing.TB, headers ...zip.FileHeader) []byte {
 	t.Helper()
@@ -41,10 +39,10 @@ func looked(data []byte) (*Archive, []*zip.File, error) {
 	a := New(bytes.NewReader(data))
 	files, err := a.Directory(int64(len(data)))
 	if err == nil {
-		err = Apart(files, int64(len(data)), same)
+		err = Apart(files, int64(len(data)))
 	}
 	if err == nil {
-		err = a.Agree(files, same)
+		err = a.Agree(files)
 	}
 	a.Looked()
 	return a, files, err
