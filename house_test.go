@@ -33,10 +33,11 @@ var mayImport = map[string]struct {
 }{
 	"store":           {nil, "the database knows nothing of what is kept in it"},
 	"config":          {nil, "configuration knows no kind by name: cmd gives it a registry"},
-	"formats":         {[]string{"formats/fault", "formats/zipfile"}, "a format turns bytes into records, whoever asks"},
+	"formats":         {[]string{"formats/fault", "formats/xlsx"}, "a format turns bytes into records, whoever asks"},
 	"formats/infer":   {[]string{"formats"}, "a proposal is made of what a format reads"},
 	"formats/fault":   {nil, "why a file is refused is said in one way, whatever reads it"},
 	"formats/unpack":  {[]string{"formats", "formats/fault", "formats/zipfile"}, "what is packed is a file, too: it is bounded and refused as one"},
+	"formats/xlsx":    {[]string{"formats/fault", "formats/zipfile"}, "a workbook has cells; which of them make a record is the format's to know"},
 	"formats/zipfile": {[]string{"formats/fault"}, "what a zip file says of itself is looked at before anybody asks what is in it"},
 	"failpoint":       {nil, "it is in everything"},
 	"spool":           {[]string{"store"}, "bytes are kept without knowing what they are"},

@@ -2,10 +2,13 @@
 //
 // A file passes these stages, each of which reads from the one before it and holds its limits:
 //
-//	Blob ─► Unpack ─► charset ─► window ─► csv, json, xml, … ─► Record
+//	Blob ─► unpack ─► charset ─► window ─► csv, json, xml, … ─► Record
 //	        zip, pgp  to UTF-8   BOM, UTF-8, NUL; slides
-//	  └───────────► container ─► parts ──► xlsx ──────────────► Record
+//	  └───────────► workbook ─► cells ─────► xlsx ────────────► Record
 //	                zip, guarded XML, unpacked as a stream
+//
+// Packings are taken off by package unpack, above this one. Below it are xlsx, which reads workbooks, and fault, in which all say what is
+// wrong with a file.
 //
 // New makes a decoder and NewEncoder an encoder of one of the formats in the list (list.go): a new
 // format is one file with a value of type format and one line in that list. What is wrong with the

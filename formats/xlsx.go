@@ -6,6 +6,8 @@ import (
 	"io"
 	"iter"
 	"slices"
+
+	"waybill/formats/xlsx"
 )
 
 // XLSX (Office Open XML, transitional and strict) is read as a stream, row by row, out of one sheet. Numbers come as they are
@@ -37,6 +39,9 @@ const (
 	allow = "allow"
 )
 
+// ShowsDates tells whether a number format of a spreadsheet shows dates or times.
+func ShowsDates(code string) bool { return xlsx.ShowsDates(code) }
+
 // xlsxDecoder reads one sheet of a workbook.
 type xlsxDecoder struct {
 	o       Options
@@ -64,8 +69,8 @@ func newXLSX(o Options, wants []Want) (Decoder, []Problem) {
 			ps = append(ps, Problem{path, "a row of xlsx holds no lists or objects: use group"})
 		case w.Column != "":
 			var err error
-			if at, err = columnNumber(w.Column); err == nil && at > min(o.Limits.MaxColumns, sheetColumns) {
-				err = fmt.Errorf("column %s lies beyond max_columns, %d", w.Column, min(o.Limits.MaxColumns, sheetColumns))
+			if at, err = columnNumber(w.Column); err == nil && at > min(o.Limits.MaxColumns, xlsx.MaxColumns) {
+				err = fmt.Errorf("column %s lies beyond max_columns, %d", w.Column, min(o.Limits.MaxColumns, xlsx.MaxColumns))
 			}
 			if err != nil {
 				ps = append(ps, Problem{path + ".column", err.Error()})
@@ -88,14 +93,19 @@ func newXLSX(o Options, wants []Want) (Decoder, []Problem) {
 // Decode reads the records of a file.
 func (d *xlsxDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		book, err := openBook(b, d.o)
+		at, size, drop, err := b.Anywhere(d.o.Limits, nil)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		defer book.box.drop()
+		defer drop()
+		book, err := xlsx.Open(at, size, d.o.book())
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		r := &xlsxReading{d: d, book: book}
-		if r.part, err = book.sheet(d.o.Sheet); err == nil {
+		if r.part, err = book.Sheet(d.o.Sheet); err == nil {
 			err = r.head()
 		}
 		switch {
@@ -112,19 +122,31 @@ func (d *xlsxDecoder) Decode(b Blob) iter.Seq2[*Record, error] {
 	}
 }
 
+// book says how a workbook is read.
+func (o *Options) book() xlsx.Options {
+	l := o.Limits
+	return xlsx.Options{Macros: o.Macros == allow, Limits: xlsx.Limits{
+		MaxRatio: l.MaxRatio, MaxRecord: l.MaxRecord, MaxField: l.MaxField, MaxSheet: l.MaxSheet, MaxPart: l.MaxPart,
+		MaxStrings: l.MaxStrings, MaxSheetCells: l.MaxSheetCells,
+	}}
+}
+
+// sheetKinds are the kinds of cells, as sheets have them.
+var sheetKinds = [...]Kind{xlsx.Absent: Absent, xlsx.Text: Text, xlsx.Number: Number, xlsx.Bool: Bool, xlsx.Date: Date}
+
 var errLeft = errors.New("the caller has enough")
 
 // xlsxReading is the state of reading one file.
 type xlsxReading struct {
 	d      *xlsxDecoder
-	book   *workbook
+	book   *xlsx.Book
 	part   string // the sheet
 	titles int64  // their row, 0 for none
 	width  int    // columns of the table: up to the last title, or to the last column that is wanted
 	at     []int  // by index of cells: the column, 0 when the file has none
 	slots  []int  // by column from 1: place in found, -1 when nobody asks for it
 	dates  []bool // by column from 1: a bare number stands for a date
-	found  []*sheetCell
+	found  []*xlsx.Cell
 	rec    Record
 
 	tail   []xlsxSide
@@ -134,22 +156,22 @@ type xlsxReading struct {
 
 // records gives the rows below the titles.
 func (r *xlsxReading) records(yield func(*Record, error) bool) error {
-	s, err := r.book.openSheet(r.part)
+	s, err := r.book.Rows(r.part)
 	if err != nil {
 		return err
 	}
-	defer s.part.close()
-	s.take = func(column int) bool {
+	defer s.Close()
+	s.Take = func(column int) bool {
 		return column < len(r.slots) && r.slots[column] >= 0 || slices.Contains(r.wanted, column)
 	}
-	s.dates = func(column int) bool {
-		return column < len(r.dates) && r.dates[column] || len(r.tail) > 0 && datesOf(r.tail, column, s.row)
+	s.Dates = func(column int) bool {
+		return column < len(r.dates) && r.dates[column] || len(r.tail) > 0 && datesOf(r.tail, column, s.Row)
 	}
-	var held *sheetScan // a row that may be the last
+	var held *xlsx.Rows // a row that may be the last
 	for {
-		err := s.nextRow()
+		err := s.Next()
 		if errors.Is(err, io.EOF) {
-			if err = s.rest(); err == nil {
+			if err = s.Rest(); err == nil {
 				err = r.bottom(held, yield)
 			}
 			return err
@@ -160,14 +182,14 @@ func (r *xlsxReading) records(yield func(*Record, error) bool) error {
 		if err != nil {
 			return err
 		}
-		if s.row <= r.titles || s.hidden && r.d.o.Hidden == skip || r.blank(s) {
+		if s.Row <= r.titles || s.Hidden && r.d.o.Hidden == skip || r.blank(s) {
 			continue
 		}
 		row := s
 		if r.d.lastRow {
 			if held == nil {
-				held = &sheetScan{}
-				s.hold(held)
+				held = &xlsx.Rows{}
+				s.Hold(held)
 				continue
 			}
 			row = held
@@ -176,13 +198,13 @@ func (r *xlsxReading) records(yield func(*Record, error) bool) error {
 			return err
 		}
 		if row == held {
-			s.hold(held)
+			s.Hold(held)
 		}
 	}
 }
 
 // hand gives the record of a row.
-func (r *xlsxReading) hand(s *sheetScan, yield func(*Record, error) bool) error {
+func (r *xlsxReading) hand(s *xlsx.Rows, yield func(*Record, error) bool) error {
 	if bad := r.record(s); bad != nil {
 		if !yield(nil, bad) {
 			return errLeft
@@ -193,35 +215,27 @@ func (r *xlsxReading) hand(s *sheetScan, yield func(*Record, error) bool) error 
 }
 
 // blank tells whether a row holds nothing in the columns of the table.
-func (r *xlsxReading) blank(s *sheetScan) bool {
-	for i := range s.cells {
-		c := &s.cells[i]
-		if (c.column <= r.width || r.titles == 0) && (c.passed || c.bad != "" || c.kind != Text || len(s.content(c)) > 0) {
+func (r *xlsxReading) blank(s *xlsx.Rows) bool {
+	for i := range s.Cells {
+		c := &s.Cells[i]
+		if (c.Column <= r.width || r.titles == 0) && (c.Passed || c.Bad != "" || c.Kind != xlsx.Text || len(s.Content(c)) > 0) {
 			return false
 		}
 	}
 	return true
 }
 
-// text is what a cell holds.
-func (s *sheetScan) content(c *sheetCell) []byte {
-	if c.shared != nil {
-		return c.shared
-	}
-	return s.arena[c.from:c.to]
-}
-
 // record makes the record of a row.
-func (r *xlsxReading) record(s *sheetScan) *RecordError {
+func (r *xlsxReading) record(s *xlsx.Rows) *RecordError {
 	r.rec.Number++
 	r.rec.Part = r.d.body
-	r.rec.Line, r.rec.Offset = s.row, s.rowAt
+	r.rec.Line, r.rec.Offset = s.Row, s.At
 	clear(r.found)
-	for i := range s.cells {
-		c := &s.cells[i]
+	for i := range s.Cells {
+		c := &s.Cells[i]
 		switch {
-		case c.column < len(r.slots) && r.slots[c.column] >= 0:
-			r.found[r.slots[c.column]] = c
+		case c.Column < len(r.slots) && r.slots[c.Column] >= 0:
+			r.found[r.slots[c.Column]] = c
 		case len(r.d.wants) == 0 && r.titles == 0:
 			return r.reject(s, c, "", fmt.Sprintf("the first row has %s, this one more", counted(r.width, "column")))
 		}
@@ -236,10 +250,10 @@ func (r *xlsxReading) record(s *sheetScan) *RecordError {
 		if c == nil {
 			continue
 		}
-		if c.bad != "" {
-			return r.reject(s, c, r.fieldName(i), c.bad)
+		if c.Bad != "" {
+			return r.reject(s, c, r.fieldName(i), c.Bad)
 		}
-		cell.Kind, cell.Bytes = c.kind, s.content(c)
+		cell.Kind, cell.Bytes = sheetKinds[c.Kind], s.Content(c)
 	}
 	return nil
 }
@@ -251,7 +265,7 @@ func (r *xlsxReading) fieldName(i int) string {
 	return r.rec.Names[i]
 }
 
-func (r *xlsxReading) reject(s *sheetScan, c *sheetCell, field, reason string) *RecordError {
-	return &RecordError{Record: r.rec.Number, Line: s.row, Offset: s.rowAt, Field: field,
-		Value: cut(s.content(c)), Reason: cellName(c.column, s.row) + ": " + reason}
+func (r *xlsxReading) reject(s *xlsx.Rows, c *xlsx.Cell, field, reason string) *RecordError {
+	return &RecordError{Record: r.rec.Number, Line: s.Row, Offset: s.At, Field: field,
+		Value: cut(s.Content(c)), Reason: xlsx.CellName(c.Column, s.Row) + ": " + reason}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"waybill/formats/xlsx"
 )
 
 // Header and trailer of a workbook: cells by their names (B2), a header cell also by the text left of it, and trailer cells by the title of their column
@@ -93,8 +95,8 @@ func (d *xlsxDecoder) side(p Part, w Want) (s xlsxSide, ps []Problem) {
 	case len(w.From) == 0:
 		return problem("", "missing: write from with the name of the cell, as B1")
 	}
-	if column, row, ok := splitName([]byte(w.From[0])); ok && row > 0 && len(w.From) == 1 {
-		if column > sheetColumns || row > sheetRows {
+	if column, row, ok := xlsx.SplitName([]byte(w.From[0])); ok && row > 0 && len(w.From) == 1 {
+		if column > xlsx.MaxColumns || row > xlsx.MaxRows {
 			return problem(".from", "%q lies beyond any sheet", w.From[0])
 		}
 		s.column, s.row = column, row
@@ -121,21 +123,21 @@ func (r *xlsxReading) top(yield func(*Record, error) bool) error {
 		last = max(last, s.row)
 	}
 	cells := make([]Cell, len(d.above))
-	s, err := r.book.openSheet(r.part)
+	s, err := r.book.Rows(r.part)
 	if err != nil {
 		return err
 	}
-	defer s.part.close()
-	s.dates = func(column int) bool { return datesOf(d.above, column, s.row) }
+	defer s.Close()
+	s.Dates = func(column int) bool { return datesOf(d.above, column, s.Row) }
 	for {
-		err := s.nextRow()
-		if errors.Is(err, io.EOF) || err == nil && s.row > last {
+		err := s.Next()
+		if errors.Is(err, io.EOF) || err == nil && s.Row > last {
 			break
 		}
 		if err == nil {
 			err = r.pick(s, d.above, cells)
 		}
-		if err == nil && s.row < r.titles {
+		if err == nil && s.Row < r.titles {
 			err = r.labels(s, cells)
 		}
 		if err != nil {
@@ -164,13 +166,13 @@ func datesOf(sides []xlsxSide, column int, row int64) bool {
 }
 
 // pick takes cells by their names out of a row.
-func (r *xlsxReading) pick(s *sheetScan, sides []xlsxSide, into []Cell) error {
+func (r *xlsxReading) pick(s *xlsx.Rows, sides []xlsxSide, into []Cell) error {
 	for i, side := range sides {
-		if side.row != s.row {
+		if side.row != s.Row {
 			continue
 		}
-		for k := range s.cells {
-			if c := &s.cells[k]; c.column == side.column {
+		for k := range s.Cells {
+			if c := &s.Cells[k]; c.Column == side.column {
 				if err := r.set(s, c, side.name, &into[i]); err != nil {
 					return err
 				}
@@ -181,25 +183,25 @@ func (r *xlsxReading) pick(s *sheetScan, sides []xlsxSide, into []Cell) error {
 }
 
 // set copies what a cell holds; without it the rest says nothing.
-func (r *xlsxReading) set(s *sheetScan, c *sheetCell, name string, into *Cell) error {
-	if c.bad != "" {
-		return r.refuse(s.row, fmt.Sprintf("field %s: %s: %s", name, cellName(c.column, s.row), c.bad))
+func (r *xlsxReading) set(s *xlsx.Rows, c *xlsx.Cell, name string, into *Cell) error {
+	if c.Bad != "" {
+		return r.refuse(s.Row, fmt.Sprintf("field %s: %s: %s", name, xlsx.CellName(c.Column, s.Row), c.Bad))
 	}
-	*into = Cell{Kind: c.kind, Bytes: bytes.Clone(s.content(c))}
+	*into = Cell{Kind: sheetKinds[c.Kind], Bytes: bytes.Clone(s.Content(c))}
 	return nil
 }
 
 // labels takes what stands right of the texts that fields name.
-func (r *xlsxReading) labels(s *sheetScan, into []Cell) error {
+func (r *xlsxReading) labels(s *xlsx.Rows, into []Cell) error {
 	for i, side := range r.d.above {
 		if side.row > 0 || into[i].Kind != Absent {
 			continue
 		}
 		found := false
-		for k := range s.cells {
-			c := &s.cells[k]
-			text := bytes.TrimSpace(s.content(c))
-			if found && (len(text) > 0 || c.bad != "") {
+		for k := range s.Cells {
+			c := &s.Cells[k]
+			text := bytes.TrimSpace(s.Content(c))
+			if found && (len(text) > 0 || c.Bad != "") {
 				if err := r.set(s, c, side.name, &into[i]); err != nil {
 					return err
 				}
@@ -230,7 +232,7 @@ func (r *xlsxReading) bindTail(titles []string) (missing []string) {
 }
 
 // bottom gives the trailer, when the last row has been read; that is in held if the trailer is a row.
-func (r *xlsxReading) bottom(held *sheetScan, yield func(*Record, error) bool) error {
+func (r *xlsxReading) bottom(held *xlsx.Rows, yield func(*Record, error) bool) error {
 	if r.d.tail < 0 {
 		return nil
 	}
@@ -239,10 +241,10 @@ func (r *xlsxReading) bottom(held *sheetScan, yield func(*Record, error) bool) e
 		if held == nil {
 			return r.refuse(0, "the sheet ends without the row of its trailer: cut?")
 		}
-		rec.Line, rec.Offset = held.row, held.rowAt
+		rec.Line, rec.Offset = held.Row, held.At
 		for i, side := range r.tail {
-			for k := range held.cells {
-				if c := &held.cells[k]; side.row == 0 && c.column == side.column {
+			for k := range held.Cells {
+				if c := &held.Cells[k]; side.row == 0 && c.Column == side.column {
 					if err := r.set(held, c, side.name, &r.end[i]); err != nil {
 						return err
 					}
@@ -259,10 +261,4 @@ func (r *xlsxReading) give(rec *Record, yield func(*Record, error) bool) error {
 		return errLeft
 	}
 	return nil
-}
-
-// hold keeps the row at hand while the next one is read.
-func (s *sheetScan) hold(into *sheetScan) {
-	into.row, into.rowAt, into.hidden = s.row, s.rowAt, s.hidden
-	into.cells, into.arena = append(into.cells[:0], s.cells...), append(into.arena[:0], s.arena...)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"waybill/formats/xlsx"
 )
 
 // gridOf makes the rows of a sheet; a cell that starts with # is a number, an empty one is left out.
@@ -15,7 +17,7 @@ func gridOf(rows ...string) string {
 	for i, row := range rows {
 		fmt.Fprintf(&b, `<row r="%d">`, i+1)
 		for k, cell := range strings.Split(row, "|") {
-			name := cellName(k+1, int64(i+1))
+			name := xlsx.CellName(k+1, int64(i+1))
 			switch number, isNumber := strings.CutPrefix(cell, "#"); {
 			case cell == "":
 			case cell == "!":
@@ -133,8 +135,8 @@ func TestXLSXPartsAreThoseOfTheSheet(t *testing.T) {
 		column, row := rapid.IntRange(0, 2).Draw(rt, "column"), rapid.IntRange(0, len(grid)-1).Draw(rt, "row")
 		titles := above + 1
 		parts := []Part{
-			{Role: Header, Wants: places("h", cellName(column+1, int64(row+1)))},
-			{Role: Trailer, Wants: append(places("t", cellName(column+1, int64(row+1)), "u", "Tb"), Want{Name: "v", Column: "3"})},
+			{Role: Header, Wants: places("h", xlsx.CellName(column+1, int64(row+1)))},
+			{Role: Trailer, Wants: append(places("t", xlsx.CellName(column+1, int64(row+1)), "u", "Tb"), Want{Name: "v", Column: "3"})},
 			{Wants: places("a", "Ta", "c", "Tc")},
 		}
 		want := []string{"header " + shown(grid[row][column])}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/xuri/excelize/v2"
+
+	"waybill/formats/xlsx"
 )
 
 func benchTitles() []string {
@@ -53,10 +55,10 @@ func benchBook(b testing.TB, rows int, shared bool) []byte {
 		fmt.Fprintf(&sheet, `<row r="%d" spans="1:10">`, i+1)
 		for c := range 10 {
 			if i > 0 && c%2 == 0 {
-				fmt.Fprintf(&sheet, `<c r="%s" s="0"><v>%d</v></c>`, cellName(c+1, int64(i+1)), i*10+c)
+				fmt.Fprintf(&sheet, `<c r="%s" s="0"><v>%d</v></c>`, xlsx.CellName(c+1, int64(i+1)), i*10+c)
 				continue
 			}
-			fmt.Fprintf(&sheet, `<c r="%s" t="s"><v>%d</v></c>`, cellName(c+1, int64(i+1)), n)
+			fmt.Fprintf(&sheet, `<c r="%s" t="s"><v>%d</v></c>`, xlsx.CellName(c+1, int64(i+1)), n)
 			text := fmt.Sprintf("text %d of %d", c, i)
 			if i == 0 {
 				text = benchTitles()[c]

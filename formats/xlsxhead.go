@@ -8,23 +8,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"waybill/formats/xlsx"
 )
 
 const (
 	headRows   = 50     // among which the titles are looked for
 	headMerges = 10_000 // merged cells that are kept
+	mergeRows  = 1000   // in which they are looked for
 )
 
 // A headRow is a row in which titles may stand.
 type headRow struct {
 	row    int64
 	titles []string // by column from 0, "" where there is none
-}
-
-// A merge is a rectangle of cells that show what its first one holds.
-type merge struct {
-	column, last int
-	row, bottom  int64
 }
 
 // head finds the titles and the column of each want; io.EOF when the sheet is empty.
@@ -51,37 +48,37 @@ func (r *xlsxReading) head() error {
 
 // headRows reads the rows up to last, and at least one; io.EOF when there is none.
 func (r *xlsxReading) headRows(last int64) ([]headRow, error) {
-	s, err := r.book.openSheet(r.part)
+	s, err := r.book.Rows(r.part)
 	if err != nil {
 		return nil, err
 	}
-	defer s.part.close()
+	defer s.Close()
 	var rows []headRow
 	size := 0
 	for {
-		err := s.nextRow()
+		err := s.Next()
 		switch {
 		case errors.Is(err, io.EOF) && len(rows) > 0:
 			return rows, nil
 		case errors.Is(err, io.EOF):
-			if err := s.rest(); err != nil {
+			if err := s.Rest(); err != nil {
 				return nil, err
 			}
 			return nil, io.EOF
 		case err != nil:
 			return nil, err
 		}
-		if size += len(s.arena); size > int(r.d.o.Limits.MaxRecord) {
-			return nil, s.limit("max_record", fmt.Sprintf("the rows above the records are longer than max_record, %s", r.d.o.Limits.MaxRecord))
+		if size += s.Size(); size > int(r.d.o.Limits.MaxRecord) {
+			return nil, s.Refusal("max_record", fmt.Sprintf("the rows above the records are longer than max_record, %s", r.d.o.Limits.MaxRecord))
 		}
-		row := headRow{row: s.row}
-		for i := range s.cells {
-			row.add(s, &s.cells[i])
+		row := headRow{row: s.Row}
+		for i := range s.Cells {
+			row.add(s, &s.Cells[i])
 		}
 		if len(row.titles) > r.d.o.Limits.MaxColumns {
-			return nil, s.limit("max_columns", fmt.Sprintf("row %d reaches to column %s, beyond max_columns, %d", s.row, columnLetters(len(row.titles)), r.d.o.Limits.MaxColumns))
+			return nil, s.Refusal("max_columns", fmt.Sprintf("row %d reaches to column %s, beyond max_columns, %d", s.Row, xlsx.Letters(len(row.titles)), r.d.o.Limits.MaxColumns))
 		}
-		if s.row > last && len(rows) > 0 {
+		if s.Row > last && len(rows) > 0 {
 			return rows, nil
 		}
 		if len(row.titles) > 0 {
@@ -90,15 +87,15 @@ func (r *xlsxReading) headRows(last int64) ([]headRow, error) {
 	}
 }
 
-func (h *headRow) add(s *sheetScan, c *sheetCell) {
-	text := string(bytes.TrimSpace(s.content(c)))
-	if text == "" || c.bad != "" {
+func (h *headRow) add(s *xlsx.Rows, c *xlsx.Cell) {
+	text := string(bytes.TrimSpace(s.Content(c)))
+	if text == "" || c.Bad != "" {
 		return
 	}
-	for len(h.titles) < c.column {
+	for len(h.titles) < c.Column {
 		h.titles = append(h.titles, "")
 	}
-	h.titles[c.column-1] = text
+	h.titles[c.Column-1] = text
 }
 
 func (h *headRow) filled() (n int) {
@@ -125,7 +122,9 @@ func (r *xlsxReading) chooseTitles(rows []headRow, last int64) ([]string, error)
 		lacking = r.lacking(rows[best].titles)
 	}
 	if lacking > 0 || len(r.d.wants) == 0 && best > 0 {
-		merges, err := r.merges()
+		merges, err := r.book.Merges(r.part, headMerges, func(m xlsx.Merge) bool {
+			return m.Row <= mergeRows && m.Column <= r.d.o.Limits.MaxColumns && m.Row < m.Bottom
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -177,69 +176,28 @@ func (r *xlsxReading) lacking(titles []string) int {
 }
 
 // spread writes what a merged cell shows into each row it spans, in its first column: a title over two rows counts in both.
-func spread(rows []headRow, merges []merge) []headRow {
+func spread(rows []headRow, merges []xlsx.Merge) []headRow {
 	all := slices.Clone(rows)
 	for i := range all {
 		h := &all[i]
 		for _, m := range merges {
-			if h.row <= m.row || h.row > m.bottom {
+			if h.row <= m.Row || h.row > m.Bottom {
 				continue
 			}
-			from := slices.IndexFunc(rows, func(o headRow) bool { return o.row == m.row })
-			if from < 0 || m.column > len(rows[from].titles) {
+			from := slices.IndexFunc(rows, func(o headRow) bool { return o.row == m.Row })
+			if from < 0 || m.Column > len(rows[from].titles) {
 				continue
 			}
 			h.titles = slices.Clone(h.titles)
-			for len(h.titles) < m.column {
+			for len(h.titles) < m.Column {
 				h.titles = append(h.titles, "")
 			}
-			if t := &h.titles[m.column-1]; *t == "" {
-				*t = rows[from].titles[m.column-1]
+			if t := &h.titles[m.Column-1]; *t == "" {
+				*t = rows[from].titles[m.Column-1]
 			}
 		}
 	}
 	return all
-}
-
-// merges reads which cells are merged, as far as titles may stand in them.
-func (r *xlsxReading) merges() ([]merge, error) {
-	p, err := r.book.box.open(r.part, r.d.o.Limits.MaxSheet, "max_sheet")
-	if err != nil {
-		return nil, err
-	}
-	defer p.close()
-	s := newPartScan(p, r.part, int(r.d.o.Limits.MaxField))
-	var found []merge
-	for {
-		k, err := s.next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return found, nil
-		case err != nil:
-			return nil, err
-		case k == partStart && s.depth() == 2 && string(s.name) == "sheetData":
-			err = s.skip()
-		case k == partStart && string(s.name) == "mergeCell":
-			if m, ok := mergeOf(s.attr("ref")); ok && m.row <= 1000 && m.column <= r.d.o.Limits.MaxColumns && m.row < m.bottom && len(found) < headMerges {
-				found = append(found, m)
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
-func mergeOf(ref []byte) (m merge, ok bool) {
-	from, to, ok := bytes.Cut(ref, []byte(":"))
-	if !ok {
-		return m, false
-	}
-	if m.column, m.row, ok = splitName(from); !ok {
-		return m, false
-	}
-	m.last, m.bottom, ok = splitName(to)
-	return m, ok
 }
 
 // bind finds the column of each want.
@@ -309,9 +267,9 @@ func (r *xlsxReading) lay() {
 		if len(r.d.wants) > 0 && r.d.wants[i].Date {
 			r.dates[column] = true
 		}
-		r.rec.Places = append(r.rec.Places, columnLetters(column))
+		r.rec.Places = append(r.rec.Places, xlsx.Letters(column))
 	}
-	r.found = make([]*sheetCell, n)
+	r.found = make([]*xlsx.Cell, n)
 	r.rec.Cells = make([]Cell, len(r.at))
 	if len(r.d.wants) > 0 {
 		r.width = max(r.width, most)
@@ -331,7 +289,7 @@ func (r *xlsxReading) twice(titles []string) error {
 			return w.Column == "" && slices.ContainsFunc(w.From, func(f string) bool { return strings.TrimSpace(f) == t })
 		})
 		if t != "" && (wanted || len(r.d.wants) == 0) {
-			return r.refuse(r.titles, fmt.Sprintf("the title %q stands twice, over columns %s and %s", cut([]byte(t)), columnLetters(first+1), columnLetters(i+1)))
+			return r.refuse(r.titles, fmt.Sprintf("the title %q stands twice, over columns %s and %s", cut([]byte(t)), xlsx.Letters(first+1), xlsx.Letters(i+1)))
 		}
 	}
 	return nil

@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/flate"
+
+	"waybill/formats/xlsx"
 )
 
 const (
@@ -81,8 +83,8 @@ func newXLSXEncoder(w Writing, columns []Column) (Encoder, []Problem) {
 	switch {
 	case len(columns) == 0:
 		return nil, []Problem{{"columns", "missing: xlsx needs columns"}}
-	case len(columns) > sheetColumns:
-		return nil, []Problem{{"columns", fmt.Sprintf("a sheet has at most %d columns", sheetColumns)}}
+	case len(columns) > xlsx.MaxColumns:
+		return nil, []Problem{{"columns", fmt.Sprintf("a sheet has at most %d columns", xlsx.MaxColumns)}}
 	}
 	e := &xlsxEncoder{titles: w.Titles != skip, guard: w.Formulas != keep, sheet: cmp.Or(w.Sheet, "Sheet1")}
 	var ps []Problem
@@ -94,9 +96,9 @@ func newXLSXEncoder(w Writing, columns []Column) (Encoder, []Problem) {
 		if c.Align != "" || c.Fill != "" {
 			ps = append(ps, Problem{path + "align", "and fill do not go with xlsx, but with fixed"})
 		}
-		column := xlsxColumn{title: c.Title, width: c.Width, dates: ShowsDates(c.Format)}
+		column := xlsxColumn{title: c.Title, width: c.Width, dates: xlsx.ShowsDates(c.Format)}
 		if c.Format != "" {
-			if err := checkCode(c.Format); err != nil {
+			if err := xlsx.CheckCode(c.Format); err != nil {
 				ps = append(ps, Problem{path + "format", err.Error()})
 			}
 			column.style = e.styleOf(c.Format)
@@ -236,8 +238,8 @@ func (s *sheetWriter) begin() {
 }
 
 func (s *sheetWriter) add(row []Value, title bool) error {
-	if s.row++; s.row > sheetRows {
-		return &ValueError{Reason: fmt.Sprintf("a sheet has at most %d rows: write csv, or several files", sheetRows)}
+	if s.row++; s.row > xlsx.MaxRows {
+		return &ValueError{Reason: fmt.Sprintf("a sheet has at most %d rows: write csv, or several files", xlsx.MaxRows)}
 	}
 	b := append(s.out.buf, `<row r="`...)
 	b = append(strconv.AppendInt(b, s.row, 10), `">`...)
@@ -257,7 +259,7 @@ func (s *sheetWriter) add(row []Value, title bool) error {
 
 func (s *sheetWriter) cell(b []byte, i int, v Value, title bool) ([]byte, error) {
 	open := func(style int, kind string) {
-		b = append(append(b, `<c r="`...), columnLetters(i+1)...)
+		b = append(append(b, `<c r="`...), xlsx.Letters(i+1)...)
 		b = append(strconv.AppendInt(b, s.row, 10), '"')
 		if style != stylePlain {
 			b = append(strconv.AppendInt(append(b, ` s="`...), int64(style), 10), '"')
@@ -327,9 +329,9 @@ func numberStyle(b []byte) (int, bool) {
 		}
 	}
 	if behind > 0 && behind <= decimals {
-		return styleDecimals + behind - 1, digits <= significant
+		return styleDecimals + behind - 1, digits <= xlsx.Digits
 	}
-	return stylePlain, digits <= significant && len(b) > 0 && len(b) < 30
+	return stylePlain, digits <= xlsx.Digits && len(b) > 0 && len(b) < 30
 }
 
 // serialOf is the number of a date. Zones are unknown to spreadsheets: the time is that of the clock in its zone. Days before
@@ -345,12 +347,12 @@ func serialOf(b []byte) (serial float64, style int, ok bool) {
 			continue
 		}
 		day := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, t.Location())
-		serial = float64(t.Sub(day).Round(time.Millisecond)/time.Millisecond) / dayMillis
+		serial = float64(t.Sub(day).Round(time.Millisecond)/time.Millisecond) / xlsx.DayMillis
 		if f.style != styleTime {
 			days := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC).Unix()/86_400 - time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC).Unix()/86_400
 			serial += float64(days)
 		}
-		return serial, f.style, f.style == styleTime || serial > 60 && serial < lastDay+1
+		return serial, f.style, f.style == styleTime || serial > 60 && serial < xlsx.LastDay+1
 	}
 	return 0, 0, false
 }
@@ -371,7 +373,7 @@ func appendXMLText(b, text []byte) []byte {
 			b = fmt.Appendf(b, "_xFFF%X_", text[i+2]-0xB0)
 			i += 2
 		case c == '_':
-			if _, ok := escapedUnit(text[i:]); ok {
+			if _, ok := xlsx.EscapedUnit(text[i:]); ok {
 				b = append(b, "_x005F"...)
 			}
 			b = append(b, '_')

@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/xuri/excelize/v2"
 	"pgregory.net/rapid"
+
+	"waybill/formats/xlsx"
 )
 
 func xlsxWritten(t testing.TB, w Writing, columns []string, rows ...[]Value) []byte {
@@ -60,7 +62,7 @@ func TestXLSXIsWrittenAsItIsRead(t *testing.T) {
 	var titles, wanted, shown []string
 	var row []Value
 	for i, c := range writtenCells {
-		titles, row = append(titles, columnLetters(i+1)), append(row, c.v)
+		titles, row = append(titles, xlsx.Letters(i+1)), append(row, c.v)
 		wanted, shown = append(wanted, c.read), append(shown, c.shown)
 	}
 	data := xlsxWritten(t, Writing{}, titles, row, row)

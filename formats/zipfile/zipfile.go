@@ -1,5 +1,5 @@
 // Package zipfile looks at a zip file as a whole before anything in it is unpacked: it is the floor beneath archives (formats/unpack) and
-// workbooks (formats), which know what may be in theirs and say it in their words.
+// workbooks (formats/xlsx), which know what may be in theirs and say it in their words.
 //
 //	New ─► Directory ─► the caller looks at the entries ─► Apart, Agree ─► Looked ─► the entries are read
 //

@@ -1,4 +1,4 @@
-package formats
+package xlsx
 
 import (
 	"archive/zip"
@@ -18,18 +18,12 @@ type container struct {
 	at     *zipfile.Archive
 	parts  map[string]*zip.File
 	limits Limits
-	drop   func()
 }
 
 // openContainer looks at the directory of a zip file and refuses what is hostile about it.
-func openContainer(b Blob, l Limits) (*container, error) {
-	r, size, drop, err := b.Anywhere(l, nil)
-	if err != nil {
-		return nil, err
-	}
-	c := &container{at: zipfile.New(r), parts: map[string]*zip.File{}, limits: l, drop: drop}
+func openContainer(r io.ReaderAt, size int64, l Limits) (*container, error) {
+	c := &container{at: zipfile.New(r), parts: map[string]*zip.File{}, limits: l}
 	if err := c.directory(size); err != nil {
-		drop()
 		return nil, err
 	}
 	c.at.Looked()
@@ -63,11 +57,11 @@ func (c *container) directory(size int64) error {
 		fold := strings.ToLower(name)
 		switch {
 		case f.Flags&1 != 0:
-			return refused(fmt.Sprintf("the entry %q is encrypted: only files without a password are read", cut([]byte(f.Name))))
+			return refused(fmt.Sprintf("the entry %q is encrypted: only files without a password are read", fault.Cut([]byte(f.Name))))
 		case path.IsAbs(name) || strings.Contains(name, "../") || strings.ContainsAny(name, ":\x00"):
-			return refused(fmt.Sprintf("the entry %q has a name that leads out of the file", cut([]byte(f.Name))))
+			return refused(fmt.Sprintf("the entry %q has a name that leads out of the file", fault.Cut([]byte(f.Name))))
 		case folded[fold]:
-			return refused(fmt.Sprintf("two entries bear the name %q", cut([]byte(f.Name))))
+			return refused(fmt.Sprintf("two entries bear the name %q", fault.Cut([]byte(f.Name))))
 		}
 		folded[fold] = true
 		c.parts[name] = f
@@ -96,15 +90,15 @@ func (c *container) compound() error {
 	return refused("the file is a workbook of Excel 97 to 2003 (.xls), or encrypted: save it as .xlsx, without a password")
 }
 
-func refused(reason string) *FileError { return &FileError{Offset: 0, Reason: reason} }
+func refused(reason string) *fault.FileError { return &fault.FileError{Offset: 0, Reason: reason} }
 
-func tooManyEntries() *FileError {
+func tooManyEntries() *fault.FileError {
 	return refused(fmt.Sprintf("the zip file has more than %d entries", zipfile.MaxEntries))
 }
 
 // broken says in words what is wrong with the packed bytes; trouble in reading them stays what it is.
 func (c *container) broken(what string, err error) error {
-	var file *FileError
+	var file *fault.FileError
 	switch {
 	case errors.As(err, &file):
 		return err
@@ -115,14 +109,14 @@ func (c *container) broken(what string, err error) error {
 	if trouble != nil {
 		return fmt.Errorf("read %s: %w", what, trouble)
 	}
-	return &FileError{Offset: 0, Reason: reason, Err: err}
+	return &fault.FileError{Offset: 0, Reason: reason, Err: err}
 }
 
 // open starts reading a part, of which at most so many bytes may come out.
-func (c *container) open(name string, most Bytes, limit string) (*partReader, error) {
+func (c *container) open(name string, most fault.Bytes, limit string) (*partReader, error) {
 	f := c.parts[name]
 	if f == nil {
-		return nil, refused(fmt.Sprintf("the workbook has no part %s", cut([]byte(name))))
+		return nil, refused(fmt.Sprintf("the workbook has no part %s", fault.Cut([]byte(name))))
 	}
 	if f.UncompressedSize64 > uint64(most) {
 		return nil, largePart(name, most, limit)
@@ -134,8 +128,8 @@ func (c *container) open(name string, most Bytes, limit string) (*partReader, er
 	return &partReader{c: c, r: r, file: f, name: name, most: most, limit: limit}, nil
 }
 
-func largePart(name string, most Bytes, limit string) error {
-	return &FileError{Offset: 0, Limit: limit, Reason: fmt.Sprintf("%s unpacks to more than %s, %s", cut([]byte(name)), limit, most)}
+func largePart(name string, most fault.Bytes, limit string) error {
+	return &fault.FileError{Offset: 0, Limit: limit, Reason: fmt.Sprintf("%s unpacks to more than %s, %s", fault.Cut([]byte(name)), limit, most)}
 }
 
 // A partReader unpacks one part within its limits. The checksum is looked at when its end is reached.
@@ -145,7 +139,7 @@ type partReader struct {
 	file  *zip.File
 	name  string
 	out   int64
-	most  Bytes
+	most  fault.Bytes
 	limit string
 }
 
@@ -156,10 +150,10 @@ func (p *partReader) Read(b []byte) (int, error) {
 	case p.out > int64(p.most):
 		return 0, largePart(p.name, p.most, p.limit)
 	case p.out > fault.RatioFrom && p.out/int64(p.c.limits.MaxRatio) > packed:
-		return 0, &FileError{Offset: 0, Limit: "max_ratio",
-			Reason: fmt.Sprintf("%s unpacks to more than %d times its size (max_ratio)", cut([]byte(p.name)), p.c.limits.MaxRatio)}
+		return 0, &fault.FileError{Offset: 0, Limit: "max_ratio",
+			Reason: fmt.Sprintf("%s unpacks to more than %d times its size (max_ratio)", fault.Cut([]byte(p.name)), p.c.limits.MaxRatio)}
 	case err != nil && !errors.Is(err, io.EOF):
-		err = p.c.broken(cut([]byte(p.name)), err)
+		err = p.c.broken(fault.Cut([]byte(p.name)), err)
 	}
 	return n, err
 }

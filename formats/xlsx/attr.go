@@ -1,4 +1,4 @@
-package formats
+package xlsx
 
 import (
 	"bytes"
@@ -19,8 +19,8 @@ func (s *partScan) skip() error {
 	}
 }
 
-// rest passes what is left, so that all of it has been looked at: tags, checksum, length.
-func (s *partScan) rest() error {
+// Rest passes what is left, so that all of it has been looked at: tags, checksum, length.
+func (s *partScan) Rest() error {
 	for {
 		switch _, err := s.next(); err {
 		case nil:

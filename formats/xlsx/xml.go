@@ -1,9 +1,11 @@
-package formats
+package xlsx
 
 import (
 	"bytes"
 	"fmt"
 	"io"
+
+	"waybill/formats/fault"
 )
 
 // The XML of a workbook's parts is split by a scanner of its own: encoding/xml is at twenty times the cost of looking
@@ -22,6 +24,7 @@ const (
 const (
 	partBuffer = 32 << 10
 	partDepth  = 100
+	partIdle   = 100 // reads without a byte, after which a reader is broken
 )
 
 // A partScan gives the tags and texts of one part. What it shows is valid until its next step.
@@ -201,7 +204,7 @@ func (s *partScan) pop(name []byte) error {
 	last := len(s.opened) - 1
 	open := s.names[s.opened[last]:]
 	if !bytes.Equal(open, name) {
-		return s.fail(fmt.Sprintf("</%s> stands where </%s> should", cut(name), cut(open)))
+		return s.fail(fmt.Sprintf("</%s> stands where </%s> should", fault.Cut(name), fault.Cut(open)))
 	}
 	s.name = localName(open)
 	s.names, s.opened = s.names[:s.opened[last]], s.opened[:last]
@@ -220,8 +223,8 @@ func (s *partScan) instruction() error {
 			if !ok {
 				break
 			}
-			if rest = more; string(name) == "encoding" && !bytes.EqualFold(value, []byte(UTF8)) && !bytes.EqualFold(value, []byte("us-ascii")) {
-				return s.fail(fmt.Sprintf("the part is in %s; only UTF-8 is read", cut(value)))
+			if rest = more; string(name) == "encoding" && !bytes.EqualFold(value, []byte("utf-8")) && !bytes.EqualFold(value, []byte("us-ascii")) {
+				return s.fail(fmt.Sprintf("the part is in %s; only UTF-8 is read", fault.Cut(value)))
 			}
 		}
 	}
@@ -295,7 +298,7 @@ func (s *partScan) fill() bool {
 	for idle := 0; s.end == from && s.err == nil; idle++ {
 		var n int
 		n, s.err = s.r.Read(s.buf[s.end:])
-		if s.end += n; idle == fruitlessReads {
+		if s.end += n; idle == partIdle {
 			s.err = io.ErrNoProgress
 		}
 	}
@@ -335,11 +338,11 @@ func (s *partScan) cut() error {
 }
 
 func (s *partScan) tooLong() error {
-	return &FileError{Offset: s.offset(), Limit: "max_field", Reason: fmt.Sprintf("%s: a text is longer than max_field", s.part)}
+	return &fault.FileError{Offset: s.offset(), Limit: "max_field", Reason: fmt.Sprintf("%s: a text is longer than max_field", s.part)}
 }
 
 func (s *partScan) fail(reason string) error {
-	return &FileError{Offset: s.offset(), Reason: s.part + ": " + reason}
+	return &fault.FileError{Offset: s.offset(), Reason: s.part + ": " + reason}
 }
 
 // offset of what is next in the part.

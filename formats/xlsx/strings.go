@@ -1,8 +1,10 @@
-package formats
+package xlsx
 
 import (
 	"encoding/binary"
 	"fmt"
+
+	"waybill/formats/fault"
 )
 
 // sharedStrings are the texts that cells refer to by number. They stand one behind the other in blocks, so that
@@ -11,7 +13,7 @@ type sharedStrings struct {
 	blocks [][]byte
 	refs   []uint32 // block<<stringBits | place, where the length stands before the text
 	held   int64
-	most   Bytes
+	most   fault.Bytes
 }
 
 const (
@@ -49,7 +51,7 @@ func (t *sharedStrings) get(n uint64) ([]byte, bool) {
 }
 
 // shared reads the texts when the first cell asks for one.
-func (w *workbook) shared() (*sharedStrings, error) {
+func (w *Book) shared() (*sharedStrings, error) {
 	if w.table != nil {
 		return w.table, nil
 	}
@@ -63,7 +65,7 @@ func (w *workbook) shared() (*sharedStrings, error) {
 	return t, nil
 }
 
-func (w *workbook) readStrings(t *sharedStrings) error {
+func (w *Book) readStrings(t *sharedStrings) error {
 	r, err := w.box.open(w.strings, w.o.Limits.MaxSheet, "max_sheet")
 	if err != nil {
 		return err
@@ -97,15 +99,15 @@ func (w *workbook) readStrings(t *sharedStrings) error {
 			return err
 		}
 		if !t.add(text) {
-			return &FileError{Offset: s.offset(), Limit: "max_strings",
+			return &fault.FileError{Offset: s.offset(), Limit: "max_strings",
 				Reason: fmt.Sprintf("the texts of the workbook take more than max_strings, %s", t.most)}
 		}
 	}
-	return s.rest()
+	return s.Rest()
 }
 
 // richText appends the text of the element at hand: its t elements and those of its runs (r), not how to pronounce it (rPh).
-func richText(s *partScan, dst []byte, most Bytes) ([]byte, error) {
+func richText(s *partScan, dst []byte, most fault.Bytes) ([]byte, error) {
 	from, depth := len(dst), s.depth()
 	taking := 0 // depth of the t whose text is taken
 	for {
@@ -126,7 +128,7 @@ func richText(s *partScan, dst []byte, most Bytes) ([]byte, error) {
 				return dst, s.fail("a text holds what is no text of XML in UTF-8")
 			}
 			if len(dst)-from > int(most) {
-				return dst, &FileError{Offset: s.offset(), Limit: "max_field", Reason: fmt.Sprintf("%s: a text is longer than max_field, %s", s.part, most)}
+				return dst, &fault.FileError{Offset: s.offset(), Limit: "max_field", Reason: fmt.Sprintf("%s: a text is longer than max_field, %s", s.part, most)}
 			}
 		case k == partStart && string(s.name) == "t":
 			taking = s.depth()

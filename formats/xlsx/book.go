@@ -1,4 +1,13 @@
-package formats
+// Package xlsx reads workbooks (Office Open XML, transitional and strict) as a stream: the cells of one sheet row by row, in flat memory, out of
+// those parts of the file only that say what cells hold.
+//
+//	Open ─► Book ─► Sheet ─► Rows ─► Next ─► Cells
+//	zip      parts   which    XML     row     what each holds, as it is meant
+//
+// Numbers come as they are meant, dates as ISO text by the number formats of their cells, formulas by the value kept with them. Nothing is run or
+// fetched, each part is unpacked within its limit, and what is hostile about a file refuses it with a *fault.FileError. Which cells make a record is
+// not known here: that is the format xlsx of package formats, which writes workbooks, too, and shares with this package what spreadsheets can hold.
+package xlsx
 
 import (
 	"fmt"
@@ -8,10 +17,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"waybill/formats/fault"
 )
 
-// A workbook is what stands around the sheets: which there are, how their cells are shown, and from when days are counted.
-type workbook struct {
+// A Book is what stands around the sheets: which there are, how their cells are shown, and from when days are counted.
+type Book struct {
 	box     *container
 	o       Options
 	sheets  []bookSheet
@@ -32,21 +43,37 @@ const (
 	maxSheets = 1000
 )
 
-// openBook reads the small parts.
-func openBook(b Blob, o Options) (*workbook, error) {
-	box, err := openContainer(b, o.Limits)
+// Options say how a workbook is read.
+type Options struct {
+	Macros bool // one with macros is read, too; they are not run
+	Limits Limits
+}
+
+// Limits bound what a workbook may cost; each is the setting of that name.
+type Limits struct {
+	MaxRatio      int
+	MaxRecord     fault.Bytes // of a row
+	MaxField      fault.Bytes // of a cell
+	MaxSheet      fault.Bytes
+	MaxPart       fault.Bytes
+	MaxStrings    fault.Bytes
+	MaxSheetCells int
+}
+
+// Open reads the small parts of a workbook of so many bytes.
+func Open(r io.ReaderAt, size int64, o Options) (*Book, error) {
+	box, err := openContainer(r, size, o.Limits)
 	if err != nil {
 		return nil, err
 	}
-	w := &workbook{box: box, o: o, links: map[string]string{}}
+	w := &Book{box: box, o: o, links: map[string]string{}}
 	if err := w.read(); err != nil {
-		box.drop()
 		return nil, err
 	}
 	return w, nil
 }
 
-func (w *workbook) read() error {
+func (w *Book) read() error {
 	if err := w.kind(); err != nil {
 		return err
 	}
@@ -84,7 +111,7 @@ func (w *workbook) read() error {
 }
 
 // none says what a zip archive is that is no workbook.
-func (w *workbook) none() error {
+func (w *Book) none() error {
 	names := slices.Sorted(maps.Keys(w.box.parts))
 	switch {
 	case w.box.parts["word/document.xml"] != nil, w.box.parts["ppt/presentation.xml"] != nil:
@@ -96,11 +123,11 @@ func (w *workbook) none() error {
 	case slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "xl/") }):
 		return refused("the workbook has no part xl/workbook.xml: have it saved anew")
 	}
-	return refused(fmt.Sprintf("the file is a zip archive with %s in it, not an xlsx workbook: for the files in it say unpack: zip, and their format", cut([]byte(names[0]))))
+	return refused(fmt.Sprintf("the file is a zip archive with %s in it, not an xlsx workbook: for the files in it say unpack: zip, and their format", fault.Cut([]byte(names[0]))))
 }
 
 // kind refuses what is a workbook of another kind.
-func (w *workbook) kind() error {
+func (w *Book) kind() error {
 	const types = "[Content_Types].xml"
 	macros, binary := false, false
 	for name := range w.box.parts {
@@ -119,14 +146,14 @@ func (w *workbook) kind() error {
 	switch {
 	case binary:
 		return refused("the file is a binary workbook (.xlsb): save it as .xlsx")
-	case macros && w.o.Macros != "allow":
+	case macros && !w.o.Macros:
 		return refused("the workbook holds macros (.xlsm): have it saved as .xlsx, or say macros: allow, which reads its values and runs nothing")
 	}
 	return nil
 }
 
 // each shows every start tag of a small part.
-func (w *workbook) each(part string, see func(s *partScan) error) error {
+func (w *Book) each(part string, see func(s *partScan) error) error {
 	r, err := w.box.open(part, w.o.Limits.MaxPart, "max_part")
 	if err != nil {
 		return err
@@ -149,7 +176,7 @@ func (w *workbook) each(part string, see func(s *partScan) error) error {
 }
 
 // relations reads which parts a part refers to. Those outside of the file are left alone.
-func (w *workbook) relations(part, folder string, see func(kind, id, target string)) error {
+func (w *Book) relations(part, folder string, see func(kind, id, target string)) error {
 	if w.box.parts[part] == nil {
 		return nil
 	}
@@ -179,7 +206,7 @@ func textOf(raw []byte) (string, bool) {
 	return string(text), ok
 }
 
-func (w *workbook) workbookElement(s *partScan) error {
+func (w *Book) workbookElement(s *partScan) error {
 	switch string(s.name) {
 	case "workbookPr":
 		v := string(s.attr("date1904"))
@@ -206,7 +233,7 @@ func (w *workbook) workbookElement(s *partScan) error {
 }
 
 // readStyles finds out which styles show dates.
-func (w *workbook) readStyles(part string) error {
+func (w *Book) readStyles(part string) error {
 	codes := map[string]shape{}
 	within := false // the styles of cells, not those that cells are styled after
 	return w.each(part, func(s *partScan) error {
@@ -241,8 +268,8 @@ func (w *workbook) readStyles(part string) error {
 	})
 }
 
-// sheet finds the part of the sheet that is asked for: by name, else by position, else the first that shows.
-func (w *workbook) sheet(want string) (string, error) {
+// Sheet finds the part of the sheet that is asked for: by name, else by position, else the first that shows.
+func (w *Book) Sheet(want string) (string, error) {
 	at := slices.IndexFunc(w.sheets, func(s bookSheet) bool { return s.name == want })
 	if want == "" {
 		at = slices.IndexFunc(w.sheets, func(s bookSheet) bool { return !s.hidden && w.holdsCells(s) })
@@ -254,7 +281,7 @@ func (w *workbook) sheet(want string) (string, error) {
 		for _, s := range w.sheets[:min(len(w.sheets), 20)] {
 			names = append(names, s.name)
 		}
-		return "", refused(fmt.Sprintf("there is no sheet %q%s; the workbook has %s: %q", want, meant(want, names), counted(len(w.sheets), "sheet"), names))
+		return "", refused(fmt.Sprintf("there is no sheet %q%s; the workbook has %s: %q", want, fault.Meant(want, names), fault.Counted(len(w.sheets), "sheet"), names))
 	}
 	part := w.links[w.sheets[at].id]
 	if part == "" || w.box.parts[part] == nil {
@@ -264,6 +291,6 @@ func (w *workbook) sheet(want string) (string, error) {
 }
 
 // holdsCells tells sheets of cells from those that are one chart.
-func (w *workbook) holdsCells(s bookSheet) bool {
+func (w *Book) holdsCells(s bookSheet) bool {
 	return !strings.Contains(w.links[s.id], "chartsheets/") && !strings.Contains(w.links[s.id], "dialogsheets/")
 }

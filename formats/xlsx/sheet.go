@@ -1,50 +1,79 @@
-package formats
+package xlsx
 
 import (
 	"bytes"
 	"fmt"
 	"io"
-	"strconv"
+
+	"waybill/formats/fault"
 )
 
-const (
-	sheetRows    = 1 << 20
-	sheetColumns = 1 << 14
-)
-
-// A sheetScan reads the rows of a sheet, one after the other, as they stand in the file: rows and cells that are not there cost nothing.
-type sheetScan struct {
+// Rows reads the rows of a sheet, one after the other, as they stand in the file: rows and cells that are not there cost nothing.
+type Rows struct {
 	*partScan
-	book *workbook
+	book *Book
 	part *partReader
 
-	row     int64 // number of the row at hand
-	rowAt   int64 // its offset in the part
-	hidden  bool
-	cells   []sheetCell // that hold something
-	arena   []byte      // what they hold
-	visited int64       // cells up to the last one of each row, were they all there
+	Row     int64 // number of the row at hand
+	At      int64 // its offset in the part
+	Hidden  bool
+	Cells   []Cell // that hold something
+	arena   []byte // what they hold
+	visited int64  // cells up to the last one of each row, were they all there
 	column  int
-	take    func(column int) bool // which columns to look into, from 1; nil: all
-	dates   func(column int) bool // columns in which a bare number stands for a date; nil: none
+	Take    func(column int) bool // which columns to look into, from 1; nil: all
+	Dates   func(column int) bool // columns in which a bare number stands for a date; nil: none
 }
 
-// A sheetCell is what one cell holds.
-type sheetCell struct {
-	column   int // from 1
-	kind     Kind
+// A Cell is what one cell holds.
+type Cell struct {
+	Column   int // from 1
+	Kind     Kind
 	from, to int    // in the arena
 	shared   []byte // instead
-	bad      string // what is wrong with it
-	passed   bool   // not looked into
+	Bad      string // what is wrong with it
+	Passed   bool   // not looked into
 }
 
-func (w *workbook) openSheet(part string) (*sheetScan, error) {
+// Kind says what a cell holds.
+type Kind uint8
+
+// Kinds of cells.
+const (
+	Absent Kind = iota
+	Text
+	Number
+	Bool // "true" or "false"
+	Date // a date, a time of day or both, as ISO 8601 text without a zone
+)
+
+// Content is what a cell holds.
+func (s *Rows) Content(c *Cell) []byte {
+	if c.shared != nil {
+		return c.shared
+	}
+	return s.arena[c.from:c.to]
+}
+
+// Size is how many bytes the row at hand holds.
+func (s *Rows) Size() int { return len(s.arena) }
+
+// Hold keeps the row at hand while the next one is read.
+func (s *Rows) Hold(into *Rows) {
+	into.Row, into.At, into.Hidden = s.Row, s.At, s.Hidden
+	into.Cells, into.arena = append(into.Cells[:0], s.Cells...), append(into.arena[:0], s.arena...)
+}
+
+// Close ends reading the sheet.
+func (s *Rows) Close() { s.part.close() }
+
+// Rows begins to read the sheet that stands in a part, as Sheet names it.
+func (w *Book) Rows(part string) (*Rows, error) {
 	r, err := w.box.open(part, w.o.Limits.MaxSheet, "max_sheet")
 	if err != nil {
 		return nil, err
 	}
-	s := &sheetScan{partScan: newPartScan(r, part, int(w.o.Limits.MaxField)), book: w, part: r}
+	s := &Rows{partScan: newPartScan(r, part, int(w.o.Limits.MaxField)), book: w, part: r}
 	if err := s.toRows(); err != nil {
 		r.close()
 		return nil, err
@@ -53,7 +82,7 @@ func (w *workbook) openSheet(part string) (*sheetScan, error) {
 }
 
 // toRows goes to the beginning of the rows.
-func (s *sheetScan) toRows() error {
+func (s *Rows) toRows() error {
 	for {
 		k, err := s.next()
 		switch {
@@ -74,8 +103,8 @@ func (s *sheetScan) toRows() error {
 	}
 }
 
-// nextRow reads a row; io.EOF behind the last.
-func (s *sheetScan) nextRow() error {
+// Next reads a row; io.EOF behind the last.
+func (s *Rows) Next() error {
 	for {
 		k, err := s.next()
 		switch {
@@ -94,16 +123,16 @@ func (s *sheetScan) nextRow() error {
 	}
 }
 
-func (s *sheetScan) readRow() error {
-	before := s.row
+func (s *Rows) readRow() error {
+	before := s.Row
 	if err := s.rowTag(); err != nil {
 		return err
 	}
-	if s.row <= before || s.row > sheetRows {
-		return s.wrong(fmt.Sprintf("row %d stands behind row %d; rows count upwards to %d", s.row, before, sheetRows))
+	if s.Row <= before || s.Row > MaxRows {
+		return s.wrong(fmt.Sprintf("row %d stands behind row %d; rows count upwards to %d", s.Row, before, MaxRows))
 	}
-	s.rowAt = s.offset()
-	s.cells, s.arena, s.column = s.cells[:0], s.arena[:0], 0
+	s.At = s.offset()
+	s.Cells, s.arena, s.column = s.Cells[:0], s.arena[:0], 0
 	for {
 		k, err := s.next()
 		if err != nil {
@@ -126,13 +155,13 @@ func (s *sheetScan) readRow() error {
 		}
 	}
 	if s.visited += int64(s.column) + 1; s.visited > int64(s.book.o.Limits.MaxSheetCells) {
-		return s.limit("max_sheet_cells", fmt.Sprintf("the sheet spans more than max_sheet_cells, %d", s.book.o.Limits.MaxSheetCells))
+		return s.Refusal("max_sheet_cells", fmt.Sprintf("the sheet spans more than max_sheet_cells, %d", s.book.o.Limits.MaxSheetCells))
 	}
 	return nil
 }
 
-func (s *sheetScan) rowTag() error {
-	s.row, s.hidden = s.row+1, false
+func (s *Rows) rowTag() error {
+	s.Row, s.Hidden = s.Row+1, false
 	for rest := s.attrs; ; {
 		name, value, more, ok := nextAttr(rest)
 		if !ok {
@@ -143,11 +172,11 @@ func (s *sheetScan) rowTag() error {
 		case "r":
 			n, ok := digitsOf(value)
 			if !ok {
-				return s.wrong(fmt.Sprintf("%q is no number of a row", cut(value)))
+				return s.wrong(fmt.Sprintf("%q is no number of a row", fault.Cut(value)))
 			}
-			s.row = n
+			s.Row = n
 		case "hidden":
-			s.hidden = string(value) == "1" || string(value) == "true"
+			s.Hidden = string(value) == "1" || string(value) == "true"
 		}
 	}
 }
@@ -167,14 +196,15 @@ func digitsOf(b []byte) (int64, bool) {
 	return n, true
 }
 
-func (s *sheetScan) wrong(reason string) *FileError { return s.limit("", reason) }
+func (s *Rows) wrong(reason string) *fault.FileError { return s.Refusal("", reason) }
 
-func (s *sheetScan) limit(setting, reason string) *FileError {
-	return &FileError{Line: s.row, Offset: s.offset(), Limit: setting, Reason: s.partScan.part + ": " + reason}
+// Refusal refuses the file at the row at hand, perhaps for a limit that it passes.
+func (s *Rows) Refusal(setting, reason string) *fault.FileError {
+	return &fault.FileError{Line: s.Row, Offset: s.offset(), Limit: setting, Reason: s.partScan.part + ": " + reason}
 }
 
 // readCell reads the cell whose tag is at hand.
-func (s *sheetScan) readCell() error {
+func (s *Rows) readCell() error {
 	c := cellParts{style: -1}
 	before := s.column
 	s.column++
@@ -188,9 +218,9 @@ func (s *sheetScan) readCell() error {
 		}
 		switch name[0] {
 		case 'r':
-			column, row, ok := splitName(value)
-			if !ok || row != s.row || column <= before || column > sheetColumns {
-				return s.wrong(fmt.Sprintf("the cell %q stands in row %d behind %s", cut(value), s.row, cellName(before, s.row)))
+			column, row, ok := SplitName(value)
+			if !ok || row != s.Row || column <= before || column > MaxColumns {
+				return s.wrong(fmt.Sprintf("the cell %q stands in row %d behind %s", fault.Cut(value), s.Row, CellName(before, s.Row)))
 			}
 			s.column = column
 		case 's':
@@ -201,25 +231,25 @@ func (s *sheetScan) readCell() error {
 			c.kind = kindOfType(value)
 		}
 	}
-	if s.take != nil && !s.take(s.column) {
+	if s.Take != nil && !s.Take(s.column) {
 		return s.pass()
 	}
 	c.from = len(s.arena)
 	if err := s.contents(&c); err != nil {
 		return err
 	}
-	cell := sheetCell{column: s.column, from: c.from}
+	cell := Cell{Column: s.column, from: c.from}
 	if err := s.value(&c, &cell); err != nil {
 		return err
 	}
-	if cell.to = len(s.arena); cell.kind != Absent || cell.bad != "" {
-		s.cells = append(s.cells, cell)
+	if cell.to = len(s.arena); cell.Kind != Absent || cell.Bad != "" {
+		s.Cells = append(s.Cells, cell)
 	}
 	return nil
 }
 
 // pass goes over a cell nobody asks for and only sees whether there is something in it.
-func (s *sheetScan) pass() error {
+func (s *Rows) pass() error {
 	some := false
 	for depth := s.depth(); ; {
 		k, err := s.next()
@@ -231,7 +261,7 @@ func (s *sheetScan) pass() error {
 			some = some || len(bytes.TrimSpace(s.text)) > 0
 		case k == partEnd && s.depth() < depth:
 			if some {
-				s.cells = append(s.cells, sheetCell{column: s.column, passed: true})
+				s.Cells = append(s.Cells, Cell{Column: s.column, Passed: true})
 			}
 			return nil
 		}
@@ -280,7 +310,7 @@ func kindOfType(t []byte) byte {
 }
 
 // contents reads the elements of a cell.
-func (s *sheetScan) contents(c *cellParts) error {
+func (s *Rows) contents(c *cellParts) error {
 	depth := s.depth()
 	for {
 		k, err := s.next()
@@ -314,19 +344,19 @@ func (s *sheetScan) contents(c *cellParts) error {
 }
 
 // bounded holds the limits on what a cell and a row may hold.
-func (s *sheetScan) bounded(c *cellParts) error {
+func (s *Rows) bounded(c *cellParts) error {
 	l := &s.book.o.Limits
 	if len(s.arena)-c.from > int(l.MaxField) {
-		return s.limit("max_field", fmt.Sprintf("the cell %s is longer than max_field, %s", cellName(s.column, s.row), l.MaxField))
+		return s.Refusal("max_field", fmt.Sprintf("the cell %s is longer than max_field, %s", CellName(s.column, s.Row), l.MaxField))
 	}
 	if len(s.arena) > int(l.MaxRecord) {
-		return s.limit("max_record", fmt.Sprintf("row %d is longer than max_record, %s", s.row, l.MaxRecord))
+		return s.Refusal("max_record", fmt.Sprintf("row %d is longer than max_record, %s", s.Row, l.MaxRecord))
 	}
 	return nil
 }
 
 // valueText takes the text of a v.
-func (s *sheetScan) valueText(c *cellParts) error {
+func (s *Rows) valueText(c *cellParts) error {
 	c.there = true
 	for depth := s.depth(); ; {
 		k, err := s.next()
@@ -338,34 +368,8 @@ func (s *sheetScan) valueText(c *cellParts) error {
 		case k == partText:
 			var ok bool
 			if s.arena, ok = appendText(s.arena, s.text, s.cdata); !ok {
-				return s.wrong(fmt.Sprintf("the cell %s holds what is no text of XML in UTF-8", cellName(s.column, s.row)))
+				return s.wrong(fmt.Sprintf("the cell %s holds what is no text of XML in UTF-8", CellName(s.column, s.Row)))
 			}
 		}
 	}
-}
-
-// splitName takes B7 apart.
-func splitName(b []byte) (column int, row int64, ok bool) {
-	i := 0
-	for i < len(b) && i < 4 && b[i] >= 'A' && b[i] <= 'Z' {
-		column = column*26 + int(b[i]-'A') + 1
-		i++
-	}
-	row, ok = digitsOf(b[i:])
-	return column, row, ok && column > 0
-}
-
-// cellName is B7 for column 2 and row 7.
-func cellName(column int, row int64) string {
-	return columnLetters(column) + strconv.FormatInt(row, 10)
-}
-
-func columnLetters(column int) string {
-	var b [4]byte
-	i := len(b)
-	for ; column > 0 && i > 0; column = (column - 1) / 26 {
-		i--
-		b[i] = byte('A' + (column-1)%26)
-	}
-	return string(b[i:])
 }

@@ -1,4 +1,4 @@
-package formats
+package xlsx
 
 import (
 	"bytes"
@@ -6,21 +6,23 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"waybill/formats/fault"
 )
 
-// significant is how many digits a spreadsheet keeps of a number.
-const significant = 15
+// Digits is how many digits a spreadsheet keeps of a number.
+const Digits = 15
 
 // value makes of what stands in the file what the cell holds. The error is the file's; what is wrong with the cell is in it.
-func (s *sheetScan) value(c *cellParts, cell *sheetCell) error {
+func (s *Rows) value(c *cellParts, cell *Cell) error {
 	text := s.arena[c.from:]
 	if !c.there || c.kind != typeFormula && c.kind != typeInline && len(text) == 0 {
 		if c.formula {
-			cell.bad = "the formula has no value kept with it: open and save the file with a spreadsheet program"
+			cell.Bad = "the formula has no value kept with it: open and save the file with a spreadsheet program"
 		}
 		return nil
 	}
-	cell.kind = Text
+	cell.Kind = Text
 	switch c.kind {
 	case typeNumber:
 		s.number(c, cell)
@@ -32,16 +34,16 @@ func (s *sheetScan) value(c *cellParts, cell *sheetCell) error {
 	case typeBool:
 		s.boolean(c, cell)
 	case typeError:
-		cell.bad = fmt.Sprintf("the cell holds the error %s", cut(text))
+		cell.Bad = fmt.Sprintf("the cell holds the error %s", fault.Cut(text))
 	case typeDate:
 		s.isoDate(c, cell)
 	default:
-		cell.bad = "the cell is of a type that is not known"
+		cell.Bad = "the cell is of a type that is not known"
 	}
 	return nil
 }
 
-func (s *sheetScan) fromTable(c *cellParts, cell *sheetCell) error {
+func (s *Rows) fromTable(c *cellParts, cell *Cell) error {
 	table, err := s.book.shared()
 	if err != nil {
 		return err
@@ -52,27 +54,27 @@ func (s *sheetScan) fromTable(c *cellParts, cell *sheetCell) error {
 		cell.shared, ok = table.get(uint64(n))
 	}
 	if !ok {
-		cell.bad = fmt.Sprintf("the cell refers to text %s of the workbook, which has %d", cut(text), len(table.refs))
+		cell.Bad = fmt.Sprintf("the cell refers to text %s of the workbook, which has %d", fault.Cut(text), len(table.refs))
 	}
 	s.arena = s.arena[:c.from]
 	return nil
 }
 
-func (s *sheetScan) boolean(c *cellParts, cell *sheetCell) {
-	cell.kind = Bool
+func (s *Rows) boolean(c *cellParts, cell *Cell) {
+	cell.Kind = Bool
 	switch text := string(s.arena[c.from:]); text {
 	case "1", "true":
 		s.arena = append(s.arena[:c.from], "true"...)
 	case "0", "false":
 		s.arena = append(s.arena[:c.from], "false"...)
 	default:
-		cell.bad = "neither true nor false"
+		cell.Bad = "neither true nor false"
 	}
 }
 
 // isoDate takes a date that is written as one, as Strict Open XML has it.
-func (s *sheetScan) isoDate(c *cellParts, cell *sheetCell) {
-	cell.kind = Date
+func (s *Rows) isoDate(c *cellParts, cell *Cell) {
+	cell.Kind = Date
 	text := string(s.arena[c.from:])
 	text = strings.TrimSuffix(text, "Z") // spreadsheets know no zones
 	for _, form := range []string{"2006-01-02", "2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "15:04:05.999999999"} {
@@ -86,28 +88,28 @@ func (s *sheetScan) isoDate(c *cellParts, cell *sheetCell) {
 		s.arena = t.AppendFormat(s.arena[:c.from], form)
 		return
 	}
-	cell.bad = "the cell should hold a date"
+	cell.Bad = "the cell should hold a date"
 }
 
 // number gives a number as it is meant, or the date it stands for.
-func (s *sheetScan) number(c *cellParts, cell *sheetCell) {
+func (s *Rows) number(c *cellParts, cell *Cell) {
 	raw := bytes.TrimSpace(s.arena[c.from:])
 	look := shape(0)
 	if c.style >= 0 && c.style < len(s.book.styles) {
 		look = s.book.styles[c.style]
 	}
-	if look == 0 && (s.dates == nil || !s.dates(s.column)) {
-		cell.kind = Number
+	if look == 0 && (s.Dates == nil || !s.Dates(s.column)) {
+		cell.Kind = Number
 		if plainDigits(raw) && len(raw) == len(s.arena)-c.from {
 			return
 		}
 		number, reason := appendNumber(nil, raw)
-		s.arena, cell.bad = append(s.arena[:c.from], number...), reason
+		s.arena, cell.Bad = append(s.arena[:c.from], number...), reason
 		return
 	}
-	cell.kind = Date
+	cell.Kind = Date
 	moment, reason := appendMoment(nil, raw, look, s.book.since04)
-	s.arena, cell.bad = append(s.arena[:c.from], moment...), reason
+	s.arena, cell.Bad = append(s.arena[:c.from], moment...), reason
 }
 
 // plainDigits tells numbers that are exact as they stand: few digits, no exponent, no needless zeros.
@@ -115,7 +117,7 @@ func plainDigits(b []byte) bool {
 	if len(b) > 1 && b[0] == '-' {
 		b = b[1:]
 	}
-	if len(b) == 0 || len(b) > significant || b[0] == '0' && len(b) > 1 && b[1] != '.' {
+	if len(b) == 0 || len(b) > Digits || b[0] == '0' && len(b) > 1 && b[1] != '.' {
 		return false
 	}
 	point := false
@@ -138,25 +140,25 @@ func appendNumber(dst, raw []byte) ([]byte, string) {
 	n, ok := splitNumber(raw)
 	switch {
 	case !ok:
-		return dst, fmt.Sprintf("%q is no number", cut(raw))
+		return dst, fmt.Sprintf("%q is no number", fault.Cut(raw))
 	case len(n.digits) == 0:
 		return append(dst, '0'), ""
 	case !n.exponent && !n.fraction && len(raw) <= 500:
 		return n.append(dst), ""
-	case n.point > significant:
-		return dst, fmt.Sprintf("precision: the last digits of %s are lost, a spreadsheet keeps %d: have the column written as text", cut(raw), significant)
+	case n.point > Digits:
+		return dst, fmt.Sprintf("precision: the last digits of %s are lost, a spreadsheet keeps %d: have the column written as text", fault.Cut(raw), Digits)
 	case len(n.digits) > 17 && !n.exponent && len(n.digits) <= 500: // no spreadsheet writes so many: they are meant
 		return n.append(dst), ""
 	}
-	if len(n.digits) > significant {
+	if len(n.digits) > Digits {
 		v, err := strconv.ParseFloat(string(raw), 64)
 		if err != nil {
-			return dst, fmt.Sprintf("%q is no number", cut(raw))
+			return dst, fmt.Sprintf("%q is no number", fault.Cut(raw))
 		}
-		n, _ = splitNumber(strconv.AppendFloat(nil, v, 'e', significant-1, 64))
+		n, _ = splitNumber(strconv.AppendFloat(nil, v, 'e', Digits-1, 64))
 	}
 	if n.point < -300 {
-		return dst, fmt.Sprintf("%s is too small a number", cut(raw))
+		return dst, fmt.Sprintf("%s is too small a number", fault.Cut(raw))
 	}
 	return n.append(dst), ""
 }

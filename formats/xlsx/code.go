@@ -1,4 +1,4 @@
-package formats
+package xlsx
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ var (
 	codeWords    = regexp.MustCompile(`(?i)general|am/pm|a/p|e[+-]`)
 )
 
-// checkCode sees that a spreadsheet takes a number format: one with a wrong code is called damaged.
-func checkCode(code string) error {
+// CheckCode sees that a spreadsheet takes a number format: one with a wrong code is called damaged.
+func CheckCode(code string) error {
 	bare, err := codeLetters(code)
 	switch {
 	case len(utf16.Encode([]rune(code))) > 255:

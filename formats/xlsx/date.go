@@ -1,10 +1,12 @@
-package formats
+package xlsx
 
 import (
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"waybill/formats/fault"
 )
 
 // A spreadsheet keeps a date as a number, of days since an epoch, and only the number format of its cell tells that it is one.
@@ -139,32 +141,33 @@ func foreignShape(code string) (shape, bool) {
 	return look, foreign
 }
 
+// Days of a workbook are counted from 1900 or 1904.
 const (
-	dayMillis = 86_400_000
-	lastDay   = 2_958_465 // 9999-12-31
+	DayMillis = 86_400_000
+	LastDay   = 2_958_465 // 9999-12-31, from 1900 on
 )
 
 // appendMoment writes the date or time that a number stands for, in ISO 8601. Without a look the number alone tells which it is. What
 // is wrong is told as a reason.
 func appendMoment(dst, number []byte, look shape, since04 bool) ([]byte, string) {
 	v, err := strconv.ParseFloat(string(number), 64)
-	last := float64(lastDay + 1)
+	last := float64(LastDay + 1)
 	if since04 {
 		last -= 1462
 	}
-	if err != nil || !(v >= 0 && v < last-0.5/dayMillis) {
-		return dst, cut(number) + " is no date: days are counted from 0 to the year 9999"
+	if err != nil || !(v >= 0 && v < last-0.5/DayMillis) {
+		return dst, fault.Cut(number) + " is no date: days are counted from 0 to the year 9999"
 	}
 	day := math.Floor(v)
-	millis := int64(math.Round((v - day) * dayMillis))
-	if millis == dayMillis {
+	millis := int64(math.Round((v - day) * DayMillis))
+	if millis == DayMillis {
 		day, millis = day+1, 0
 	}
 	if look == 0 || look == shapeEither {
 		look = shapeOfNumber(day, millis)
 	}
 	if look&shapeDate == 0 && (look&shapeElapsed != 0 || day == 0) {
-		return appendClock(dst, int64(day)*dayMillis+millis), ""
+		return appendClock(dst, int64(day)*DayMillis+millis), ""
 	}
 	if look&shapeDate == 0 {
 		look |= shapeDate // a time of day that has a day
@@ -177,7 +180,7 @@ func appendMoment(dst, number []byte, look shape, since04 bool) ([]byte, string)
 	case since04:
 		epoch = time.Date(1904, 1, 1, 0, 0, 0, 0, time.UTC)
 	case day == 0:
-		return dst, cut(number) + " is no date: days are counted from 1"
+		return dst, fault.Cut(number) + " is no date: days are counted from 1"
 	case day == 60: // 1900 was no leap year, but Lotus 1-2-3 thought so
 		return dst, "1900-02-29 is a day that never was"
 	case day < 60:

@@ -1,4 +1,4 @@
-package formats
+package xlsx
 
 import (
 	"bytes"
@@ -64,21 +64,22 @@ func unescape(dst []byte, from int) []byte {
 
 // escapedRune reads one such character and its length, 0 when there is none. A NUL stays as it is written: no text holds one.
 func escapedRune(b []byte) (rune, int) {
-	r, ok := escapedUnit(b)
+	r, ok := EscapedUnit(b)
 	if !ok || r == 0 {
 		return 0, 0
 	}
 	if !utf16.IsSurrogate(r) {
 		return r, 7
 	}
-	low, ok := escapedUnit(b[7:])
+	low, ok := EscapedUnit(b[7:])
 	if r = utf16.DecodeRune(r, low); !ok || r == utf8.RuneError {
 		return 0, 0
 	}
 	return r, 14
 }
 
-func escapedUnit(b []byte) (rune, bool) {
+// EscapedUnit reads what a text begins with, if it is a character written as _x0041_; one that means just that is written with an escape of its own.
+func EscapedUnit(b []byte) (rune, bool) {
 	if len(b) < 7 || b[0] != '_' || b[1] != 'x' || b[6] != '_' {
 		return 0, false
 	}
