@@ -55,18 +55,11 @@ func (p *program) runInfer(ctx context.Context, files []string, o inferOptions) 
 	}
 	var samples []infer.Sample
 	for _, name := range files {
-		f, err := os.Open(name)
-		if err != nil {
-			return exit{exitUsage, err}
-		}
-		defer func() { _ = f.Close() }() // only read
-		info, err := f.Stat()
+		f, info, err := openOrdinary(name)
 		if err != nil {
 			return err
 		}
-		if !info.Mode().IsRegular() {
-			return usage("%s is not a regular file", ledger.Shown(name))
-		}
+		defer func() { _ = f.Close() }() // only read
 		samples = append(samples, infer.Sample{Name: filepath.Base(name), Open: func() (formats.Blob, func(), error) { return wholeFile(f, info), func() {}, nil }})
 	}
 	proposal, err := propose(samples)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -146,18 +145,11 @@ func (r *runner) held(ctx context.Context) error {
 // land1 puts one file into the ledger. The version tells this landing from others, so that what was
 // processed is recognised by its content, not by where it lies.
 func (r *runner) land1(ctx context.Context, name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return exit{exitUsage, err}
-	}
-	defer func() { _ = f.Close() }() // only read
-	info, err := f.Stat()
+	f, info, err := openOrdinary(name)
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return usage("%s is not a regular file", name)
-	}
+	defer func() { _ = f.Close() }() // only read
 	a := ledger.Arrival{
 		Source: jobs.ManualSource + r.plan.Name(), Path: filepath.Base(name), Kind: ledger.Manual, Size: info.Size(), ModTime: info.ModTime(),
 		Version: fmt.Sprintf("run %d", r.p.now().UnixNano()),

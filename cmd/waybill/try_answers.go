@@ -34,6 +34,9 @@ type canned struct {
 
 // openCanned lists the answers in a folder. What is hidden is none, nor is what lies in folders below.
 func openCanned(folder string) (*canned, error) {
+	if info, err := os.Stat(folder); err == nil && !info.IsDir() { // a pipe would be waited for
+		return nil, usage("answers of --responses: %s is not a folder: name the folder that holds a file for each destination", ledger.Shown(folder))
+	}
 	list, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, exit{exitUsage, fmt.Errorf("answers of --responses: %w", err)}
@@ -76,7 +79,7 @@ func (a *canned) to(m *jobs.TrialMessage) (name string, r outbox.Response, err e
 
 // answerIn reads an answer: with the ending .http as it came over the line, or as curl -i prints it; else the body of an answer 200.
 func answerIn(name string) (r outbox.Response, err error) {
-	f, err := os.Open(name)
+	f, _, err := openOrdinary(name)
 	if err != nil {
 		return r, err
 	}

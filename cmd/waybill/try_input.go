@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -65,18 +64,11 @@ type sample struct {
 
 // file opens the file, and says how its bytes are read.
 func (t *trial) file(name, partner string, in *jobs.Input) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return exit{exitUsage, err}
-	}
-	t.ends = append(t.ends, f.Close)
-	info, err := f.Stat()
+	f, info, err := openOrdinary(name)
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return usage("%s is not a regular file", ledger.Shown(name))
-	}
+	t.ends = append(t.ends, f.Close)
 	s := sample{name: filepath.Base(name), bytes: f, size: info.Size(), modTime: info.ModTime(), partner: partner}
 	if r := t.plan.Options().Receive; r != nil && !t.plan.Takes(r.Source, s.name) {
 		t.find("the job does not take this name from %s: it takes %s", r.Source, strings.Join(r.Files, ", "))
