@@ -12,7 +12,7 @@ import (
 // whole. What stands around them is only walked over, so that a file may be longer than memory.
 
 func jsonFormat() format {
-	return format{name: "json", keys: []string{"records", "schema"}, check: checkJSON, decoder: newJSON, parts: newJSONParts, encoder: newJSONEncoder, checkWriting: checkJSONWriting}
+	return format{name: "json", keys: []string{"records", "schema"}, check: checkJSON, decoder: newJSON, parts: newJSONParts, encoder: newJSONEncoder, partsEncoder: newJSONParted, checkWriting: checkJSONWriting, writes: []string{"records"}}
 }
 
 func checkJSON(o Options) []Problem {

@@ -79,7 +79,7 @@ func (e *jsonEncoder) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error
 	out := rowWriter{w: w}
 	p := newJSONParser(Limits{MaxField: 1 << 30}.WithDefaults())
 	some := false
-	err := out.parts(rows, func(i int) (Role, int) { return e.parts[i].role, max(1, len(e.parts[i].names)) }, func(n int64, row Row) error {
+	err := out.parts(rows, e.width, func(n int64, row Row) error {
 		if some {
 			out.buf = append(out.buf, e.next...)
 		} else {
@@ -88,12 +88,7 @@ func (e *jsonEncoder) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error
 		some = true
 		part := &e.parts[row.Part]
 		var err error
-		if len(part.names) == 0 {
-			out.buf, err = appendValue(out.buf, p, row.Values[0])
-		} else {
-			out.buf, err = part.object(out.buf, p, row.Values)
-		}
-		if err != nil {
+		if out.buf, err = part.row(out.buf, p, row.Values); err != nil {
 			return fmt.Errorf("write %s: %w", rowName(part.role, n), err)
 		}
 		return nil
@@ -107,6 +102,19 @@ func (e *jsonEncoder) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error
 		out.buf = append(out.buf, e.empty...)
 	}
 	return out.flush(true)
+}
+
+// width is how many values a row of a part has.
+func (e *jsonEncoder) width(part int) (Role, int) {
+	return e.parts[part].role, max(1, len(e.parts[part].names))
+}
+
+// row appends one row: its members, or the one value that it is.
+func (e *jsonPart) row(buf []byte, p *jsonParser, row []Value) ([]byte, error) {
+	if len(e.names) == 0 {
+		return appendValue(buf, p, row[0])
+	}
+	return e.object(buf, p, row)
 }
 
 func (e *jsonPart) object(buf []byte, p *jsonParser, row []Value) ([]byte, error) {

@@ -27,6 +27,7 @@ type Writing struct {
 	Namespaces map[string]string `yaml:"namespaces" doc:"xml: prefixes of names, and the namespaces they stand for; \"\" is for names without a prefix"`
 	Schema     string            `yaml:"schema" doc:"protobuf: the .proto file that describes the messages"`
 	Message    string            `yaml:"message" doc:"protobuf: the name of the message; left out: the only one of the schema"`
+	List       string            `yaml:"-"` // json: the member that holds the records of a file of several parts; "": records
 	Files      Files             // reads what Schema names
 }
 
@@ -104,7 +105,7 @@ func (w Writing) allowed(name string, keys []string) (ps []Problem) {
 		{"encoding", w.Encoding != "" && !strings.EqualFold(w.Encoding, UTF8)}, {"unmappable", w.Unmappable != ""}, {"delimiter", w.Delimiter != ""},
 		{"quote", w.Quote != ""}, {"lines", w.Lines != ""}, {"titles", w.Titles != ""}, {"formulas", w.Formulas != ""}, {"decimal", w.Decimal != ""},
 		{"unit", w.Unit != ""}, {"sheet", w.Sheet != ""}, {"root", w.Root != ""}, {"element", w.Element != ""}, {"namespaces", len(w.Namespaces) > 0},
-		{"schema", w.Schema != ""}, {"message", w.Message != ""},
+		{"schema", w.Schema != ""}, {"message", w.Message != ""}, {"records", w.List != ""},
 	} {
 		if k.set && !slices.Contains(keys, k.name) {
 			ps = append(ps, Problem{k.name, "does not go with " + name})

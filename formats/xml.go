@@ -16,7 +16,7 @@ import (
 
 func xmlFormat() format {
 	return format{name: "xml", keys: []string{"records", "namespaces", "schema"}, depth: 200, check: checkXML, decoder: newXML, parts: newXMLParts,
-		writes: []string{"encoding", "root", "element", "namespaces"}, checkWriting: checkXMLFile, encoder: newXMLEncoder}
+		writes: []string{"encoding", "root", "element", "namespaces"}, checkWriting: checkXMLFile, encoder: newXMLEncoder, partsEncoder: newXMLParted}
 }
 
 func checkXML(o Options) []Problem {

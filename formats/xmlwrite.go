@@ -207,19 +207,10 @@ func (e xmlEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
 	m := e.builders.Get().(*xmlBuilder)
 	defer e.builders.Put(m)
 	out.buf = append(append(append(append(e.head(out.buf), '<'), e.root...), e.spaces...), ">\n"...)
-	err := out.each(rows, 1, func(n int64, row []Value) (err error) {
-		switch v := row[0]; v.Kind {
-		case Verbatim:
-			out.buf = append(out.buf, v.Bytes...)
-		case Text, Date:
-			out.buf, err = m.element(out.buf, AppendJSONString(nil, v.Bytes), e.element, nil)
-		default:
-			out.buf, err = m.element(out.buf, v.Bytes, e.element, nil)
-		}
-		if err != nil {
+	err := out.each(rows, 1, func(n int64, row []Value) error {
+		if err := e.record(&out, m, row[0]); err != nil {
 			return fmt.Errorf("write row %d: %w", n, err)
 		}
-		out.buf = append(out.buf, '\n')
 		return nil
 	})
 	if err != nil {
@@ -227,6 +218,20 @@ func (e xmlEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
 	}
 	out.buf = append(append(append(out.buf, "</"...), e.root...), ">\n"...)
 	return out.flush(true)
+}
+
+// record writes the element of one record.
+func (e xmlEncoder) record(out *rowWriter, m *xmlBuilder, v Value) (err error) {
+	switch v.Kind {
+	case Verbatim:
+		out.buf = append(out.buf, v.Bytes...)
+	case Text, Date:
+		out.buf, err = m.element(out.buf, AppendJSONString(nil, v.Bytes), e.element, nil)
+	default:
+		out.buf, err = m.element(out.buf, v.Bytes, e.element, nil)
+	}
+	out.buf = append(out.buf, '\n')
+	return err
 }
 
 // Append makes the element of one record, to be handed to Encode as a Verbatim value.

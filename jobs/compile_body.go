@@ -75,7 +75,7 @@ func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
 		return false // the original bytes
 	}
 	as := first(o.Writing.Format, "ndjson")
-	if o.Writing.Format == "" && len(o.Columns)+len(o.Records) > 0 {
+	if o.Writing.Format == "" && len(o.Columns)+len(o.Records.Kinds) > 0 {
 		as = "csv"
 	}
 	if body != nil && len(o.Columns) > 0 {
@@ -84,7 +84,7 @@ func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
 	}
 	c.written(path, as, o, r, body)
 	r.headers = append(r.headers, header{name: ":content-type", fixed: fileMedia(as, o.Encoding), constant: true})
-	return len(o.Columns)+len(o.Records) == 0 && !tabular(as)
+	return len(o.Columns)+len(o.Records.Kinds) == 0 && !tabular(as)
 }
 
 // tabular tells formats that are made of columns.

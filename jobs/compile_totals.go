@@ -88,7 +88,7 @@ func (c *compiler) figure(at, key string, t *Total) {
 	if k == nil {
 		return
 	}
-	name := t.Sum + t.Min + t.Max + t.Hash // of which there is one
+	name := t.over()
 	i := slices.IndexFunc(k.fields, func(f field) bool { return f.name == name })
 	if i < 0 {
 		c.problem(at+"."+key, "there is no field %s", name)

@@ -17,9 +17,9 @@ type written struct {
 	of      *segment     // the records that its rows are made of; nil: the file as a whole
 	when    *source      // which of them, or of the elements of each; nil: all
 	each    *instruction // the list whose elements become rows; nil: a record is one
-	columns []column     // none: the row is one value, the body
-	shown   int          // how many of the columns are written; totals look at the others
-	totals  []int        // to which its rows add
+	columns []column
+	shown   int   // how many of the columns are written; totals look at the others. 0: the row is one value, the body
+	totals  []int // to which its rows add
 }
 
 // column is one column of a written file.
@@ -34,7 +34,7 @@ func (o *Send) parts() string {
 	switch {
 	case o.Header != nil:
 		return "header"
-	case len(o.Records) > 0:
+	case len(o.Records.Kinds) > 0, o.Records.Path != "":
 		return "records"
 	case o.Trailer != nil:
 		return "trailer"
@@ -48,14 +48,14 @@ func (o *Send) parts() string {
 func (c *compiler) written(path, as string, o *Send, r *route, body *yaml.Node) {
 	var parts []formats.WrittenPart
 	switch {
-	case len(o.Records) > 0:
+	case len(o.Records.Kinds) > 0:
 		if len(o.Columns) > 0 {
 			c.problem(path+".columns", "do not go with records, each kind of which has its own")
 		}
 		if body != nil {
 			c.problem(path+".body", "does not go with records, each kind of which has columns")
 		}
-		for i := range o.Records {
+		for i := range o.Records.Kinds {
 			parts = append(parts, c.kindOfRows(path, as, i, o, r))
 		}
 	case tabular(as) && len(o.Columns) == 0:
@@ -85,16 +85,15 @@ func (c *compiler) written(path, as string, o *Send, r *route, body *yaml.Node) 
 // encoder makes what writes the parts of a file.
 func (c *compiler) encoder(path, as string, o *Send, r *route, parts []formats.WrittenPart) {
 	writing := o.Writing
-	writing.Format, writing.Files = as, c.env.Files
+	writing.Format, writing.Files, writing.List = as, c.env.Files, o.Records.Path
 	var problems []formats.Problem
-	if len(parts) > 1 || parts[0].Name != "" {
+	if len(parts) > 1 || parts[0].Name != "" || writing.List != "" {
 		r.encoder, problems = formats.NewPartsEncoder(writing, parts)
+		r.shaper, _ = r.encoder.(shaper)
 	} else {
 		var e formats.Encoder
 		e, problems = formats.NewEncoder(writing, parts[0].Columns)
-		if l, ok := e.(shaper); ok {
-			r.shaper = l
-		}
+		r.shaper, _ = e.(shaper)
 		r.encoder = formats.Parted(e)
 	}
 	for _, p := range problems {
@@ -116,7 +115,7 @@ func (c *compiler) columns(s *scope, path, as string, list []Column, w *written)
 
 // kindOfRows compiles one of several kinds of rows.
 func (c *compiler) kindOfRows(path, as string, i int, o *Send, r *route) formats.WrittenPart {
-	k := &o.Records[i]
+	k := &o.Records.Kinds[i]
 	at := path + ".records." + k.Name
 	w := written{part: i}
 	if w.of = c.plan.reader.kindNamed(k.Name); w.of == nil || k.For != "" {
@@ -199,7 +198,7 @@ func (c *compiler) countRows(at string, t *Total, o *Send, r *route) *total {
 	c.whereHashed(at, t)
 	some := false
 	for i := range r.rows {
-		if t.Count == allRecords || i < len(o.Records) && o.Records[i].Name == t.Count {
+		if t.Count == allRecords || i < len(o.Records.Kinds) && o.Records.Kinds[i].Name == t.Count {
 			r.rows[i].totals = append(r.rows[i].totals, len(r.totals))
 			some = true
 		}
@@ -211,9 +210,12 @@ func (c *compiler) countRows(at string, t *Total, o *Send, r *route) *total {
 	return &total{field: -1, kind: expression.KindInteger}
 }
 
+// over is the field, or the column, that a total is over.
+func (t *Total) over() string { return t.Sum + t.Min + t.Max + t.Hash } // of which there is one
+
 // kinds are the names of the kinds of rows.
 func (o *Send) kinds() (names []string) {
-	for _, k := range o.Records {
+	for _, k := range o.Records.Kinds {
 		names = append(names, k.Name)
 	}
 	return names
@@ -222,18 +224,30 @@ func (o *Send) kinds() (names []string) {
 // figureOfRows compiles a total over a column.
 func (c *compiler) figureOfRows(at, key string, t *Total, o *Send, r *route) *total {
 	k, columns := 0, o.Columns
-	if len(o.Records) > 0 {
+	if len(o.Records.Kinds) > 0 {
 		if k = slices.Index(o.kinds(), t.Of); k < 0 {
 			c.problem(at+".of", "says which kind of rows has the column; there are %s", strings.Join(o.kinds(), ", "))
 			return nil
 		}
-		columns = o.Records[k].Columns
+		columns = o.Records.Kinds[k].Columns
 	} else if t.Of != "" {
 		c.problem(at+".of", "goes with several kinds of rows, and records names none: leave it out")
 		return nil
 	}
 	w := &r.rows[k]
-	title := t.Sum + t.Min + t.Max + t.Hash // of which there is one
+	title := t.over()
+	if len(columns) == 0 && len(o.Records.Kinds) == 0 { // what is written is a body: the total is over a field of its record
+		if c.record.index(title) < 0 {
+			c.problem(at+"."+key, "there is no field %s", title)
+			return nil
+		}
+		of, ok := c.column(c.record, at+"."+key, "", &Column{Value: "=" + title})
+		if !ok {
+			return nil
+		}
+		w.columns = append(w.columns, of)
+		return c.figureOfColumn(at, key, t, r, w, len(w.columns)-1)
+	}
 	named := func(o Column) bool { return o.Title == title }
 	i := slices.IndexFunc(columns, named)
 	switch {
@@ -246,9 +260,14 @@ func (c *compiler) figureOfRows(at, key string, t *Total, o *Send, r *route) *to
 	case w.shown < len(columns):
 		return nil // a column that is wrong has been told
 	}
+	return c.figureOfColumn(at, key, t, r, w, i)
+}
+
+// figureOfColumn compiles a total over the i-th column.
+func (c *compiler) figureOfColumn(at, key string, t *Total, r *route, w *written, i int) *total {
 	is, of := totalled[key], w.columns[i]
 	if !slices.Contains(is.kinds, of.kind) {
-		c.problem(at+"."+key, "%s is %s: %s", title, of.kind.Noun(), is.says)
+		c.problem(at+"."+key, "%s is %s: %s", t.over(), of.kind.Noun(), is.says)
 		return nil
 	}
 	if of.format != "" { // which is for people: its least value is that of what it is made of

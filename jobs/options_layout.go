@@ -29,7 +29,7 @@ type Block struct {
 // Total is a figure over the records of a file, and of each block; or over the rows of a written file, where a field is a column by its title.
 type Total struct {
 	Name   string `yaml:",key"`
-	Sum    string `yaml:"sum" doc:"the field that is added up, an integer or a decimal; a record without it adds nothing. In send a field is a column, by its title"`
+	Sum    string `yaml:"sum" doc:"the field that is added up, an integer or a decimal; a record without it adds nothing. In send a field is a column, by its title, if there are columns"`
 	Count  string `yaml:"count" doc:"the kind of records that is counted; records: all of them. In send: of rows"`
 	Min    string `yaml:"min" doc:"the field whose least value it is: an integer, a decimal, a date, a time or a datetime; absent when no record has one"`
 	Max    string `yaml:"max" doc:"the field whose greatest value it is; as min"`

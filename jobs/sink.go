@@ -95,21 +95,21 @@ func (e *emitter) writeRow(p *pending, d *draft) error {
 	route := e.p.routes[d.route]
 	w := &route.rows[d.part]
 	row := s.row.Values[:0]
-	if len(w.columns) == 0 {
+	shown := w.shown
+	if shown == 0 {
 		kind := formats.Verbatim
 		if e.in.Rows != nil && route.shaper == nil {
 			kind = formats.Tree // a database's JSON may have line ends, and its texts are what they are
 		}
 		row = append(row, formats.Value{Kind: kind, Bytes: p.bytes[d.body.from:d.body.to]})
+		shown = 1
 	}
+	from := len(row)
 	for _, c := range p.cells[d.cells.from:d.cells.to] {
 		row = append(row, formats.Value{Kind: c.kind, Bytes: p.bytes[c.from:c.to]})
 	}
-	e.tallies[d.route].add(route.totals, w, row)
-	if len(w.columns) > 0 {
-		row = row[:w.shown]
-	}
-	return s.push(formats.Row{Part: w.part, Values: row})
+	e.tallies[d.route].add(route.totals, w, row[from:])
+	return s.push(formats.Row{Part: w.part, Values: row[:shown]})
 }
 
 // finish emits the messages that stand for the whole entry.

@@ -23,10 +23,11 @@ func (r *run) fileRows(at int, f *frame) error {
 				}
 			}
 			d := draft{route: at, part: i}
-			if len(w.columns) > 0 {
-				d.cells, err = r.cells(at, w, f)
-			} else {
+			if w.shown == 0 {
 				d.body, err = r.body(route, f)
+			}
+			if err == nil && len(w.columns) > 0 {
+				d.cells, err = r.cells(at, w, f)
 			}
 			p.messages = append(p.messages, d)
 			return true, err
@@ -114,7 +115,7 @@ type rowTotals struct {
 	bad  error // what could not be added up
 }
 
-// add takes a row in.
+// add takes the columns of a row in.
 func (t *rowTotals) add(totals []total, w *written, row []formats.Value) {
 	if len(t.list) == 0 && len(w.totals) > 0 {
 		t.list = make([]tally, len(totals))

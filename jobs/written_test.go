@@ -87,6 +87,36 @@ func TestWrittenFilesHaveHeaderTrailerAndKinds(t *testing.T) {
 	}
 }
 
+func TestDocumentsHaveHeaderAndTrailer(t *testing.T) {
+	t.Parallel()
+	none := writtenInput[:strings.Index(writtenInput, "[")] + "[]}"
+	for name, c := range map[string]struct{ send, text, want string }{
+		"json": {`{to: f, each: file, as: json, columns: [{title: no, value: =no}, {title: amount, value: =amount}], header: {columns: [{title: day, value: =header.day}]},
+    trailer: {columns: [{title: n, value: =totals.n}, {title: sum, value: =totals.sum}]}, totals: {n: {count: records}, sum: {sum: amount}}}`, writtenInput,
+			`{"day":"2026-03-31",|"records":[|{"no":"A1","amount":12.50},|{"no":"A2","amount":-3.1},|{"no":"A3"}|],"n":3,"sum":9.40}|`},
+		"json with a list of its own": {`{to: f, each: file, as: json, records: $.data.items, when: '=no == "A3"'}`, writtenInput, `{"data":{"items":[|{"no":"A3"}|]}}|`},
+		"json without records": {`{to: f, each: file, as: json, no_rows: write, trailer: {columns: [{title: n, value: =totals.n}]}, totals: {n: {count: records}}}`, none,
+			`{"records":[],"n":0}|`},
+		"json with nothing around": {`{to: f, each: file, as: json, no_rows: write, header: {columns: [{title: a, value: '=file.size > 0 ? nil : 1'}]}, trailer: {columns: [{title: n, value: '=file.size > 0 ? nil : 1'}]}}`, none,
+			`{"records":[]}|`},
+		"xml": {`{to: f, each: file, as: xml, root: Orders, element: Order, namespaces: {"": urn:o}, body: {"@no": =no}, header: {columns: [{title: "@day", value: =header.day}, {title: From, value: '=entry.job + "<"'}]},
+    trailer: {columns: [{title: Count, value: =totals.n}]}, totals: {n: {count: records}}}`, writtenInput,
+			xmlHead + `<Orders xmlns="urn:o" day="2026-03-31"><From>orders&lt;</From>|<Order no="A1"/>|<Order no="A2"/>|<Order no="A3"/>|<Count>3</Count>|</Orders>|`},
+		"xml without records": {`{to: f, each: file, as: xml, root: Orders, element: Order, no_rows: write, header: {columns: [{title: "@day", value: =header.day}]}, trailer: {columns: [{title: n, value: '=file.size > 0 ? nil : 1'}]}}`, none,
+			xmlHead + `<Orders day="2026-03-31">|</Orders>|`},
+		"xml with a trailer": {`{to: f, each: file, as: xml, root: Orders, element: Order, no_rows: write, trailer: {columns: [{title: n, value: =totals.n}]}, totals: {n: {count: records}}}`, none,
+			xmlHead + `<Orders>|<n>0</n>|</Orders>|`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, got := writes(t, writtenRead, c.send, c.text)
+			if len(got) != 1 || strings.ReplaceAll(got[0], "\n", "|") != strings.ReplaceAll(c.want, "\n", "|") {
+				t.Errorf("%s\n%q\nwant %s", show(o), got, c.want)
+			}
+		})
+	}
+}
+
 func TestTotalsOfAWrittenFileAreOfWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	const send = `{to: f, each: file, as: ndjson, when: '=no != "A9"', no_rows: write,
@@ -147,10 +177,19 @@ func TestWhatIsWrongWithPartsOfAWrittenFileIsToldAtLoad(t *testing.T) {
 	const columns = `columns: [{title: no, value: =no}, {title: amount, value: =amount}, {title: on, value: =on}, {title: two, value: =no}, {title: two, value: =no}]`
 	const tail = `trailer: {columns: [{title: x, value: x}]}`
 	for name, c := range map[string]struct{ send, want string }{
-		"a message":            {`{to: f, header: {columns: [{title: a, value: b}]}}`, "send[0].header: goes with each: file or window: a message of one record has nothing around it"},
-		"xlsx":                 {`{to: f, each: file, as: xlsx, ` + columns + `, ` + tail + `}`, "send[0].trailer: does not go with xlsx: files with it are csv, tsv, ndjson, fixed"},
-		"protobuf":             {`{to: f, each: file, as: xml, root: r, element: e, records: {a: {columns: [{title: x, value: y}]}}}`, "send[0].records.a: does not go with xml: files with it are csv, tsv, ndjson, fixed"},
-		"totals in the header": {`{to: f, each: file, as: csv, ` + columns + `, totals: {n: {count: records}}, ` + tail + `, header: {columns: [{title: n, value: =totals.n}]}}`, `send[0].header.columns[0].value: `},
+		"a message":               {`{to: f, header: {columns: [{title: a, value: b}]}}`, "send[0].header: goes with each: file or window: a message of one record has nothing around it"},
+		"xlsx":                    {`{to: f, each: file, as: xlsx, ` + columns + `, ` + tail + `}`, "send[0].trailer: does not go with xlsx: files with it are csv, tsv, json, ndjson, xml, fixed"},
+		"kinds in protobuf":       {`{to: f, each: file, as: protobuf, records: {a: {columns: [{title: x, value: y}]}}}`, "send[0].schema: "},
+		"kinds in xml":            {`{to: f, each: file, as: xml, root: r, element: e, records: {a: {columns: [{title: x, value: y}]}}}`, "send[0].records.a: does not go with xml, which has records of one kind: element says what they are called"},
+		"kinds in json":           {`{to: f, each: file, as: json, records: {a: {columns: [{title: x, value: y}]}}}`, "send[0].records.a: does not go with json, whose list has records of one kind: write records: NAME for the member that holds it"},
+		"a kind in json":          {`{to: f, each: file, as: json, header: {kind: H, columns: [{title: x, value: y}]}}`, "send[0].columns: have no kind"},
+		"a list in csv":           {`{to: f, each: file, as: csv, records: items, ` + columns + `}`, "send[0].records: does not go with csv"},
+		"a list that is a member": {`{to: f, each: file, as: json, records: x.y, ` + tail + `}`, `send[0].records: "x", which holds the list of records, is a member of header or trailer too: name another one`},
+		"a list at no name":       {`{to: f, each: file, as: json, records: "x[0]", ` + tail + `}`, `send[0].records: "x[0]" is no member that could hold the list of records: write its name, as items or data.items`},
+		"a member of both":        {`{to: f, each: file, as: json, header: {columns: [{title: x, value: y}]}, ` + tail + `}`, `send[0].trailer.columns[0].title: "x" is a member already`},
+		"a name of an element":    {`{to: f, each: file, as: xml, root: r, element: e, trailer: {columns: [{title: 1x, value: y}]}}`, `send[0].trailer.columns[0].title: "1x" cannot be the name of an element`},
+		"an attribute behind":     {`{to: f, each: file, as: xml, root: r, element: e, trailer: {columns: [{title: "@x", value: y}]}}`, `send[0].trailer.columns[0].title: "@x" has no place there: attributes stand in the header, and all else is an element`},
+		"totals in the header":    {`{to: f, each: file, as: csv, ` + columns + `, totals: {n: {count: records}}, ` + tail + `, header: {columns: [{title: n, value: =totals.n}]}}`, `send[0].header.columns[0].value: `},
 		"record in the trailer": {`{to: f, each: file, as: csv, ` + columns + `, trailer: {columns: [{title: n, value: =record.number}]}}`,
 			`send[0].trailer.columns[0].value: `},
 		"an unknown total":           {`{to: f, each: file, as: csv, ` + columns + `, totals: {sum: {sum: amount}}, trailer: {columns: [{title: n, value: =totals.som}]}}`, `send[0].trailer.columns[0].value: `},
@@ -159,6 +198,8 @@ func TestWhatIsWrongWithPartsOfAWrittenFileIsToldAtLoad(t *testing.T) {
 		"of a text":                  {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: no}}, ` + tail + `}`, `send[0].totals.s.sum: no is text: an integer or a decimal is added up`},
 		"of a kind":                  {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: amount, of: x}}, ` + tail + `}`, `send[0].totals.s.of: goes with several kinds of rows, and records names none: leave it out`},
 		"two at once":                {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: amount, min: on}}, ` + tail + `}`, `send[0].totals.s: is one of sum: COLUMN, min: COLUMN, max: COLUMN, hash: COLUMN and count: KIND`},
+		"a total of no field":        {`{to: f, each: file, as: ndjson, totals: {s: {sum: amont}}, ` + tail + `}`, `send[0].totals.s.sum: there is no field amont`},
+		"of a field of text":         {`{to: f, each: file, as: ndjson, body: {a: =no}, totals: {s: {sum: no}}, ` + tail + `}`, `send[0].totals.s.sum: no is text: an integer or a decimal is added up`},
 		"a count of nothing":         {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {count: rows}}, ` + tail + `}`, `send[0].totals.s.count: there is no kind of rows rows; there are records`},
 		"totals for nobody":          {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {count: records}}}`, `send[0].totals: are for the trailer, which is missing`},
 		"which kind":                 {`{to: f, each: file, as: csv, records: {a: {columns: [{title: x, value: =amount}]}}, totals: {s: {sum: x}}, ` + tail + `}`, `send[0].totals.s.of: says which kind of rows has the column; there are a`},
@@ -232,6 +273,75 @@ read: {format: json, records: orders, header: {fields: {day: {from: $.day, type:
 			rt.Fatalf("%s\n%s\n%s %v\n%s", file, made[0], show(again), err, d)
 		}
 	})
+}
+
+// What stands around the records of a document is read back by the paths of its members and elements.
+func TestWrittenDocumentsAreReadBack(t *testing.T) {
+	t.Parallel()
+	const read = `
+receive: {source: s}
+read: {format: json, records: orders, header: {fields: {by: {from: $.by}}}, fields: {no: {required: true}, amount: {type: decimal, required: true}}}
+`
+	const check = `
+  totals: {n: {count: records}, sum: {sum: amount}}
+check: {file: [{that: '=totals.n == trailer.n && totals.sum == trailer.sum', say: "the trailer says something else"}]}
+send: [{to: erp, body: {by: =header.by, no: =no, amount: =amount}}]
+`
+	const around = `    trailer: {columns: [{title: n, value: =totals.n}, {title: sum, value: =totals.sum}]}
+    totals: {n: {count: records}, sum: {sum: amount}}`
+	back := map[string][2]string{
+		"json": {"records: data.list\n    columns: [{title: no, value: =no}, {title: amount, value: =amount}]\n    header: {columns: [{title: by, value: =header.by}]}\n" + around, `
+receive: {source: s}
+read:
+  format: json
+  records: data.list
+  header: {fields: {by: {from: $.by}}}
+  fields: {no: {required: true}, amount: {type: decimal, required: true}}
+  trailer: {fields: {n: {from: $.n, type: integer}, sum: {from: $.sum, type: decimal}}}` + check},
+		"ndjson": {"columns: [{title: no, value: =no}, {title: amount, value: =amount}]\n    header: {columns: [{title: by, value: =header.by}]}\n" + around, `
+receive: {source: s}
+read:
+  format: ndjson
+  header: {fields: {by: {}}}
+  fields: {no: {required: true}, amount: {type: decimal, required: true}}
+  trailer: {fields: {n: {type: integer}, sum: {type: decimal}}}` + check},
+	}
+	back["xml"] = [2]string{"root: Orders\n    element: Order\n    header: {columns: [{title: '@by', value: =header.by}]}\n" + around, `
+receive: {source: s}
+read:
+  format: xml
+  records: /Orders/Order
+  header: {fields: {by: {from: /Orders/@by}}}
+  fields: {no: {required: true}, amount: {type: decimal, required: true}}
+  trailer: {fields: {n: {from: /Orders/n, type: integer}, sum: {from: /Orders/sum, type: decimal}}}` + check}
+	rapid.Check(t, func(rt *rapid.T) {
+		as := rapid.SampledFrom([]string{"json", "ndjson", "xml"}).Draw(rt, "as")
+		by := rapid.StringMatching(`[A-Za-zé{}\[\],:]{1,9}`).Draw(rt, "by")
+		var orders, want []string
+		for i := range rapid.IntRange(1, 5).Draw(rt, "orders") {
+			order := fmt.Sprintf(`"no":"N%d","amount":%d.%02d}`, i, rapid.IntRange(-99, 99).Draw(rt, "amount"), i)
+			orders, want = append(orders, "{"+order), append(want, `{"by":"`+by+`",`+order)
+		}
+		o, made := writes(t, read, "to: f\n    each: file\n    as: "+as+"\n    "+back[as][0], `{"by":"`+by+`","orders":[`+strings.Join(orders, ",")+`]}`)
+		if o.State != ledger.Accepted || len(made) != 1 {
+			rt.Fatal(show(o))
+		}
+		var got []string
+		again, err := compile(t, back[as][1]).Run(t.Context(), again(made[0]), func(r *Rendered) error {
+			got = append(got, string(r.Message.Body))
+			return nil
+		})
+		if d := cmp.Diff(want, got); err != nil || again.State != ledger.Accepted || d != "" {
+			rt.Fatalf("%s\n%s %v\n%s", made[0], show(again), err, d)
+		}
+	})
+}
+
+// again is a file that can be read twice, as what is behind the records of a document is.
+func again(text string) Input {
+	in := input("back", text)
+	in.Blob.ReaderAt = strings.NewReader(text)
+	return in
 }
 
 // writtenBack is how the property test writes, and how it reads what it has written.
