@@ -15,7 +15,7 @@ run: build ## the embedded demo: files are dropped, delivered, shown; Ctrl-C end
 
 test: deps lint ## everything, with the race detector
 	$(GO) test -race -timeout 20m ./...
-	$(GO) test -run '(Flat|Little)Memory|LeadsToNoOthers' ./formats ./cmd/waybill # whole doses, for which the race detector is too slow
+	$(GO) test -run '(Flat|Little)Memory|LeadsToNoOthers' ./formats ./formats/unpack ./cmd/waybill # whole doses, for which the race detector is too slow
 
 deps:
 	@sh scripts/test-deps.sh
