@@ -27,14 +27,46 @@ const mostKey = 384
 // keys is what a schema that has keys has somewhere; others may have it too.
 var keys = regexp.MustCompile(`\b(?:key|unique|keyref|ID|IDREFS?)\b|\x00`)
 
-// compileXSD compiles a schema and what it includes and imports, all of which are files. keyed: it may have keys.
-func compileXSD(schema string, files Files) (engine *xsd.Engine, keyed bool, ps []Problem) {
+// fieldPath is the path of a field of a key, or of what selects the elements that have it.
+var fieldPath = regexp.MustCompile(`<(?:[\w.-]+:)?(?:field|selector)\b[^>]*?\bxpath\s*=\s*("[^"]*"|'[^']*')`)
+
+// xsdKeys is what is known of the keys of a schema.
+type xsdKeys struct {
+	fields map[string]bool // names of elements and attributes that may be fields of keys
+	any    bool            // whatever their names are
+}
+
+// add looks for the keys in a text of a schema.
+func (k *xsdKeys) add(text []byte) {
+	k.any = k.any || bytes.IndexByte(text, 0) >= 0 // UTF-16
+	for _, m := range fieldPath.FindAllSubmatch(text, -1) {
+		for path := range strings.SplitSeq(strings.Trim(string(m[1]), `"'`), "|") {
+			name := strings.TrimSpace(path[strings.LastIndexAny(path, "/@:")+1:])
+			k.any = k.any || name == "*" || name == "." || strings.ContainsAny(name, "&")
+			k.fields[name] = true
+		}
+	}
+}
+
+// field reports whether the name is one that a field of a key may have.
+func (k *xsdKeys) field(local []byte) bool { return k.any || k.fields[string(local)] }
+
+// compileXSD compiles a schema and what it includes and imports, all of which are files. found is nil where it has no keys for certain.
+func compileXSD(schema string, files Files) (engine *xsd.Engine, found *xsdKeys, ps []Problem) {
 	if files == nil {
-		return nil, false, []Problem{{"schema", "there are no files here"}}
+		return nil, nil, []Problem{{"schema", "there are no files here"}}
 	}
 	text, err := files(schema)
 	if err != nil {
-		return nil, false, []Problem{{"schema", err.Error()}}
+		return nil, nil, []Problem{{"schema", err.Error()}}
+	}
+	look := func(text []byte) {
+		if found == nil && keys.Match(text) {
+			found = &xsdKeys{fields: map[string]bool{}}
+		}
+		if found != nil {
+			found.add(text)
+		}
 	}
 	var resolve xsd.ResolverFunc
 	resolve = func(_ context.Context, base, location string) (xsd.SchemaSource, error) {
@@ -49,15 +81,15 @@ func compileXSD(schema string, files Files) (engine *xsd.Engine, keyed bool, ps 
 		if err != nil {
 			return xsd.SchemaSource{}, err
 		}
-		keyed = keyed || keys.Match(text)
+		look(text)
 		return xsd.Bytes(name, text).WithResolver(resolve), nil
 	}
-	keyed = keys.Match(text)
+	look(text)
 	engine, err = xsd.Compile(context.Background(), xsd.Bytes(schema, text).WithResolver(resolve))
 	if err != nil {
-		return nil, false, []Problem{{"schema", strings.Join(schemaFaults(err), "; ")}}
+		return nil, nil, []Problem{{"schema", strings.Join(schemaFaults(err), "; ")}}
 	}
-	return engine, keyed, nil
+	return engine, found, nil
 }
 
 const mostSchemaFaults = 10 // that are told of one document

@@ -56,7 +56,7 @@ func recordsPath(path string, namespaces map[string]string) ([]xmlStep, error) {
 
 type xmlDecoder struct {
 	engine *xsd.Engine // of the schema; nil: there is none
-	keyed  bool        // the schema has keys
+	keys   *xsdKeys    // of the schema, nil: it has none
 	o      Options
 	shop   workshop
 	parts  []Part
@@ -109,7 +109,7 @@ func newXMLParts(o Options, parts []Part) (Decoder, []Problem) {
 		d.sides[i] = m.wants(p.Wants, p.path()+"fields.", nil, func(path *xmlPath) (*xmlNode, error) { return root, d.around(path, true) })
 	}
 	if o.Schema != "" {
-		d.engine, d.keyed, ps = compileXSD(o.Schema, o.Files)
+		d.engine, d.keys, ps = compileXSD(o.Schema, o.Files)
 		m.problems = append(m.problems, ps...)
 	}
 	if len(m.problems) > 0 {
@@ -252,7 +252,7 @@ func (d *xmlDecoder) reading(b Blob, on *bench) *xmlWalk {
 	if on.xml == nil {
 		on.xml = newXMLParser(d.o.Limits, d.plan)
 	}
-	on.xml.keyed = d.keyed
+	on.xml.keys = d.keys
 	on.xml.begin()
 	k := &xmlWalk{d: d, w: w, p: on.xml, blob: b, outer: make([]Cell, len(d.plan.outer))}
 	k.header.named(d.plan.names)

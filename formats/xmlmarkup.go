@@ -277,7 +277,7 @@ func (p *xmlParser) cdata(tag, from int) int {
 			return -1
 		}
 	}
-	return i + 3
+	return p.said(from, i) + 3
 }
 
 // lineEnds makes every line end a line feed.

@@ -27,11 +27,12 @@ type xmlParser struct {
 	sorted []xmlAttr
 	takers []int // those of open that want their text
 
-	top    *xmlState // what is wanted of the document
-	tree   *xmlTree  // what is kept goes there
-	copies bool      // the buffer will not stay: keep copies
-	keyed  bool      // a validator keeps the paths of elements
-	arena  arena[byte]
+	top     *xmlState // what is wanted of the document
+	tree    *xmlTree  // what is kept goes there
+	copies  bool      // the buffer will not stay: keep copies
+	keys    *xsdKeys  // a validator keeps the paths of elements, and their keys; nil: it does not
+	pending int       // bytes of all that it may hold for elements that are open
+	arena   arena[byte]
 }
 
 // An xmlOpen is an element whose end has not been seen.
@@ -44,6 +45,8 @@ type xmlOpen struct {
 	state  *xmlState
 	spot   int32  // where what is wanted of it goes
 	ways   uint32 // of the kinds of records those whose paths lead to it, a bit each
+	said   int    // bytes of text in it, where a validator keeps keys
+	held   int    // bytes of what is in it that a validator may hold until it ends
 
 	text   []byte // what was seen of its text: one piece, or in buf
 	pieces int
@@ -74,27 +77,11 @@ const (
 	xsiURI    = "http://www.w3.org/2001/XMLSchema-instance"
 )
 
-// mostKeyPath bounds what a validator keeps of each key besides its value: where in the document it stands.
-const mostKeyPath = 2 << 10
-
-// pathed looks whether the path to the element that was opened last is one that a validator may keep, namespaces and all.
-func (p *xmlParser) pathed(at int) bool {
-	longest := 0
-	for _, s := range p.spaces {
-		longest = max(longest, len(s.uri))
-	}
-	if len(p.names)+len(p.open)*(longest+3) <= mostKeyPath {
-		return true
-	}
-	p.failAt(at, "the names and namespaces of the elements that are open take more than %s, and the schema has keys that are kept with them", Bytes(mostKeyPath))
-	return false
-}
-
 func newXMLParser(l Limits, plan *xmlPlan) *xmlParser { return &xmlParser{limits: l, plan: plan} }
 
 // begin makes ready for a document.
 func (p *xmlParser) begin() {
-	p.top, p.copies = p.plan.root, true
+	p.top, p.copies, p.pending = p.plan.root, true, 0
 	p.open, p.names, p.spaces, p.uris, p.takers = p.open[:0], p.names[:0], p.spaces[:0], p.uris[:0], p.takers[:0]
 	p.spaces = append(p.spaces, xmlSpace{[]byte("xml"), []byte(xmlSpace1), p.spaceID([]byte(xmlSpace1))})
 }
@@ -125,7 +112,7 @@ func (p *xmlParser) nameOf(open int) []byte {
 func (p *xmlParser) step(i int) int {
 	switch {
 	case p.buf[i] != '<':
-		return p.text(i)
+		return p.said(i, p.text(i))
 	case i+1 == len(p.buf):
 		return p.endText(i)
 	}
@@ -178,13 +165,13 @@ func (p *xmlParser) push(at int, name []byte, colon int) bool {
 	o := &p.open[n]
 	o.name, o.spaces, o.uris = len(p.names), len(p.spaces), len(p.uris)
 	o.local, o.space, o.state, o.spot, o.ways = colon+1, anyName, nil, -1, 0
-	o.text, o.pieces = nil, 0
+	o.text, o.pieces, o.said, o.held = nil, 0, 0, 0
 	p.names = append(p.names, name...)
 	if len(p.names) > int(p.limits.MaxRecord) {
 		p.fail = failure{at, "max_record", "the names of the elements that are open take more than max_record, " + p.limits.MaxRecord.String()}
 		return false
 	}
-	if len(p.attrs) > 0 && !p.scope() || p.keyed && !p.pathed(at) {
+	if len(p.attrs) > 0 && !p.scope() || p.keys != nil && !(p.pathed(at) && p.keyed(at, o)) {
 		return false
 	}
 	prefix := name[:max(0, colon)]
@@ -298,6 +285,9 @@ func (p *xmlParser) close(i int) int {
 func (p *xmlParser) pop() {
 	n := len(p.open) - 1
 	o := &p.open[n]
+	if p.keys != nil {
+		p.unkeyed(n)
+	}
 	if o.state != nil && o.state.text {
 		p.takers = p.takers[:len(p.takers)-1]
 		text := o.text
