@@ -26,9 +26,22 @@ import (
 // bounded are the times of a test in which a server does not let go.
 func bounded() timing {
 	tm := brisk()
-	tm.dial, tm.handshake, tm.patience, tm.keepalive, tm.silence = time.Second, time.Second, time.Second, 500*time.Millisecond, 5*time.Second
+	tm.dial, tm.handshake, tm.patience, tm.silence = 20*time.Second, 20*time.Second, 20*time.Second, 60*time.Second
 	tm.resume = 100 * time.Millisecond
 	return tm
+}
+
+// impatient are those of one in which it does not even let in.
+func impatient(wait time.Duration) timing {
+	tm := bounded()
+	tm.dial, tm.handshake, tm.patience, tm.keepalive, tm.silence = wait, wait, wait, 500*time.Millisecond, 5*time.Second
+	return tm
+}
+
+// on has a source that has not connected yet go by a clock that a test puts forward. It is ahead, so that no connection is late by it.
+func (b *bench) on(clock *hand) {
+	clock.forward(24 * time.Hour)
+	b.servers.now, b.server.now = clock.now, clock.now
 }
 
 // patience is how long anything may take before it counts as never.
@@ -228,7 +241,7 @@ func TestADripIsNotAListing(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			tr := newTree(nil)
+			tr, clock := newTree(nil), newHand()
 			n := 0
 			tr.instead(func(p wire.Packet) (reply, bool) {
 				switch p.Type {
@@ -236,7 +249,7 @@ func TestADripIsNotAListing(t *testing.T) {
 					return tr.handle(p), true
 				case wire.Readdir:
 					n++
-					pause(3 * time.Millisecond)
+					clock.forward(3 * time.Millisecond)
 					return listed(p, n), true
 				}
 				return nil, false
@@ -245,6 +258,7 @@ func TestADripIsNotAListing(t *testing.T) {
 			tm := bounded()
 			tm.grace, tm.listed = 200*time.Millisecond, 10*time.Microsecond
 			b := source(t, newFake(t, answering(tr.answer), host).options(host.PublicKey()), tm, recursive)
+			b.on(clock)
 			files := 0
 			err := soon(t, func() error {
 				for f, err := range b.List(t.Context()) {
@@ -270,10 +284,11 @@ func TestALookThatIsTakenSlowlyIsNoDrip(t *testing.T) {
 	tr := newTree(map[string]string{"out/a.csv": "a", "out/b.csv": "b", "out/c.csv": "c"})
 	tm := bounded()
 	tm.grace, tm.listed = 100*time.Millisecond, 0
-	b := source(t, newFake(t, answering(tr.answer), host).options(host.PublicKey()), tm)
+	b, clock := source(t, newFake(t, answering(tr.answer), host).options(host.PublicKey()), tm), newHand()
+	b.on(clock)
 	for _, err := range b.List(t.Context()) {
 		must(t, err)
-		pause(70 * time.Millisecond)
+		clock.forward(70 * time.Millisecond)
 	}
 }
 
@@ -337,7 +352,7 @@ func TestAStrangerIsNotListenedToForLong(t *testing.T) {
 			flood(c, []byte("SSH-2.0-x\r\n"), []byte("\x00\x00\x00\x1c\x0a\x04\x00\x00\x00\x00\x08pay-load\x00\x00\x00\x00          "))
 		},
 	} {
-		b := source(t, stranger(t, talk), bounded())
+		b := source(t, stranger(t, talk), impatient(time.Second))
 		begin := time.Now()
 		if err := soon(t, b.unlistable); err == nil {
 			t.Errorf("%s: listed", name)
@@ -476,7 +491,7 @@ func TestNoiseBesideTheSession(t *testing.T) {
 	// Noise is no answer: who only makes noise is silent.
 	g := newFake(t, func(rw io.ReadWriter) { _, _ = io.Copy(io.Discard, rw) }, host)
 	g.beside = f.beside
-	c := source(t, g.options(host.PublicKey()), bounded())
+	c := source(t, g.options(host.PublicKey()), impatient(3*time.Second))
 	if err := soon(t, c.unlistable); err == nil {
 		t.Error("listed")
 	}
@@ -497,8 +512,7 @@ func TestAJumpHostIsNotTrusted(t *testing.T) {
 	} {
 		liar := newFake(t, nil, newKey(t)) // the host key is its own
 		jump := newFake(t, nil, jumpKey)
-		at := jump.options().Address
-		p := testenv.NewProxy(t, at)
+		p := testenv.NewProxy(t, jump.l.Addr().String())
 		jump.tunnel = func(n ssh.NewChannel) {
 			ch, rs, err := n.Accept()
 			if err != nil {
@@ -511,11 +525,12 @@ func TestAJumpHostIsNotTrusted(t *testing.T) {
 			}
 			liar.connection(channelConn{ch})
 		}
+		jump.options() // it begins
 		o := Options{
 			Address: "files.example:22", Login: Login{User: "u", Password: "right"}, Folder: "out", HostKey: []string{ssh.FingerprintSHA256(target.PublicKey())},
 			Jump: &Jump{Address: p.Addr(), Login: Login{User: "j", Password: "right"}, HostKey: []string{ssh.FingerprintSHA256(jumpKey.PublicKey())}},
 		}
-		tm := bounded()
+		tm := impatient(3 * time.Second)
 		tm.silence = time.Hour // it shows that it is alive
 		b := source(t, o, tm)
 		if err := soon(t, b.unlistable); !strings.Contains(err.Error(), c.want) {

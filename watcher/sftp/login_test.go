@@ -186,7 +186,7 @@ func TestAWrongPasswordNeverLocksTheAccount(t *testing.T) {
 	o.Login.Password = "wrong"
 	b := source(t, o, usual())
 	clock := newHand()
-	b.servers.now, b.server.now = clock.now, clock.now
+	b.on(clock)
 	day := 24 * 60
 	for minute := range day {
 		clock.forward(time.Minute)

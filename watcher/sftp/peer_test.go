@@ -111,7 +111,7 @@ func TestAServerThatIsAwayIsTriedLessAndLessOften(t *testing.T) {
 	b := onServer(t, s, tm)
 	s.Kill(t)
 	clock := newHand()
-	b.server.now = clock.now
+	b.on(clock)
 	for range 3600 {
 		b.unlistable()
 		clock.forward(time.Second)
