@@ -176,7 +176,8 @@ func (c *compiler) rowTotals(path string, o *Send, r *route) expression.Field {
 		default:
 			made = c.figureOfRows(at, key, t, o, r)
 		}
-		if made == nil {
+		if made == nil { // of what it is nothing is known, so that its name is no second mistake
+			all.Type.Fields = append(all.Type.Fields, expression.Field{Name: t.Name, Type: expression.Of(expression.KindAny)})
 			continue
 		}
 		made.name = t.Name

@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -192,33 +194,34 @@ func TestWhatIsWrongWithPartsOfAWrittenFileIsToldAtLoad(t *testing.T) {
 		"totals in the header":    {`{to: f, each: file, as: csv, ` + columns + `, totals: {n: {count: records}}, ` + tail + `, header: {columns: [{title: n, value: =totals.n}]}}`, `send[0].header.columns[0].value: `},
 		"record in the trailer": {`{to: f, each: file, as: csv, ` + columns + `, trailer: {columns: [{title: n, value: =record.number}]}}`,
 			`send[0].trailer.columns[0].value: `},
-		"an unknown total":           {`{to: f, each: file, as: csv, ` + columns + `, totals: {sum: {sum: amount}}, trailer: {columns: [{title: n, value: =totals.som}]}}`, `send[0].trailer.columns[0].value: `},
-		"a total of no column":       {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: amont}}, ` + tail + `}`, `send[0].totals.s.sum: there is no column "amont"`},
-		"of two columns":             {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {hash: two}}, ` + tail + `}`, `send[0].totals.s.hash: there are two columns "two": give them titles of their own`},
-		"of a text":                  {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: no}}, ` + tail + `}`, `send[0].totals.s.sum: no is text: an integer or a decimal is added up`},
-		"of a kind":                  {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: amount, of: x}}, ` + tail + `}`, `send[0].totals.s.of: goes with several kinds of rows, and records names none: leave it out`},
-		"two at once":                {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: amount, min: on}}, ` + tail + `}`, `send[0].totals.s: is one of sum: COLUMN, min: COLUMN, max: COLUMN, hash: COLUMN and count: KIND`},
-		"a total of no field":        {`{to: f, each: file, as: ndjson, totals: {s: {sum: amont}}, ` + tail + `}`, `send[0].totals.s.sum: there is no field amont`},
-		"of a field of text":         {`{to: f, each: file, as: ndjson, body: {a: =no}, totals: {s: {sum: no}}, ` + tail + `}`, `send[0].totals.s.sum: no is text: an integer or a decimal is added up`},
-		"a count of nothing":         {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {count: rows}}, ` + tail + `}`, `send[0].totals.s.count: there is no kind of rows rows; there are records`},
-		"totals for nobody":          {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {count: records}}}`, `send[0].totals: are for the trailer, which is missing`},
-		"which kind":                 {`{to: f, each: file, as: csv, records: {a: {columns: [{title: x, value: =amount}]}}, totals: {s: {sum: x}}, ` + tail + `}`, `send[0].totals.s.of: says which kind of rows has the column; there are a`},
-		"columns and records":        {`{to: f, each: file, as: csv, ` + columns + `, records: {a: {columns: [{title: x, value: =amount}]}}}`, `send[0].columns: do not go with records, each kind of which has its own`},
-		"a kind beside none":         {`{to: f, each: file, as: csv, ` + columns + `, header: {kind: H, columns: [{title: x, value: y}]}}`, `send[0].columns: have no kind, as other rows do: write them below records.NAME, with kind`},
-		"a kind without one":         {`{to: f, each: file, as: csv, records: {a: {kind: A, columns: [{title: x, value: y}]}, b: {columns: [{title: x, value: y}]}}}`, `send[0].records.b.kind: missing: other rows have one, so that each row begins with its kind`},
-		"the kind of another":        {`{to: f, each: file, as: csv, records: {a: {kind: A, columns: [{title: x, value: y}]}}, trailer: {kind: A, columns: [{title: x, value: y}]}}`, `send[0].trailer.kind: "A" is that of a already`},
-		"a kind that is no text":     {`{to: f, each: file, as: csv, records: {a: {kind: "A ", columns: [{title: x, value: y}]}}}`, `send[0].records.a.kind: "A " cannot tell a row: a reader goes by plain text without blanks around it`},
-		"titles of kinds":            {`{to: f, each: file, as: csv, titles: write, records: {a: {columns: [{title: x, value: y}]}, b: {columns: [{title: x, value: y}]}}}`, `send[0].titles: one line of titles does not go with several kinds of records`},
-		"each of no list":            {`{to: f, each: file, as: csv, records: {a: {each: =no, columns: [{title: x, value: y}]}}}`, `send[0].records.a.each: =no is text, not a list`},
-		"each without =":             {`{to: f, each: file, as: csv, records: {a: {each: lines, columns: [{title: x, value: y}]}}}`, `send[0].records.a.each: `},
-		"a field of the outside":     {`{to: f, each: file, as: csv, records: {a: {each: =lines, columns: [{title: x, value: =no}]}}}`, `send[0].records.a.columns[0].value: `},
-		"a kind that is not read":    {`{to: f, each: file, as: csv, records: {a: {for: b, columns: [{title: x, value: y}]}}}`, `send[0].records.a.for: goes with several kinds of records, and read.records names none: leave it out`},
-		"when of all":                {`{to: f, each: file, as: csv, when: '=no != ""', records: {a: {columns: [{title: x, value: y}]}}}`, `send[0].when: does not go with records, each of which has its own`},
-		"a width":                    {`{to: f, each: file, as: fixed, columns: [{title: no, value: =no, width: 4}], trailer: {columns: [{title: no, value: x}]}}`, `send[0].trailer.columns[0].width: missing: say how many columns it takes`},
-		"lengths that differ":        {`{to: f, each: file, as: fixed, lines: none, columns: [{title: no, value: =no, width: 4}], trailer: {columns: [{title: no, value: x, width: 5}]}}`, `send[0].trailer.columns: take 5 columns, those of records 4: with lines: none all are of one length, so give the last one another width`},
-		"a member twice":             {`{to: f, each: file, as: ndjson, records: {a: {kind: A, columns: [{title: kind, value: x}]}}}`, `send[0].records.a.columns[0].title: "kind" cannot name a second member, nor one that is not UTF-8`},
-		"a format of the total":      {`{to: f, each: file, as: csv, ` + columns + `, totals: {n: {count: records}}, trailer: {columns: [{title: n, value: =totals.n, format: "%d"}]}}`, `send[0].trailer.columns[0].format: goes with dates and times, not with integer`},
-		"a total without its digits": {`{to: f, each: file, as: csv, ` + columns + `, totals: {n: {sum: amount, digits: 3}}, ` + tail + `}`, `send[0].totals.n.digits: goes with hash`},
+		"an unknown total":                  {`{to: f, each: file, as: csv, ` + columns + `, totals: {sum: {sum: amount}}, trailer: {columns: [{title: n, value: =totals.som}]}}`, `send[0].trailer.columns[0].value: `},
+		"a total of no column":              {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: amont}}, ` + tail + `}`, `send[0].totals.s.sum: there is no column "amont"`},
+		"of two columns":                    {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {hash: two}}, ` + tail + `}`, `send[0].totals.s.hash: there are two columns "two": give them titles of their own`},
+		"of a text":                         {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: no}}, ` + tail + `}`, `send[0].totals.s.sum: no is text: an integer or a decimal is added up`},
+		"of a kind":                         {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: amount, of: x}}, ` + tail + `}`, `send[0].totals.s.of: goes with several kinds of rows, and records names none: leave it out`},
+		"two at once":                       {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: amount, min: on}}, ` + tail + `}`, `send[0].totals.s: is one of sum: COLUMN, min: COLUMN, max: COLUMN, hash: COLUMN and count: KIND`},
+		"a total of no column that is used": {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {sum: amont}}, trailer: {columns: [{title: s, value: '=totals.s + 1'}]}}`, `send[0].totals.s.sum: there is no column "amont"`},
+		"a total of no field":               {`{to: f, each: file, as: ndjson, totals: {s: {sum: amont}}, ` + tail + `}`, `send[0].totals.s.sum: there is no field amont`},
+		"of a field of text":                {`{to: f, each: file, as: ndjson, body: {a: =no}, totals: {s: {sum: no}}, ` + tail + `}`, `send[0].totals.s.sum: no is text: an integer or a decimal is added up`},
+		"a count of nothing":                {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {count: rows}}, ` + tail + `}`, `send[0].totals.s.count: there is no kind of rows rows; there are records`},
+		"totals for nobody":                 {`{to: f, each: file, as: csv, ` + columns + `, totals: {s: {count: records}}}`, `send[0].totals: are for the trailer, which is missing`},
+		"which kind":                        {`{to: f, each: file, as: csv, records: {a: {columns: [{title: x, value: =amount}]}}, totals: {s: {sum: x}}, ` + tail + `}`, `send[0].totals.s.of: says which kind of rows has the column; there are a`},
+		"columns and records":               {`{to: f, each: file, as: csv, ` + columns + `, records: {a: {columns: [{title: x, value: =amount}]}}}`, `send[0].columns: do not go with records, each kind of which has its own`},
+		"a kind beside none":                {`{to: f, each: file, as: csv, ` + columns + `, header: {kind: H, columns: [{title: x, value: y}]}}`, `send[0].columns: have no kind, as other rows do: write them below records.NAME, with kind`},
+		"a kind without one":                {`{to: f, each: file, as: csv, records: {a: {kind: A, columns: [{title: x, value: y}]}, b: {columns: [{title: x, value: y}]}}}`, `send[0].records.b.kind: missing: other rows have one, so that each row begins with its kind`},
+		"the kind of another":               {`{to: f, each: file, as: csv, records: {a: {kind: A, columns: [{title: x, value: y}]}}, trailer: {kind: A, columns: [{title: x, value: y}]}}`, `send[0].trailer.kind: "A" is that of a already`},
+		"a kind that is no text":            {`{to: f, each: file, as: csv, records: {a: {kind: "A ", columns: [{title: x, value: y}]}}}`, `send[0].records.a.kind: "A " cannot tell a row: a reader goes by plain text without blanks around it`},
+		"titles of kinds":                   {`{to: f, each: file, as: csv, titles: write, records: {a: {columns: [{title: x, value: y}]}, b: {columns: [{title: x, value: y}]}}}`, `send[0].titles: one line of titles does not go with several kinds of records`},
+		"each of no list":                   {`{to: f, each: file, as: csv, records: {a: {each: =no, columns: [{title: x, value: y}]}}}`, `send[0].records.a.each: =no is text, not a list`},
+		"each without =":                    {`{to: f, each: file, as: csv, records: {a: {each: lines, columns: [{title: x, value: y}]}}}`, `send[0].records.a.each: `},
+		"a field of the outside":            {`{to: f, each: file, as: csv, records: {a: {each: =lines, columns: [{title: x, value: =no}]}}}`, `send[0].records.a.columns[0].value: `},
+		"a kind that is not read":           {`{to: f, each: file, as: csv, records: {a: {for: b, columns: [{title: x, value: y}]}}}`, `send[0].records.a.for: goes with several kinds of records, and read.records names none: leave it out`},
+		"when of all":                       {`{to: f, each: file, as: csv, when: '=no != ""', records: {a: {columns: [{title: x, value: y}]}}}`, `send[0].when: does not go with records, each of which has its own`},
+		"a width":                           {`{to: f, each: file, as: fixed, columns: [{title: no, value: =no, width: 4}], trailer: {columns: [{title: no, value: x}]}}`, `send[0].trailer.columns[0].width: missing: say how many columns it takes`},
+		"lengths that differ":               {`{to: f, each: file, as: fixed, lines: none, columns: [{title: no, value: =no, width: 4}], trailer: {columns: [{title: no, value: x, width: 5}]}}`, `send[0].trailer.columns: take 5 columns, those of records 4: with lines: none all are of one length, so give the last one another width`},
+		"a member twice":                    {`{to: f, each: file, as: ndjson, records: {a: {kind: A, columns: [{title: kind, value: x}]}}}`, `send[0].records.a.columns[0].title: "kind" cannot name a second member, nor one that is not UTF-8`},
+		"a format of the total":             {`{to: f, each: file, as: csv, ` + columns + `, totals: {n: {count: records}}, trailer: {columns: [{title: n, value: =totals.n, format: "%d"}]}}`, `send[0].trailer.columns[0].format: goes with dates and times, not with integer`},
+		"a total without its digits":        {`{to: f, each: file, as: csv, ` + columns + `, totals: {n: {sum: amount, digits: 3}}, ` + tail + `}`, `send[0].totals.n.digits: goes with hash`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -390,6 +393,78 @@ send: [{to: erp, for: order}]
 `
 	return send, read
 }
+
+// A file of many rows, with totals of all kinds and lists in its records, takes no more memory than one of few.
+func TestHeaderTrailerAndTotalsAreWrittenInFlatMemory(t *testing.T) { // not in parallel: it looks at the heap of all
+	p := compile(t, flatJob)
+	const record = `{"no":12,"n":3,"lines":[{"x":"a"},{"x":"b"}]}` + "\n"
+	const many = 200_000
+	out := &counted{}
+	in := input("f", "")
+	in.Files, in.Blob.Reader = out, io.LimitReader(&endless{text: record}, int64(len(record))*many)
+	o, err := p.Run(t.Context(), in, func(*Rendered) error { return nil })
+	if err != nil || o.State != ledger.Accepted || o.Records != many {
+		t.Fatal(show(o), err)
+	}
+	if got, want := string(out.last), "T,600000,600000,12,2400000\r\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("it ends with %q, want %q", got, want)
+	}
+	if out.heap > 64<<20 {
+		t.Errorf("%d MiB of heap while it was written", out.heap>>20)
+	}
+}
+
+const flatJob = `
+receive: {source: s}
+read: {format: ndjson, fields: {no: {type: integer, required: true}, n: {type: integer, required: true}, lines: {type: list, required: true, fields: {x: {required: true}}}}}
+send:
+  - to: f
+    each: file
+    as: csv
+    header: {kind: H, columns: [{title: a, value: =file.name}]}
+    records:
+      a: {kind: A, columns: [{title: no, value: =no}, {title: n, value: =n}]}
+      b: {kind: B, each: =lines, columns: [{title: x, value: =x}]}
+    trailer: {kind: T, columns: [{title: n, value: =totals.n}, {title: s, value: =totals.s}, {title: m, value: =totals.m}, {title: h, value: =totals.h}]}
+    totals: {n: {count: records}, s: {sum: n, of: a}, m: {min: no, of: a}, h: {hash: no, of: a, digits: 9}}
+`
+
+// endless is a text without end.
+type endless struct {
+	text string
+	at   int
+}
+
+func (r *endless) Read(p []byte) (n int, _ error) {
+	for n < len(p) {
+		k := copy(p[n:], r.text[r.at:])
+		n, r.at = n+k, (r.at+k)%len(r.text)
+	}
+	return n, nil
+}
+
+// counted is a file of which only the end is kept. It looks at the heap now and then.
+type counted struct {
+	last   []byte
+	writes int
+	heap   uint64
+}
+
+func (c *counted) Create(context.Context) (Output, error) { return c, nil }
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.last = append(c.last[:0], p...)
+	if c.writes++; c.writes%50 == 0 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		c.heap = max(c.heap, m.HeapAlloc)
+	}
+	return len(p), nil
+}
+
+func (c *counted) Finish(context.Context) (int64, int64, error) { return 1, 1, nil }
+func (c *counted) Abort() error                                 { return nil }
 
 // uniqueness knows the keys that it was asked for.
 func uniqueness() Uniqueness {
