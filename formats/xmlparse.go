@@ -33,6 +33,7 @@ type xmlParser struct {
 	keys    *xsdKeys  // a validator keeps the paths of elements, and their keys; nil: it does not
 	pending int       // bytes of all that it may hold for elements that are open
 	arena   arena[byte]
+	maker   xmlTreeMaker
 }
 
 // An xmlOpen is an element whose end has not been seen.

@@ -8,61 +8,126 @@ import "bytes"
 
 // treeOf makes JSON of a record that has been read: nothing can be wrong with it any more.
 func (p *xmlParser) treeOf(value []byte) []byte {
-	t := &xmlTreeMaker{p: p, buf: value}
-	return t.element()
+	t := &p.maker
+	t.p, t.buf, t.i = p, value, 0
+	t.out, t.text, t.members, t.spans = t.out[:0], t.text[:0], t.members[:0], t.spans[:0]
+	t.element()
+	tree := bytes.Clone(t.out)
+	if t.buf = nil; cap(t.out)+cap(t.text) > mostTreeKept {
+		*t = xmlTreeMaker{}
+	}
+	return tree
 }
 
+// mostTreeKept is how much room is kept from one record to the next.
+const mostTreeKept = 1 << 20
+
+// An xmlTreeMaker makes JSON of elements. What it gathers for those that are open lies on stacks, which are kept from one record to the next.
 type xmlTreeMaker struct {
 	p   *xmlParser
 	buf []byte
 	i   int
+
+	out     []byte // JSON of the members of open elements, in the order in which they came; of one that has ended, its own instead
+	text    []byte
+	members []xmlMember
+	spans   []xmlSpan
+	key     []byte
 }
 
 // A member is what stands under one name in an element.
 type xmlMember struct {
-	name   string
-	values [][]byte // JSON
+	mark        byte // of its name: @ of attributes, # of text, 0 of elements
+	name        []byte
+	first, last int // of its values, among the spans
 }
 
-// members are those of one element, in the order in which they came first.
-type xmlMembers struct {
-	list []xmlMember
-	at   map[string]int
+// An xmlSpan is one value of a member.
+type xmlSpan struct {
+	from, to int // of out
+	next     int // of the same member, 0: none
 }
 
-func (m *xmlMembers) add(name string, value []byte) {
-	if m.at == nil {
-		m.at = map[string]int{}
-	}
-	i, there := m.at[name]
-	if !there {
-		i = len(m.list)
-		m.at[name] = i
-		m.list = append(m.list, xmlMember{name: name})
-	}
-	m.list[i].values = append(m.list[i].values, value)
+// An xmlFrame is where what belongs to one element begins.
+type xmlFrame struct {
+	out, text, members, spans int
+	at                        map[string]int // of its members, where they are many
 }
 
-func (m *xmlMembers) json() []byte {
-	out := []byte{'{'}
-	for i, e := range m.list {
-		if i > 0 {
-			out = append(out, ',')
+// fewXMLMembers are found fastest by looking at each.
+const fewXMLMembers = 16
+
+// add notes that what was written from from on is a value of a member.
+func (t *xmlTreeMaker) add(f *xmlFrame, mark byte, name []byte, from int) {
+	t.spans = append(t.spans, xmlSpan{from: from, to: len(t.out)})
+	span := len(t.spans) - 1
+	i := t.find(f, mark, name)
+	if i < 0 {
+		t.members = append(t.members, xmlMember{mark, name, span, span})
+		if n := len(t.members) - f.members; n > fewXMLMembers {
+			if f.at == nil {
+				f.at = make(map[string]int, 2*n)
+				for j, m := range t.members[f.members:] {
+					f.at[string(m.mark)+string(m.name)] = f.members + j
+				}
+			}
+			f.at[string(mark)+string(name)] = len(t.members) - 1
 		}
-		out = append(AppendJSONString(out, []byte(e.name)), ':')
-		if len(e.values) == 1 {
-			out = append(out, e.values[0]...)
+		return
+	}
+	m := &t.members[i]
+	t.spans[m.last].next, m.last = span, span
+}
+
+// find returns the member of a name, -1 when there is none yet.
+func (t *xmlTreeMaker) find(f *xmlFrame, mark byte, name []byte) int {
+	if f.at != nil {
+		if i, there := f.at[string(mark)+string(name)]; there {
+			return i
+		}
+		return -1
+	}
+	for i := f.members; i < len(t.members); i++ {
+		if m := &t.members[i]; m.mark == mark && string(m.name) == string(name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// json puts the object of an element behind its members.
+func (t *xmlTreeMaker) json(f *xmlFrame) {
+	t.out = append(t.out, '{')
+	for i := f.members; i < len(t.members); i++ {
+		m := &t.members[i]
+		if i > f.members {
+			t.out = append(t.out, ',')
+		}
+		if t.key = t.key[:0]; m.mark != 0 {
+			t.key = append(t.key, m.mark)
+		}
+		t.key = append(t.key, m.name...)
+		t.out = append(AppendJSONString(t.out, t.key), ':')
+		if m.first == m.last {
+			t.out = append(t.out, t.out[t.spans[m.first].from:t.spans[m.first].to]...)
 			continue
 		}
-		out = append(out, '[')
-		out = append(append(out, bytes.Join(e.values, []byte{','})...), ']')
+		t.out = append(t.out, '[')
+		for s := m.first; ; s = t.spans[s].next {
+			t.out = append(t.out, t.out[t.spans[s].from:t.spans[s].to]...)
+			if s == m.last {
+				break
+			}
+			t.out = append(t.out, ',')
+		}
+		t.out = append(t.out, ']')
 	}
-	return append(out, '}')
+	t.out = append(t.out, '}')
 }
 
-// element reads the element at i.
-func (t *xmlTreeMaker) element() []byte {
-	var m xmlMembers
+// element reads the element at i and writes its JSON.
+func (t *xmlTreeMaker) element() {
+	f := xmlFrame{out: len(t.out), text: len(t.text), members: len(t.members), spans: len(t.spans)}
 	t.i++
 	t.name()
 	for {
@@ -70,10 +135,13 @@ func (t *xmlTreeMaker) element() []byte {
 		switch t.buf[t.i] {
 		case '/':
 			t.i += 2
-			return t.whole(&m, nil)
+			t.whole(&f)
+			return
 		case '>':
 			t.i++
-			return t.whole(&m, t.content(&m))
+			t.content(&f)
+			t.whole(&f)
+			return
 		}
 		name, prefixed := t.name()
 		t.i = t.space() + 1
@@ -82,21 +150,29 @@ func (t *xmlTreeMaker) element() []byte {
 		n := bytes.IndexByte(t.buf[t.i+1:], quote)
 		raw := t.buf[t.i+1 : t.i+1+n]
 		t.i += n + 2
-		if name != "xmlns" && prefixed != "xmlns" {
-			m.add("@"+name, AppendJSONString(nil, t.p.plainText(raw, true)))
+		if string(name) != "xmlns" && string(prefixed) != "xmlns" {
+			from := len(t.out)
+			t.out = AppendJSONString(t.out, t.p.plainText(raw, true))
+			t.add(&f, '@', name, from)
 		}
 	}
 }
 
-// whole is the JSON of an element.
-func (t *xmlTreeMaker) whole(m *xmlMembers, text []byte) []byte {
-	if len(m.list) == 0 {
-		return AppendJSONString(nil, text)
+// whole writes the JSON of an element in the place of that of its members.
+func (t *xmlTreeMaker) whole(f *xmlFrame) {
+	text, behind := t.text[f.text:], len(t.out)
+	if len(t.members) == f.members {
+		t.out = AppendJSONString(t.out, text)
+	} else {
+		if text = bytes.TrimSpace(text); len(text) > 0 {
+			t.out = AppendJSONString(t.out, text)
+			t.add(f, '#', []byte("text"), behind)
+			behind = len(t.out)
+		}
+		t.json(f)
 	}
-	if text = bytes.TrimSpace(text); len(text) > 0 {
-		m.add("#text", AppendJSONString(nil, text))
-	}
-	return m.json()
+	n := copy(t.out[f.out:], t.out[behind:])
+	t.out, t.text, t.members, t.spans = t.out[:f.out+n], t.text[:f.text], t.members[:f.members], t.spans[:f.spans]
 }
 
 func (t *xmlTreeMaker) space() int {
@@ -108,7 +184,7 @@ func (t *xmlTreeMaker) space() int {
 }
 
 // name reads a name and returns its local part and its prefix.
-func (t *xmlTreeMaker) name() (local, prefix string) {
+func (t *xmlTreeMaker) name() (local, prefix []byte) {
 	from := t.i
 	for {
 		c := t.buf[t.i]
@@ -119,25 +195,25 @@ func (t *xmlTreeMaker) name() (local, prefix string) {
 	}
 	name := t.buf[from:t.i]
 	if before, after, found := bytes.Cut(name, []byte{':'}); found {
-		return string(after), string(before)
+		return after, before
 	}
-	return string(name), ""
+	return name, nil
 }
 
-// content reads what stands between the tags of an element, and the end tag; it returns the text of it.
-func (t *xmlTreeMaker) content(m *xmlMembers) (text []byte) {
+// content reads what stands between the tags of an element, and the end tag.
+func (t *xmlTreeMaker) content(f *xmlFrame) {
 	for {
 		n := bytes.IndexByte(t.buf[t.i:], '<')
-		text = append(text, t.p.plainText(t.buf[t.i:t.i+n], false)...)
+		t.text = append(t.text, t.p.plainText(t.buf[t.i:t.i+n], false)...)
 		t.i += n
 		rest := t.buf[t.i:]
 		switch {
 		case rest[1] == '/':
 			t.i += bytes.IndexByte(rest, '>') + 1
-			return text
+			return
 		case bytes.HasPrefix(rest, []byte("<![CDATA[")):
 			end := bytes.Index(rest, []byte("]]>"))
-			text = append(text, t.p.lineEnds(rest[len("<![CDATA["):end])...)
+			t.text = append(t.text, t.p.lineEnds(rest[len("<![CDATA["):end])...)
 			t.i += end + 3
 		case rest[1] == '!':
 			t.i += 4 + bytes.Index(rest[4:], []byte("-->")) + 3
@@ -148,7 +224,9 @@ func (t *xmlTreeMaker) content(m *xmlMembers) (text []byte) {
 			t.i++
 			name, _ := t.name()
 			t.i = from
-			m.add(name, t.element())
+			out := len(t.out)
+			t.element()
+			t.add(f, 0, name, out)
 		}
 	}
 }
