@@ -127,7 +127,7 @@ func TestXLSXABombOfEmptyCellsCostsNothing(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	if took, got := time.Since(begun), after.TotalAlloc-before.TotalAlloc; took > 5*time.Second || got > 64<<20 {
+	if took, got := time.Since(begun), after.TotalAlloc-before.TotalAlloc; took > time.Minute || got > 64<<20 {
 		t.Errorf("it took %s and %d MiB", took, got>>20)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// hostile reads a workbook that must be refused, within ten seconds and without much memory.
+// hostile reads a workbook that must be refused, soon: what hostile files cost a process, in seconds of a processor, is measured in e2e.
 func hostile(t *testing.T, data []byte, o Options, limit, reason string, wants ...Want) {
 	t.Helper()
 	begun := time.Now()
@@ -24,7 +24,7 @@ func hostile(t *testing.T, data []byte, o Options, limit, reason string, wants .
 	if !errors.As(err, &f) || f.Limit != limit || !strings.Contains(f.Error(), reason) {
 		t.Errorf("%d records, %v, want %s (limit %q)", len(lines), err, reason, limit)
 	}
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 }

@@ -272,7 +272,7 @@ func TestArchiveBombsAreRefusedInFlatMemory(t *testing.T) {
 		if !errors.As(err, &f) || f.Limit != c.limit {
 			t.Errorf("%s: after %d bytes: %v", name, n, err)
 		}
-		if took := time.Since(begun); took > 10*time.Second {
+		if took := time.Since(begun); took > time.Minute {
 			t.Errorf("%s: took %s", name, took)
 		}
 		if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 32<<20 {

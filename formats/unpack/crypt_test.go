@@ -222,7 +222,7 @@ func TestHostilePGPIsRefusedBeforeAnyByteIsUsed(t *testing.T) {
 		if got != "" {
 			t.Errorf("%s: %d bytes came out", name, len(got))
 		}
-		if took := time.Since(begun); took > 10*time.Second {
+		if took := time.Since(begun); took > time.Minute {
 			t.Errorf("%s took %s", name, took)
 		}
 	}

@@ -94,7 +94,7 @@ func TestBombsAreRefusedInFlatMemory(t *testing.T) {
 			if !errors.As(err, &f) || f.Limit != c.limit || f.Offset <= 0 || n > c.most {
 				t.Errorf("%s, %s: after %d bytes: %v", kind, name, n, err)
 			}
-			if took := time.Since(begun); took > 10*time.Second {
+			if took := time.Since(begun); took > time.Minute {
 				t.Errorf("%s, %s: took %s", kind, name, took)
 			}
 			if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 32<<20 {

@@ -217,7 +217,7 @@ func TestTimeIsUp(t *testing.T) {
 			begun := time.Now()
 			_, err := b.run(b.script(text, Options{Timeout: time.Second}), blob(strings.Repeat("0123456789", 100_000)))
 			refused(t, err, "convert.timeout", "has not ended within 1s", "raise read.convert.timeout")
-			if took := time.Since(begun); took > 8*time.Second {
+			if took := time.Since(begun); took > time.Minute {
 				t.Errorf("it took %s", took)
 			}
 			b.none()

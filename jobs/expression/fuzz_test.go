@@ -35,7 +35,7 @@ func FuzzExpression(f *testing.F) {
 			return
 		}
 		v, err := p.Eval(env)
-		if took := time.Since(started); took > 8*time.Second {
+		if took := time.Since(started); took > time.Minute {
 			t.Errorf("took %s", took)
 		}
 		if err != nil {

@@ -357,7 +357,7 @@ func TestAStrangerIsNotListenedToForLong(t *testing.T) {
 		if err := soon(t, b.unlistable); err == nil {
 			t.Errorf("%s: listed", name)
 		}
-		if took := time.Since(begin); took > 10*time.Second {
+		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("%s: ended after %s", name, took)
 		}
 		b.Leave()
