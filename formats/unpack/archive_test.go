@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -92,6 +93,19 @@ func takenApart(data []byte, kinds []string, l formats.Limits) (list []string, e
 		list = append(list, fmt.Sprintf("%s=%.10q", b.Name, text))
 	}
 	return list, nil
+}
+
+// As of `dump | zip dump.zip -`, and of the same within a program whose pipes are sockets.
+func TestWhatWasPackedFromAPipeIsAFile(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]fs.FileMode{"pipe": fs.ModeNamedPipe, "socket": fs.ModeSocket} {
+		h := zip.FileHeader{Name: "-", CRC32: crc32.ChecksumIEEE([]byte("a,b\n")), CompressedSize64: 4, UncompressedSize64: 4}
+		h.SetMode(mode | 0o600)
+		got, err := takenApart(zipWith(t, raw(h, []byte("a,b\n"))), []string{"zip"}, formats.Limits{})
+		if err != nil || len(got) != 1 || got[0] != `-="a,b\n"` {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
 }
 
 // Hostile inputs 2 to 7.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"time"
 
@@ -88,7 +89,7 @@ func (z *zipFile) directory(size int64) ([]zipMember, error) {
 	var list []zipMember
 	names, total := map[string]bool{}, uint64(0)
 	for _, f := range files {
-		name, err := z.u.enter(z.outer, "zip", entry{asText(f.Name), f.Mode(), f.Mode().IsDir()})
+		name, err := z.u.enter(z.outer, "zip", entry{asText(f.Name), packedMode(f), f.Mode().IsDir()})
 		if err != nil {
 			return nil, err
 		}
@@ -123,6 +124,15 @@ func (z *zipFile) directory(size int64) ([]zipMember, error) {
 	}
 	z.at.Looked()
 	return list, nil
+}
+
+// packedMode is of what an entry was packed. What came through a pipe or a socket, as with `dump | zip dump.zip -`, bears the mode of that, and is bytes as any.
+func packedMode(f *zip.File) fs.FileMode {
+	mode := f.Mode()
+	if t := mode.Type(); t == fs.ModeNamedPipe || t == fs.ModeSocket {
+		return mode.Perm()
+	}
+	return mode
 }
 
 // aes is the method that stands for another one, encrypted (WinZip).

@@ -4,15 +4,14 @@ import (
 	"archive/zip"
 	"encoding/binary"
 	"fmt"
-	"strings"
 
 	"waybill/formats/fault"
 )
 
-// What the flags of an entry say that changes what it is; the others tell how it was packed.
+// What the flags of an entry say that changes what it is; the others tell how it was packed. In which characters its name is written is taken from the
+// directory alone: the name is the same bytes in both places, and some say it in one of them only.
 const (
-	flagDescriptor = 1 << 3  // checksum and sizes stand behind the bytes, since they were not known before
-	flagUTF8       = 1 << 11 // the name is in UTF-8
+	flagDescriptor = 1 << 3 // checksum and sizes stand behind the bytes, since they were not known before
 	flagsThatCount = 1 | 1<<5 | 1<<6 | 1<<13
 )
 
@@ -97,10 +96,6 @@ func (h *header) large(extra []byte) {
 
 // differs tells in what the header is not what the directory says, or "".
 func (h *header) differs(f *zip.File) string {
-	counted := uint16(flagsThatCount)
-	if strings.ContainsFunc(f.Name, func(r rune) bool { return r >= 0x80 }) {
-		counted |= flagUTF8
-	}
 	later := func(there, said uint64) bool { // it may stand behind the bytes instead
 		return there != said && (h.flags&flagDescriptor == 0 || there != 0 && there != 1<<32-1)
 	}
@@ -109,7 +104,7 @@ func (h *header) differs(f *zip.File) string {
 		return fmt.Sprintf("name is %q", fault.Cut(h.name))
 	case h.method != f.Method:
 		return fmt.Sprintf("method is %d, not %d", h.method, f.Method)
-	case (h.flags^f.Flags)&counted != 0:
+	case (h.flags^f.Flags)&flagsThatCount != 0:
 		return fmt.Sprintf("flags are %#x, not %#x", h.flags, f.Flags)
 	case later(h.size, f.UncompressedSize64):
 		return fmt.Sprintf("size is %d, not %d", h.size, f.UncompressedSize64)

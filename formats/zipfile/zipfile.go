@@ -77,7 +77,7 @@ func (a *Archive) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// Directory reads what is inside a file of so many bytes. Nothing is judged yet but how much it is.
+// Directory reads what is inside a file of so many bytes. Nothing is judged yet but how much it is. The checksums are those of the directory.
 func (a *Archive) Directory(size int64) ([]*zip.File, error) {
 	if err := a.count(size); err != nil {
 		return nil, err
@@ -87,6 +87,11 @@ func (a *Archive) Directory(size int64) ([]*zip.File, error) {
 		return nil, err
 	}
 	z.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return flate.NewReader(r) })
+	for _, f := range z.File {
+		if f.CRC32 != 0 { // the library would look behind the bytes instead, where some that say so have nothing, or something else
+			f.Flags &^= flagDescriptor
+		}
+	}
 	return z.File, nil
 }
 
