@@ -28,12 +28,12 @@ const mostKey = 384
 var keys = regexp.MustCompile(`\b(?:key|unique|keyref|ID|IDREFS?)\b|\x00`)
 
 // fieldPath is the path of a field of a key, or of what selects the elements that have it.
-var fieldPath = regexp.MustCompile(`<(?:[\w.-]+:)?(?:field|selector)\b[^>]*?\bxpath\s*=\s*("[^"]*"|'[^']*')`)
+var fieldPath = regexp.MustCompile(`<(?:[^\s<>:/!?]+:)?(?:field|selector)\b[^>]*?\bxpath\s*=\s*("[^"]*"|'[^']*')`)
 
 // xsdKeys is what is known of the keys of a schema.
 type xsdKeys struct {
-	fields map[string]bool // names of elements and attributes that may be fields of keys
-	any    bool            // whatever their names are
+	fields map[string]int // names of elements and attributes that may be fields of keys, each with a number of its own
+	any    bool           // whatever their names are
 }
 
 // add looks for the keys in a text of a schema.
@@ -43,13 +43,24 @@ func (k *xsdKeys) add(text []byte) {
 		for path := range strings.SplitSeq(strings.Trim(string(m[1]), `"'`), "|") {
 			name := strings.TrimSpace(path[strings.LastIndexAny(path, "/@:")+1:])
 			k.any = k.any || name == "*" || name == "." || strings.ContainsAny(name, "&")
-			k.fields[name] = true
+			if _, known := k.fields[name]; !known {
+				k.fields[name] = len(k.fields)
+			}
 		}
 	}
 }
 
-// field reports whether the name is one that a field of a key may have.
-func (k *xsdKeys) field(local []byte) bool { return k.any || k.fields[string(local)] }
+// field is the number of the field of a key that may have the name, -1 for none.
+func (k *xsdKeys) field(local []byte) int {
+	number, found := k.fields[string(local)]
+	switch {
+	case found:
+		return number
+	case k.any:
+		return len(k.fields)
+	}
+	return -1
+}
 
 // compileXSD compiles a schema and what it includes and imports, all of which are files. found is nil where it has no keys for certain.
 func compileXSD(schema string, files Files) (engine *xsd.Engine, found *xsdKeys, ps []Problem) {
@@ -62,7 +73,7 @@ func compileXSD(schema string, files Files) (engine *xsd.Engine, found *xsdKeys,
 	}
 	look := func(text []byte) {
 		if found == nil && keys.Match(text) {
-			found = &xsdKeys{fields: map[string]bool{}}
+			found = &xsdKeys{fields: map[string]int{}}
 		}
 		if found != nil {
 			found.add(text)

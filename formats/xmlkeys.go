@@ -22,12 +22,26 @@ func (p *xmlParser) pathed(at int) bool {
 // keyed counts the attributes of the element that was opened last.
 func (p *xmlParser) keyed(at int, o *xmlOpen) bool {
 	for i := range p.attrs {
-		if a := &p.attrs[i]; len(a.value) > mostKey && p.keys.field(a.local) {
-			o.held += len(a.value)
+		if a := &p.attrs[i]; len(a.value) > mostKey {
+			p.hold(o, p.keys.field(a.local), len(a.value))
 		}
 	}
-	p.pending += o.held
 	return p.holds(at)
+}
+
+// hold counts bytes of a field that a validator may hold until the element ends. There is one value of each field: of several that stand in the element the longest counts.
+func (p *xmlParser) hold(o *xmlOpen, field, size int) {
+	if field < 0 {
+		return
+	}
+	for len(o.most) <= field {
+		o.most = append(o.most, 0)
+	}
+	if more := size - o.most[field]; more > 0 {
+		o.most[field] = size
+		o.held += more
+		p.pending += more
+	}
 }
 
 // said counts the text from i to end, which is of the innermost element, and passes on end.
@@ -48,13 +62,12 @@ func (p *xmlParser) unkeyed(n int) {
 	if n == 0 {
 		return
 	}
-	most := o.held
-	if o.said > mostKey && p.keys.field(p.names[o.name+o.local:]) {
-		most = max(most, o.said)
+	around := &p.open[n-1]
+	for field, size := range o.most {
+		p.hold(around, field, size)
 	}
-	if around := &p.open[n-1]; most > around.held {
-		p.pending += most - around.held
-		around.held = most
+	if o.said > mostKey {
+		p.hold(around, p.keys.field(p.names[o.name+o.local:]), o.said)
 	}
 }
 

@@ -30,15 +30,20 @@ func (l *memoryLook) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// nestedKeys is a schema whose items, in each other, have a number that is unique: in an attribute, or in an element of theirs.
+// nestedKeys is a schema whose items, in each other, have a number that is unique: in an attribute, or in elements of theirs.
 func nestedKeys(name string) ([]byte, error) {
 	const s = `<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
   <xs:element name="list"><xs:complexType><xs:sequence><xs:element name="a" type="Item" minOccurs="0" maxOccurs="unbounded"/></xs:sequence></xs:complexType>
-    <xs:unique name="u"><xs:selector xpath=".//a"/><xs:field xpath="%s"/></xs:unique></xs:element>
-  <xs:complexType name="Item"><xs:sequence><xs:element name="n" type="xs:string" minOccurs="0"/><xs:element name="a" type="Item" minOccurs="0"/></xs:sequence>
+    <xs:unique name="u"><xs:selector xpath=".//a"/>%s</xs:unique></xs:element>
+  <xs:complexType name="Item"><xs:sequence><xs:element name="n" type="xs:string" minOccurs="0"/>
+    <xs:element name="m" type="xs:string" minOccurs="0"/><xs:element name="o" type="xs:string" minOccurs="0"/><xs:element name="a" type="Item" minOccurs="0"/></xs:sequence>
     <xs:attribute name="no"/><xs:attribute name="text"/></xs:complexType>
 </xs:schema>`
-	return fmt.Appendf(nil, s, name), nil
+	var fields strings.Builder
+	for path := range strings.SplitSeq(name, ",") {
+		fmt.Fprintf(&fields, `<xs:field xpath="%s"/>`, path)
+	}
+	return fmt.Appendf(nil, s, fields.String()), nil
 }
 
 // Keys of elements that stand in each other are held together until the elements end, however long they are: that is counted.
@@ -50,6 +55,9 @@ func TestLongKeysOfElementsInEachOtherAreCounted(t *testing.T) { // not parallel
 	}{
 		{"attributes", "@no", `<a no="%d%s">`, 40, 900_000, "max_keys"},
 		{"elements", "n", `<a><n>%d%s</n>`, 40, 900_000, "max_keys"},
+		{"elements, then CDATA", "n", `<a><n>%d%s</n><![CDATA[ ]]>`, 40, 900_000, "max_keys"},
+		{"several elements", "n,m,o", `<a><n>%[1]d%[2]s</n><m>%[2]s</m><o>%[2]s</o>`, 3, 400_000, "max_keys"},
+		{"as many of one name", "n", `<a><n>%d</n><m>%[2]s</m><o>%[2]s</o>`, 3, 400_000, ""},
 		{"an attribute of no key", "@no", `<a no="%d" text="%s">`, 40, 900_000, ""},
 		{"short ones", "@no", `<a no="%d%s">`, 40, mostKey - 10, ""},
 		{"one of few", "@no", `<a no="%d" text="%s">`, 2, 900_000, ""},
@@ -70,5 +78,18 @@ func TestLongKeysOfElementsInEachOtherAreCounted(t *testing.T) { // not parallel
 		if _, err := read(d, b); err != nil || int64(look.most)-int64(before.most) > 12<<20 {
 			t.Errorf("%s: %d bytes in memory, %v", c.name, int64(look.most)-int64(before.most), err)
 		}
+	}
+}
+
+func TestFieldsOfKeysAreFoundByWhateverPrefixASchemaHas(t *testing.T) {
+	t.Parallel()
+	k := &xsdKeys{fields: map[string]int{}}
+	k.add([]byte(`<схема:selector xpath=".//x:a | b"/><xs:field xpath="c/@no"/><field id="f" xpath='n'/>`))
+	seen := map[int]bool{}
+	for _, name := range []string{"a", "b", "no", "n"} {
+		seen[k.field([]byte(name))] = true
+	}
+	if len(seen) != 4 || seen[-1] || k.field([]byte("c")) != -1 {
+		t.Errorf("%v, %v", seen, k)
 	}
 }

@@ -277,7 +277,10 @@ func (p *xmlParser) cdata(tag, from int) int {
 			return -1
 		}
 	}
-	return p.said(from, i) + 3
+	if i = p.said(from, i); i < 0 {
+		return -1
+	}
+	return i + 3
 }
 
 // lineEnds makes every line end a line feed.

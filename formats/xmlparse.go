@@ -48,6 +48,7 @@ type xmlOpen struct {
 	ways   uint32 // of the kinds of records those whose paths lead to it, a bit each
 	said   int    // bytes of text in it, where a validator keeps keys
 	held   int    // bytes of what is in it that a validator may hold until it ends
+	most   []int  // and of which field, by its number; none while nothing is held
 
 	text   []byte // what was seen of its text: one piece, or in buf
 	pieces int
@@ -166,7 +167,7 @@ func (p *xmlParser) push(at int, name []byte, colon int) bool {
 	o := &p.open[n]
 	o.name, o.spaces, o.uris = len(p.names), len(p.spaces), len(p.uris)
 	o.local, o.space, o.state, o.spot, o.ways = colon+1, anyName, nil, -1, 0
-	o.text, o.pieces, o.said, o.held = nil, 0, 0, 0
+	o.text, o.pieces, o.said, o.held, o.most = nil, 0, 0, 0, o.most[:0]
 	p.names = append(p.names, name...)
 	if len(p.names) > int(p.limits.MaxRecord) {
 		p.fail = failure{at, "max_record", "the names of the elements that are open take more than max_record, " + p.limits.MaxRecord.String()}
