@@ -220,19 +220,24 @@ func TestKindsOfJSONLinesAreNoted(t *testing.T) {
 func TestRowsOfSeveralKindsAreTold(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"H;1;2\nL;a\nL;b\nT;2;x;y\n":                "H [L] T",
-		"01;1;2\n05;a\n05;b\n09;2\n":                "01 [05] 09",
-		"HEAD;1;2\nPOS;\"a;b\"\nPOS;c\n":            "HEAD [POS] ",
-		"O;1;2\nL;a\nL;b\nO;2;3\nL;c\n":             " [O L] ",
-		"B;1\nL;1;2\nL;1;2\nE;1\nB;2\nL;3;4\nE;1\n": "B [L] E blocks",
-		"A;\"a\nb\";3\nB;1\nA;1;2\n":                " [A B] ",
-		"no;qty\n1;2\n3;4\n":                        "",
-		"no;qty;note\n1;2\n1;4\n2;4;x\n":            "", // rows that lack a cell
-		"H;1\nL;2\nL;3\nT;4\n":                      "", // all alike: nothing tells them from names
-		"A;1;2\nA;1\nB;1\nA;2;3\n":                  "",
-		"H;1;2\nL;a\nL;\"b\nT;2\n":                  "", // a quote that is never closed
-		"H;1;2\nL;a\nT;1\n":                         "", // one of each shows nothing
-		"":                                          "",
+		"H;1;2\nL;a\nL;b\nT;2;x;y\n":                      "H [L] T",
+		"01;1;2\n05;a\n05;b\n09;2\n":                      "01 [05] 09",
+		"HEAD;1;2\nPOS;\"a;b\"\nPOS;c\n":                  "HEAD [POS] ",
+		"O;1;2\nL;a\nL;b\nO;2;3\nL;c\n":                   " [O L] ",
+		"B;1\nL;1;2\nL;1;2\nE;1\nB;2\nL;3;4\nE;1\n":       "B [L] E blocks",
+		"A;\"a\nb\";3\nB;1\nA;1;2\n":                      " [A B] ",
+		"no;qty\n1;2\n3;4\n":                              "",
+		"no;qty;note\n1;2\n1;4\n2;4;x\n":                  "", // rows that lack a cell
+		"H;1\nL;2\nL;3\nT;4\n":                            "", // all alike: nothing tells them from names
+		"A;1;2\nA;1\nB;1\nA;2;3\n":                        "",
+		"H;ACME;Riga\nL;a;3\nL;b;4\nT;2\n":                "H [L] T",
+		"land;city\nDE;Bonn;\nFR;Nice;\nDE;Ulm;\n":        "", // rows that end with a delimiter
+		"sku;name;qty\nA;x;1\nB;y;2\nA;z;3\nSum;6\n":      "", // a table with a sum below it
+		"side;qty;at\nbuy;1;9\nsell;3\nbuy;2;8\n":         "", // and one whose first column tells what rows have in the others
+		"Rates;May\nday;a;b\nMon;1;2\nSun;3;4\nMon;5;6\n": "",
+		"H;1;2\nL;a\nL;\"b\nT;2\n":                        "", // a quote that is never closed
+		"H;1;2\nL;a\nT;1\n":                               "", // one of each shows nothing
+		"":                                                "",
 	} {
 		o := formats.Options{Format: "csv", Delimiter: ";"}
 		got := ""

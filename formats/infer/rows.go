@@ -128,7 +128,7 @@ func rowLayout(files [][][]string) (*layout, map[string][][]string) {
 		}
 		firsts[file[0][0]], lasts[before] = true, true
 	}
-	if len(l.kinds) < 2 || !alike(l.kinds) || !countsTell(rows) || len(firsts) != 1 {
+	if len(l.kinds) < 2 || !alike(l.kinds) || !countsTell(rows) || len(firsts) != 1 || !codes(l.kinds) && slices.ContainsFunc(files, titled) {
 		return nil, nil
 	}
 	last := files[0][len(files[0])-1][0]
@@ -156,18 +156,69 @@ func alike(kinds []string) bool {
 	return only(unicode.IsLetter) || only(unicode.IsDigit) && !slices.ContainsFunc(kinds, long)
 }
 
-// countsTell reports whether the rows of each kind have one number of cells, and not all kinds the same.
+// codes reports whether texts are capitals of one length, as HDR and LIN, which no titles are above what they are of.
+func codes(kinds []string) bool {
+	return !slices.ContainsFunc(kinds, func(k string) bool { return len(k) != len(kinds[0]) || k != strings.ToUpper(k) })
+}
+
+// countsTell reports whether the rows of each kind have one number of cells, and not all kinds the same. Where rows of a table only end with a delimiter more than
+// its titles do they are alike: empty cells at the end make no difference.
 func countsTell(rows map[string][][]string) bool {
 	counts := map[int]bool{}
 	for _, list := range rows {
+		most := 0
 		for _, row := range list {
 			if len(row) != len(list[0]) {
 				return false
 			}
+			most = max(most, filled(row))
 		}
-		counts[len(list[0])] = true
+		counts[most] = true
 	}
 	return len(counts) > 1
+}
+
+// filled counts the cells of a row up to the last one that is not empty.
+func filled(row []string) int {
+	n := len(row)
+	for n > 0 && row[n-1] == "" {
+		n--
+	}
+	return n
+}
+
+// titled reports whether one of the first rows, above which a report may say what it is, holds the titles of those behind it: words, each another one, and
+// beneath one of them numbers.
+func titled(rows [][]string) bool {
+	for i, titles := range rows[:min(3, len(rows)-1)] {
+		below := rows[i+1]
+		if n := filled(titles); n != filled(below) || !words(titles[:n]) {
+			continue
+		}
+		for j := range below[:filled(below)] {
+			if numeral(below[j]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// words reports whether cells have letters and no digits, each another text.
+func words(cells []string) bool {
+	seen := map[string]bool{}
+	for _, c := range cells {
+		if seen[c] || !strings.ContainsFunc(c, unicode.IsLetter) || strings.ContainsFunc(c, unicode.IsDigit) {
+			return false
+		}
+		seen[c] = true
+	}
+	return true
+}
+
+// numeral reports whether a cell is a number or a date: digits, and nothing that is a letter.
+func numeral(cell string) bool {
+	return strings.ContainsFunc(cell, unicode.IsDigit) && !strings.ContainsFunc(cell, unicode.IsLetter)
 }
 
 // rowFields proposes fields for rows of one kind, all but the cell that tells it.
