@@ -33,7 +33,7 @@ type Blob struct {
 	ReaderAt io.ReaderAt
 	Size     int64
 	ModTime  time.Time // of a member of an archive
-	Unpacked bool      // the bytes come out of Unpack, which has counted them: max_file does not apply
+	Unpacked bool      // the bytes come out of package unpack, which has counted them: max_file does not apply
 }
 
 // A Want says what a decoder is to take out of each record. From holds the places in the

@@ -3,9 +3,9 @@
 //
 //	New ─► Directory ─► the caller looks at the entries ─► Apart, Agree ─► Looked ─► the entries are read
 //
-// The package archive/zip reads what the directory says. This one sees that what it says is possible: not more entries than anybody
-// takes (Directory), each entry's bytes its own (Apart), each entry the same where it stands as in the directory (Agree); and that knowing all
-// this costs at most 4 MiB of reading. It knows nothing of formats.
+// The package archive/zip reads what the directory says. This one sees that what it says is possible: a directory that is not larger than that of
+// MaxEntries can be (Directory; whoever calls counts them), each entry's bytes its own (Apart) and, which archives ask for, each entry the same where
+// it stands as in the directory (Agree). Directory, and then Agree, read at most 4 MiB. It knows nothing of formats.
 package zipfile
 
 import (
@@ -26,7 +26,7 @@ import (
 // MaxEntries is how many entries a zip file may have.
 const MaxEntries = 1000
 
-// directory is how many bytes are read to know what is inside.
+// directory is how many bytes are read to know what is inside, and as many again to see that entries agree with it.
 const directory = 4 << 20
 
 // ErrMuch says that the directory is larger than that of MaxEntries entries can be.
