@@ -114,3 +114,38 @@ func TestWithinIsForFilesThatTellWhereTheyEnd(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A trial under the same name is nothing to a file that was cut off.
+func TestATrialDoesNotTakeThePlaceOfAFileThatWasCutOff(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, "orders", ediTold)
+	id := p.drop("acme", "o.edi", ediPart)
+	p.work(id)
+	trial := p.dropped("acme", "o.edi", ediFile, true)
+	if list := p.expire(time.Minute); len(list) != 0 {
+		t.Errorf("before its time: %+v", list)
+	}
+	if e := p.work(trial); e.State != ledger.Delivered {
+		t.Errorf("%s: %s", e.State, e.Reason)
+	}
+	if list := p.expire(2*time.Hour + time.Second); len(list) != 1 || list[0].ID != id || !strings.HasSuffix(list[0].Reason, "nothing came in its place in time") {
+		t.Errorf("%+v", list)
+	}
+	p.is(1, `SELECT COUNT(*) FROM owed WHERE entry = ? AND after = 'rejected'`, id)
+}
+
+// A job that drains tells of what it still has as any other does.
+func TestTheSenderOfAFileThatWasCutOffIsToldAlsoWhenTheJobTakesNothingNew(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, "orders", ediTold)
+	id := p.drop("acme", "o.edi", ediPart)
+	p.work(id)
+	p.wire(p.set("orders", ediTold+"drain: true\n"))
+	if list := p.expire(2*time.Hour + time.Second); len(list) != 1 {
+		t.Errorf("%+v", list)
+	}
+	p.is(1, `SELECT COUNT(*) FROM owed WHERE entry = ? AND after = 'rejected'`, id)
+	if entries := p.land("o.edi", ediFile); len(entries) != 0 {
+		t.Errorf("it takes %+v", entries)
+	}
+}

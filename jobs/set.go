@@ -40,7 +40,7 @@ func (s *Set) Route(a ledger.Arrival) []ledger.Policy {
 	}
 	var found []ledger.Policy
 	for _, p := range s.Plans {
-		if p.Wants(a.Source, a.Within()) {
+		if p.Wants(a.Source, a.Within()) || a.Landed && p.Drains(a.Source, a.Within()) {
 			policy := p.policy(a)
 			policy.Together = p.set(a.Within())
 			found = append(found, policy)

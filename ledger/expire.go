@@ -14,7 +14,11 @@ const (
 
 	// What has come in the place of an entry under the same name. Runs of the entry itself have its file.
 	inPlaceQuery = `SELECT COALESCE(MIN(e.id), 0) FROM files f JOIN entries e ON e.file = f.id WHERE f.source = ? AND f.path = ? AND f.partner = ? AND f.id <> ?
-		AND e.job = ? AND e.id > ? AND e.state NOT IN ('rejected', 'duplicate', 'cancelled')`
+		AND e.job = ? AND e.id > ? AND e.trial = 0 AND e.state NOT IN ('rejected', 'duplicate', 'cancelled')`
+
+	// What is held for a time under the name of one that has come.
+	supersedeQuery = `UPDATE entries SET due = ? WHERE state = 'held' AND due > ? AND job = ? AND id < ?
+		AND file IN (SELECT id FROM files WHERE source = ? AND path = ? AND partner = ?)`
 )
 
 // Expire rejects entries that were held for a time, see [Outcome], when it has passed: with the reason they were held for, which is told to their senders as that of any
@@ -99,9 +103,9 @@ func (l *Ledger) oweRejected(tx *store.Tx, e Entry, f File) error {
 	return l.Owe(tx, e, Rejected, e.Reason, "")
 }
 
-// policyOf is what the job of an entry says of its file now; not ok when the job does not take it any more. A member belongs where its archive does.
+// policyOf is what the job of an entry says of its file now, also one that takes nothing new; not ok when its names are other ones by now. A member belongs where its archive does.
 func (l *Ledger) policyOf(e Entry, f File) (Policy, bool) {
-	list := l.route(Arrival{Source: f.Source, Path: f.Archive(), Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: f.Partner, Trial: f.Trial, Kind: e.Kind})
+	list := l.route(Arrival{Source: f.Source, Path: f.Archive(), Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: f.Partner, Trial: f.Trial, Kind: e.Kind, Landed: true})
 	i := slices.IndexFunc(list, func(p Policy) bool { return p.Job == e.Job })
 	if i < 0 {
 		return Policy{}, false
@@ -109,13 +113,11 @@ func (l *Ledger) policyOf(e Entry, f File) (Policy, bool) {
 	return list[i], true
 }
 
-// supersede has entries end at the next look that were held for a time under the name of one that has come: it takes their place.
+// supersede has entries end at the next look that were held for a time under the name of one that has come: it takes their place. What is only tried takes nobody's.
 func supersede(tx *store.Tx, now time.Time, e Entry, f File) error {
-	if e.Verdict != Correction || e.State != Received && e.State != Held {
+	if e.Trial || e.Verdict != Correction || e.State != Received && e.State != Held {
 		return nil
 	}
-	_, err := tx.Exec(`UPDATE entries SET due = ? WHERE state = 'held' AND due > ? AND job = ? AND id < ?
-		AND file IN (SELECT id FROM files WHERE source = ? AND path = ? AND partner = ?)`,
-		store.Millis(now), store.Millis(now), e.Job, e.ID, f.Source, []byte(f.Path), f.Partner)
+	_, err := tx.Exec(supersedeQuery, store.Millis(now), store.Millis(now), e.Job, e.ID, f.Source, []byte(f.Path), f.Partner)
 	return err
 }

@@ -240,7 +240,7 @@ func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64, rerender bool) (str
 	if kept > 0 || e.Trial {
 		return "", nil
 	}
-	a := Arrival{Source: f.Source, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: f.Partner, Kind: e.Kind}
+	a := Arrival{Source: f.Source, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: f.Partner, Kind: e.Kind, Landed: true}
 	kind, whole := ByContent, a
 	whole.Path = f.Archive() // a member belongs where its archive does
 	for _, p := range l.route(whole) {

@@ -27,6 +27,7 @@ func TestStatementsOfEveryFileScanNoTable(t *testing.T) {
 		"waiting":   waitingQuery,
 		"ending":    endingQuery,
 		"in place":  inPlaceQuery,
+		"supersede": supersedeQuery,
 	} {
 		args := make([]any, strings.Count(query, "?"))
 		for i := range args {
@@ -46,6 +47,9 @@ func TestStatementsOfEveryFileScanNoTable(t *testing.T) {
 		}
 		if name == "dropped" && !strings.Contains(strings.Join(plan, "\n"), "files_waiting") {
 			t.Errorf("%s does not use its index:\n%s", name, strings.Join(plan, "\n"))
+		}
+		if name == "supersede" && !strings.Contains(strings.Join(plan, "\n"), "entries_file") {
+			t.Errorf("%s looks at all that is held:\n%s", name, strings.Join(plan, "\n"))
 		}
 		for _, step := range plan {
 			whole := strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "given") && !strings.Contains(step, "json_each") && !strings.Contains(step, "CONSTANT") && !strings.Contains(step, "SUBQUERY") && !strings.Contains(step, "(subquery")

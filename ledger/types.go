@@ -72,6 +72,7 @@ type Arrival struct {
 	Partner string // who sent it: identities of two partners are strictly apart; "" where the source knows no partners
 	Trial   bool   // only to be tried: it is worked and acknowledged in full, nothing of it is sent, and it is nobody's twin
 	Kind    string // file, request or manual; "" means file
+	Landed  bool   // it is asked for what came of it: jobs that take nothing new say that, too
 
 	Companions []Companion // files that were found beside it, for jobs that keep them with it
 }
