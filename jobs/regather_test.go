@@ -157,3 +157,53 @@ func TestAJobRenamedOntoOneThatWaitsForTheSameFilesHasOneSetOfThem(t *testing.T)
 		})
 	}
 }
+
+// What one of two entries has that nobody wants any more is neither closed as if it had been read nor forgotten when they become one.
+func TestEntriesThatBecomeOneLeaveWhatNobodyWantsWhereItLies(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		old, now []string
+		state    ledger.State
+		kept     int64
+	}{
+		"of the one that ends":        {[]string{"1_head", "1_end"}, []string{"1_lines"}, ledger.Received, 2},
+		"of the one that goes on":     {[]string{"1_head"}, []string{"1_lines", "1_end"}, ledger.Received, 2},
+		"all of the one that goes on": {[]string{"1_head"}, []string{"1_end"}, ledger.Held, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlant(t, "old", togetherJob)
+			for _, f := range test.old {
+				p.land(f+".csv", threeFiles[f[2:]])
+			}
+			p.wire(p.set("orders", togetherJob))
+			for _, f := range test.now {
+				p.land(f+".csv", threeFiles[f[2:]])
+			}
+			items := []ledger.Named{{Kind: ledger.Job, Name: "orders", Formerly: "old"}}
+			p.must(p.ledger.Adopt(t.Context(), items, func(*store.Tx, ledger.Named) error { return nil }, func(ledger.Origins) {}))
+			p.loaded("orders", withoutTrailer)
+			if e := p.entry(2); e.State != test.state {
+				t.Errorf("it is %s: %s", e.State, e.Reason)
+			}
+			p.is(1, `SELECT COUNT(*) FROM files WHERE path = CAST('1_end.csv' AS BLOB) AND state = 'landed' AND reason = ?`, ledger.NoJob)
+			p.is(test.kept, `SELECT COUNT(*) FROM files WHERE state = 'landed' AND reason = ''`)
+		})
+	}
+}
+
+func TestOfTwoFilesForOnePartTheOneThatStaysIsClosedWithItsEntry(t *testing.T) {
+	t.Parallel()
+	job := strings.Replace(togetherJob, "{no}_head.csv", "{no}_head*.csv", 1)
+	p := newPlant(t, "old", job)
+	p.land("1_head_b.csv", "b")
+	p.land("1_end.csv", "end")
+	p.wire(p.set("orders", job))
+	p.land("1_head.csv", "a")
+	items := []ledger.Named{{Kind: ledger.Job, Name: "orders", Formerly: "old"}}
+	p.must(p.ledger.Adopt(t.Context(), items, func(*store.Tx, ledger.Named) error { return nil }, func(ledger.Origins) {}))
+	p.loaded("orders", strings.Replace(withoutTrailer, "{no}_head.csv", "{no}_head*.csv", 1))
+	p.is(1, `SELECT COUNT(*) FROM entries WHERE state = 'cancelled'`)
+	p.is(1, `SELECT COUNT(*) FROM files WHERE path = CAST('1_head_b.csv' AS BLOB) AND state = 'closable' AND reason = 'failed'`)
+	p.is(1, `SELECT COUNT(*) FROM files WHERE path = CAST('1_end.csv' AS BLOB) AND state = 'landed' AND reason = ?`, ledger.NoJob)
+}

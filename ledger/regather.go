@@ -132,6 +132,9 @@ func (l *Ledger) regather(tx *store.Tx, now time.Time, e Entry) (changed bool, e
 		if err := rewriteParts(tx, &g); err != nil {
 			return false, err
 		}
+		if g.entry, err = entryByID(tx, e.ID); err != nil { // it may have another file by now
+			return false, err
+		}
 	}
 	for _, f := range g.parted {
 		if err := l.part(tx, now, e, f); err != nil {
@@ -210,8 +213,13 @@ func (l *Ledger) merge(tx *store.Tx, now time.Time, g *gathering, other int64) e
 	if _, err := tx.Exec(`UPDATE entries SET file = NULL WHERE id = ?`, g.entry.ID); err != nil {
 		return err
 	}
-	if err := l.unwanted(tx, now, g.entry, fmt.Sprintf("its files are those of #%d, which waits for the same", other)); err != nil {
+	if err := l.end(tx, now, g.entry, fmt.Sprintf("its files are those of #%d, which waits for the same", other)); err != nil {
 		return err
+	}
+	for _, f := range to.parted { // the other may not have been looked at yet, and has them no more then
+		if err := l.part(tx, now, e, f); err != nil {
+			return err
+		}
 	}
 	for _, id := range replaced {
 		if err := l.detached(tx, now, id); err != nil {
@@ -221,23 +229,19 @@ func (l *Ledger) merge(tx *store.Tx, now time.Time, g *gathering, other int64) e
 	if err := l.Record(tx, Event{At: now, Kind: "merged", Entry: other, Detail: map[string]any{"because": fmt.Sprintf("#%d waited for the same files", g.entry.ID)}}); err != nil {
 		return err
 	}
-	_, err = l.regather(tx, now, e)
+	if e, err = entryByID(tx, other); err == nil {
+		_, err = l.regather(tx, now, e)
+	}
 	return err
 }
 
-// unwanted ends an entry of which no file is wanted.
+// unwanted ends an entry of which no file is wanted, and its files with it.
 func (l *Ledger) unwanted(tx *store.Tx, now time.Time, e Entry, why string) error {
 	files, err := filesOfSet(tx, e)
+	if err == nil {
+		err = l.end(tx, now, e, why)
+	}
 	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(`UPDATE entries SET state = 'cancelled', reason = ?, hold = '', identity = NULL, finished = ? WHERE id = ?`, why, store.Millis(now), e.ID); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(`DELETE FROM incomplete WHERE entry = ?`, e.ID); err != nil {
-		return err
-	}
-	if err := l.Record(tx, Event{At: now, Kind: "cancel", Entry: e.ID, Detail: map[string]any{"reason": why, "was": e.State}}); err != nil {
 		return err
 	}
 	var ids []int64
@@ -245,6 +249,17 @@ func (l *Ledger) unwanted(tx *store.Tx, now time.Time, e Entry, why string) erro
 		ids = append(ids, f.ID)
 	}
 	return l.settle(tx, now, ids)
+}
+
+// end cancels an entry that waits for nothing any more.
+func (l *Ledger) end(tx *store.Tx, now time.Time, e Entry, why string) error {
+	if _, err := tx.Exec(`UPDATE entries SET state = 'cancelled', reason = ?, hold = '', identity = NULL, finished = ? WHERE id = ?`, why, store.Millis(now), e.ID); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM incomplete WHERE entry = ?`, e.ID); err != nil {
+		return err
+	}
+	return l.Record(tx, Event{At: now, Kind: "cancel", Entry: e.ID, Detail: map[string]any{"reason": why, "was": e.State}})
 }
 
 // part leaves a file that is no part of an entry any more. Where nobody else has it, it is what no job takes, so that one that takes it, now or later, gets it.
