@@ -207,3 +207,56 @@ func TestOfTwoFilesForOnePartTheOneThatStaysIsClosedWithItsEntry(t *testing.T) {
 	p.is(1, `SELECT COUNT(*) FROM files WHERE path = CAST('1_head_b.csv' AS BLOB) AND state = 'closable' AND reason = 'failed'`)
 	p.is(1, `SELECT COUNT(*) FROM files WHERE path = CAST('1_end.csv' AS BLOB) AND state = 'landed' AND reason = ?`, ledger.NoJob)
 }
+
+// What a partner has sent is listed by no source once more: a part of his that is another entry's now goes there at once.
+func TestAPartThatAPartnerHasSentGoesWhereItBelongsNow(t *testing.T) {
+	t.Parallel()
+	single := "receive: {source: in, files: [\"{no}_lines.csv\", \"{no}_end.csv\"]}\nread: {format: csv, fields: {sku: {}}}\nsend: [{to: erp, key: [=file.part.no, =file.name], body: {sku: =sku}}]\n"
+	other := strings.ReplaceAll(alone, "_lines", "_end")
+	for name, test := range map[string]struct {
+		jobs []string
+		want []string // state and job of the entries
+	}{
+		"to its own job, by itself":  {[]string{"orders", single}, []string{"orders received", "orders received"}},
+		"to another one":             {[]string{"orders", alone, "ends", other}, []string{"orders received", "ends received"}},
+		"to nobody, until one comes": {[]string{"orders", alone}, []string{"orders received"}},
+		"to one that waits as well": {[]string{"orders", alone, "ends", strings.NewReplacer(`"{no}_end.csv"`, `"{no}_lines.csv"`, `"{no}_lines.csv"`, `"{no}_end.csv"`,
+			"and totals.sum == trailer.sum", "").Replace(togetherJob)}, []string{"orders received", "ends held"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlant(t, "orders", togetherJob)
+			if first, second := p.drop("acme", "1_end.csv", threeFiles["end"]), p.drop("acme", "1_lines.csv", threeFiles["lines"]); first != 1 || second != 1 {
+				t.Fatal(first, second)
+			}
+			p.loaded(test.jobs...)
+			var got []string
+			for i := range p.count(`SELECT COUNT(*) FROM entries`) {
+				e := p.entry(i + 1)
+				got = append(got, e.Job+" "+string(e.State))
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+			p.is(0, `SELECT COUNT(*) FROM files WHERE state <> 'landed'`)
+			if len(got) > 1 {
+				p.is(0, `SELECT COUNT(*) FROM files WHERE reason <> '' OR closed IS NOT NULL OR object IS NULL`)
+			}
+		})
+	}
+}
+
+func TestAnEntryThatWentIntoAnotherOneIsNotReplayed(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, "old", togetherJob)
+	p.part("1", "head", threeFiles["head"])
+	p.wire(p.set("orders", togetherJob))
+	p.part("1", "end", threeFiles["end"])
+	items := []ledger.Named{{Kind: ledger.Job, Name: "orders", Formerly: "old"}}
+	p.must(p.ledger.Adopt(t.Context(), items, func(*store.Tx, ledger.Named) error { return nil }, func(ledger.Origins) {}))
+	p.loaded("orders", togetherJob)
+	_, err := p.ledger.Replay(t.Context(), 1, "anna", false)
+	if err == nil || err.Error() != "replay #1: replay #1: it is cancelled: its files are those of #2, which waits for the same: replay that one" {
+		t.Error(err)
+	}
+}

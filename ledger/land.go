@@ -195,17 +195,9 @@ func (g *landing) run(tx *store.Tx) error {
 			return err
 		}
 	}
-	decisions := make([]decision, len(policies))
-	for i, p := range policies {
-		if p.Together != nil {
-			if decisions[i], err = g.gather(tx, p); err != nil {
-				return err
-			}
-			continue
-		}
-		if decisions[i], err = decide(tx, p, g.arrival, g.ledger.identityOf(p.Identity, g.arrival, g.incoming.Digest), g.incoming.Digest, g.blank, known); err != nil {
-			return err
-		}
+	decisions, err := g.judge(tx, policies, known)
+	if err != nil {
+		return err
 	}
 	if err := g.keepCompanions(tx, policies); err != nil { // before the file, for they are to be closed before it
 		return err
@@ -217,6 +209,31 @@ func (g *landing) run(tx *store.Tx) error {
 	if err := g.keepFile(tx, prior, object, decisions); err != nil {
 		return err
 	}
+	if err := g.keepEntries(tx, decisions); err != nil {
+		return err
+	}
+	return g.joinCompanions(tx, policies)
+}
+
+// judge decides on the arrival for each of the jobs that it belongs to; known is whether any version of its name is.
+func (g *landing) judge(tx *store.Tx, policies []Policy, known bool) ([]decision, error) {
+	decisions := make([]decision, len(policies))
+	for i, p := range policies {
+		var err error
+		if p.Together != nil {
+			decisions[i], err = g.gather(tx, p)
+		} else {
+			decisions[i], err = decide(tx, p, g.arrival, g.ledger.identityOf(p.Identity, g.arrival, g.incoming.Digest), g.incoming.Digest, g.blank, known)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return decisions, nil
+}
+
+// keepEntries brings the arrival to the entries that it makes, or is a part of.
+func (g *landing) keepEntries(tx *store.Tx, decisions []decision) error {
 	for i := range decisions {
 		keep := g.keepEntry
 		if decisions[i].set != nil {
@@ -226,7 +243,7 @@ func (g *landing) run(tx *store.Tx) error {
 			return err
 		}
 	}
-	return g.joinCompanions(tx, policies)
+	return nil
 }
 
 // noteFor records an event for each of the entries, or for none where there are none.

@@ -229,6 +229,9 @@ func (l *Ledger) reclaim(tx *store.Tx, e Entry, first int64, rerender bool) (str
 		}
 		return tickIdentity(e.Name), err
 	}
+	if e.File == 0 {
+		return "", &StateError{Do: "replay", Entry: e.ID, State: e.State, Need: e.Reason + ": replay that one"}
+	}
 	f, err := fileByID(tx, e.File)
 	if err != nil {
 		return "", err

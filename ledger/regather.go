@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"waybill/spool"
 	"waybill/store"
 )
 
@@ -136,27 +137,35 @@ func (l *Ledger) regather(tx *store.Tx, now time.Time, e Entry) (changed bool, e
 			return false, err
 		}
 	}
-	for _, f := range g.parted {
+	if changed, err = l.goOn(tx, now, &g); err != nil {
+		return false, err
+	}
+	for _, f := range g.parted { // once the entry stands where it belongs, for they may belong there as something else
 		if err := l.part(tx, now, e, f); err != nil {
 			return false, err
 		}
 	}
-	if len(g.missing) > 0 {
-		other, err := l.place(tx, &g)
-		if err != nil {
-			return false, err
-		}
-		if other != 0 {
-			return true, l.merge(tx, now, &g, other)
-		}
-		reason := waitsFor(g.missing)
-		if len(g.parted) == 0 && !g.moved && reason == e.Reason {
-			return false, nil
-		}
-		_, err = tx.Exec(`UPDATE entries SET reason = ? WHERE id = ?`, reason, e.ID)
-		return true, err
+	return changed, nil
+}
+
+// goOn has an entry wait for what is missing now, together with any other one that waits for the same, or lets it go on.
+func (l *Ledger) goOn(tx *store.Tx, now time.Time, g *gathering) (changed bool, err error) {
+	if len(g.missing) == 0 {
+		return true, l.completeNow(tx, now, g)
 	}
-	return true, l.completeNow(tx, now, &g)
+	other, err := l.place(tx, g)
+	if err != nil {
+		return false, err
+	}
+	if other != 0 {
+		return true, l.merge(tx, now, g, other)
+	}
+	reason := waitsFor(g.missing)
+	if len(g.parted) == 0 && !g.moved && reason == g.entry.Reason {
+		return false, nil
+	}
+	_, err = tx.Exec(`UPDATE entries SET reason = ? WHERE id = ?`, reason, g.entry.ID)
+	return true, err
 }
 
 // completeNow lets an entry go on that waits for nothing any more.
@@ -216,11 +225,6 @@ func (l *Ledger) merge(tx *store.Tx, now time.Time, g *gathering, other int64) e
 	if err := l.end(tx, now, g.entry, fmt.Sprintf("its files are those of #%d, which waits for the same", other)); err != nil {
 		return err
 	}
-	for _, f := range to.parted { // the other may not have been looked at yet, and has them no more then
-		if err := l.part(tx, now, e, f); err != nil {
-			return err
-		}
-	}
 	for _, id := range replaced {
 		if err := l.detached(tx, now, id); err != nil {
 			return err
@@ -232,7 +236,15 @@ func (l *Ledger) merge(tx *store.Tx, now time.Time, g *gathering, other int64) e
 	if e, err = entryByID(tx, other); err == nil {
 		_, err = l.regather(tx, now, e)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for _, f := range to.parted { // the other may not have been looked at yet, and has them no more now
+		if err := l.part(tx, now, e, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unwanted ends an entry of which no file is wanted, and its files with it.
@@ -262,17 +274,35 @@ func (l *Ledger) end(tx *store.Tx, now time.Time, e Entry, why string) error {
 	return l.Record(tx, Event{At: now, Kind: "cancel", Entry: e.ID, Detail: map[string]any{"reason": why, "was": e.State}})
 }
 
-// part leaves a file that is no part of an entry any more. Where nobody else has it, it is what no job takes, so that one that takes it, now or later, gets it.
+// part leaves a file that is no part of an entry any more. Where nobody else has it, it is what no job takes, so that one that takes it, now or later, gets it
+// when its source lists it next. What a partner has sent is listed nowhere: it goes to the jobs that take it now, as if it had just come.
 func (l *Ledger) part(tx *store.Tx, now time.Time, e Entry, f File) error {
 	n, err := tx.Exec(`UPDATE files SET reason = ?, closed = ? WHERE id = ? AND state = 'landed' AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id)
 		AND NOT EXISTS (SELECT 1 FROM companions c WHERE c.file = files.id)`, NoJob, store.Millis(now), f.ID)
 	if err == nil && n == 0 {
 		err = l.settle(tx, now, []int64{f.ID})
 	}
-	if err != nil {
+	if err == nil {
+		err = l.Record(tx, Event{At: now, Kind: "parted", Entry: e.ID, Detail: map[string]any{"file": Shown(f.Path), "because": "it is no part of the entry any more"}})
+	}
+	if err != nil || n == 0 || f.Partner == "" {
 		return err
 	}
-	return l.Record(tx, Event{At: now, Kind: "parted", Entry: e.ID, Detail: map[string]any{"file": Shown(f.Path), "because": "it is no part of the entry any more"}})
+	return l.landAgain(tx, now, f, e.Kind)
+}
+
+// landAgain lands a file that has no entry and is kept, for the jobs that take it now.
+func (l *Ledger) landAgain(tx *store.Tx, now time.Time, f File, kind string) error {
+	g := &landing{ledger: l, incoming: &spool.Incoming{Size: f.Size, Digest: f.Digest}, blank: f.Size == 0, now: now, arrival: Arrival{
+		Source: f.Source, Path: f.Path, Version: f.Version, Size: f.Size, ModTime: f.ModTime, Partner: f.Partner, Trial: f.Trial, Kind: kind}}
+	decisions, err := g.judge(tx, g.policies(), true)
+	if err != nil || len(decisions) == 0 {
+		return err
+	}
+	if err := g.keepFile(tx, f.ID, spool.Object{ID: f.Object, Size: f.Size, Digest: f.Digest}, decisions); err != nil {
+		return err
+	}
+	return g.keepEntries(tx, decisions)
 }
 
 // rewriteParts writes which files belong to an entry, and as what.
