@@ -149,3 +149,17 @@ func TestTheSenderOfAFileThatWasCutOffIsToldAlsoWhenTheJobTakesNothingNew(t *tes
 		t.Errorf("it takes %+v", entries)
 	}
 }
+
+// The whole file may have come while the other one was still being read, or waited for that.
+func TestAFileThatIsFoundToBeCutOffAfterTheWholeOneCameIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, "orders", ediTold)
+	part, whole := p.drop("acme", "o.edi", ediPart), p.drop("acme", "o.edi", ediFile)
+	p.work(whole)
+	if e := p.work(part); e.State != ledger.Held {
+		t.Errorf("%s: %s", e.State, e.Reason)
+	}
+	if list := p.expire(time.Minute); len(list) != 1 || list[0].ID != part || !strings.HasSuffix(list[0].Reason, "; #2 came in its place") {
+		t.Errorf("%+v", list)
+	}
+}

@@ -192,6 +192,11 @@ func (l *Ledger) accept(tx *store.Tx, now time.Time, e Entry, o Outcome) (ok boo
 	if err != nil || n == 0 {
 		return false, err
 	}
+	if due != 0 {
+		if err := already(tx, now, e); err != nil {
+			return false, err
+		}
+	}
 	return true, keepRejects(tx, e, o.Rejects)
 }
 

@@ -58,8 +58,8 @@ func (l *Ledger) expire(tx *store.Tx, now time.Time, id int64) (Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	var other int64
-	if err := tx.QueryRow(inPlaceQuery, f.Source, []byte(f.Path), f.Partner, f.ID, e.Job, e.ID).Scan(&other); err != nil {
+	other, err := inPlace(tx, e, f)
+	if err != nil {
 		return e, err
 	}
 	why := "; nothing came in its place in time"
@@ -120,4 +120,23 @@ func supersede(tx *store.Tx, now time.Time, e Entry, f File) error {
 	}
 	_, err := tx.Exec(supersedeQuery, store.Millis(now), store.Millis(now), e.Job, e.ID, f.Source, []byte(f.Path), f.Partner)
 	return err
+}
+
+// already has an entry end at the next look that is held for a time only now, after another has come in its place.
+func already(tx *store.Tx, now time.Time, e Entry) error {
+	f, err := fileByID(tx, e.File)
+	if err != nil {
+		return err
+	}
+	other, err := inPlace(tx, e, f)
+	if err == nil && other != 0 {
+		_, err = tx.Exec(`UPDATE entries SET due = ? WHERE id = ?`, store.Millis(now), e.ID)
+	}
+	return err
+}
+
+// inPlace is the first entry that has come in the place of another, 0 when none has.
+func inPlace(tx *store.Tx, e Entry, f File) (other int64, err error) {
+	err = tx.QueryRow(inPlaceQuery, f.Source, []byte(f.Path), f.Partner, f.ID, e.Job, e.ID).Scan(&other)
+	return other, err
 }
