@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -21,10 +23,14 @@ func (p *plant) loaded(jobs ...string) []ledger.Entry {
 	p.t.Helper()
 	set := p.set(jobs...)
 	p.wire(set)
-	list, err := p.ledger.Regather(p.t.Context(), func(job string) bool { return set.Plan(job) != nil && !set.Plan(job).options.Drain })
-	p.must(err)
-	if more, err := p.ledger.Regather(p.t.Context(), func(job string) bool { return set.Plan(job) != nil && !set.Plan(job).options.Drain }); err != nil || len(more) > 0 {
-		p.t.Errorf("looked at once more it changes again: %+v, %v", more, err)
+	look := func() (list []ledger.Entry) {
+		p.must(p.ledger.Regather(p.t.Context(), func(job string) bool { return set.Plan(job) != nil && !set.Plan(job).options.Drain },
+			func(e ledger.Entry) { list = append(list, e) }))
+		return list
+	}
+	list := look()
+	if more := look(); len(more) > 0 {
+		p.t.Errorf("looked at once more it changes again: %+v", more)
 	}
 	return list
 }
@@ -258,5 +264,41 @@ func TestAnEntryThatWentIntoAnotherOneIsNotReplayed(t *testing.T) {
 	_, err := p.ledger.Replay(t.Context(), 1, "anna", false)
 	if err == nil || err.Error() != "replay #1: replay #1: it is cancelled: its files are those of #2, which waits for the same: replay that one" {
 		t.Error(err)
+	}
+}
+
+// A process may die between the two looks, and between two sets of the second: the next one goes on where it was.
+func TestWhatWaitsForFilesIsLookedAtWholeHoweverOftenThatIsBrokenOff(t *testing.T) {
+	t.Parallel()
+	const sets = 450 // three sets of 200
+	p := newPlant(t, "orders", togetherJob)
+	for i := range sets {
+		no := fmt.Sprint(i)
+		p.part(no, "lines", threeFiles["lines"]+no)
+		p.part(no, "head", threeFiles["head"]+no)
+	}
+	set := p.set("orders", withoutTrailer)
+	p.wire(set)
+	told := map[int64]int{}
+	for breaks := range 6 { // after as many transactions
+		ctx, cancel := context.WithCancel(t.Context())
+		asked := 0
+		err := p.ledger.Regather(ctx, func(string) bool {
+			if asked++; asked == (breaks+1)*200 {
+				cancel() // the next one is not begun
+			}
+			return true
+		}, func(e ledger.Entry) { told[e.ID]++ })
+		cancel()
+		if done := asked < (breaks+1)*200; done != (err == nil) {
+			t.Errorf("broken off at %d: %v", asked, err)
+		}
+	}
+	p.is(sets, `SELECT COUNT(*) FROM entries WHERE state = 'received'`)
+	p.is(0, `SELECT COUNT(*) FROM incomplete`)
+	for id := range int64(sets) {
+		if told[id+1] != 1 {
+			t.Fatalf("#%d was told of %d times", id+1, told[id+1])
+		}
 	}
 }

@@ -14,28 +14,30 @@ import (
 
 // Regather looks at every entry that waits for files which belong to it as the jobs of now see them: to be called once they are in force. An entry whose files have all come by
 // now goes on; a file that is no part of it any more lies there as one that no job takes; entries that wait for the same, as those of a job that took over another one's, become one.
-// An entry of which no file is wanted is cancelled. Those of jobs that wanted says no of, which are not in force or take nothing new, are left. It returns what it changed, as it is then, and may be repeated.
-func (l *Ledger) Regather(ctx context.Context, wanted func(job string) bool) (changed []Entry, err error) {
+// An entry of which no file is wanted is cancelled. Those of jobs that wanted says no of, which are not in force or take nothing new, are left. It tells what it has changed, as it is then, and may be repeated.
+func (l *Ledger) Regather(ctx context.Context, wanted func(job string) bool, tell func(Entry)) error {
 	now := l.clock()
 	for _, pass := range []func(*store.Tx, time.Time, Entry) (bool, error){l.rekey, l.regather} {
 		for after := int64(0); ; {
 			var page []int64
 			var done []Entry
-			err = l.db.Tx(ctx, func(tx *store.Tx) (err error) {
+			err := l.db.Tx(ctx, func(tx *store.Tx) (err error) {
 				page, done, err = l.regatherPage(tx, now, after, wanted, pass)
 				return err
 			})
 			if err != nil {
-				return changed, fmt.Errorf("look at what waits for files: %w", err)
+				return fmt.Errorf("look at what waits for files: %w", err)
 			}
-			changed = append(changed, done...)
+			for _, e := range done {
+				tell(e)
+			}
 			if len(page) < setSize {
 				break
 			}
 			after = page[len(page)-1]
 		}
 	}
-	return changed, nil
+	return nil
 }
 
 func (l *Ledger) regatherPage(tx *store.Tx, now time.Time, after int64, wanted func(job string) bool, pass func(*store.Tx, time.Time, Entry) (bool, error)) (page []int64, done []Entry, err error) {

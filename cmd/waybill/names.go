@@ -108,14 +108,13 @@ func (d *daemon) unwatch(was, is *config.Config) {
 // regather looks again at what waits for files that belong together, and says what became of it: the jobs in force may want fewer of them, or others.
 func (d *daemon) regather(ctx context.Context) {
 	l := d.land.now()
-	list, err := d.ledger.Regather(ctx, func(job string) bool {
+	err := d.ledger.Regather(ctx, func(job string) bool {
 		p := l.jobs.Plan(job)
 		return p != nil && !p.Options().Drain
+	}, func(e ledger.Entry) {
+		d.log.Warn("its job wants other files than it waited for", "job", e.Job, "entry", e.ID, "file", e.Name, "state", e.State, "reason", e.Reason)
 	})
 	if err != nil {
 		d.log.Error("cannot look again at what waits for files; the next reload or start does", "error", err)
-	}
-	for _, e := range list {
-		d.log.Warn("its job wants other files than it waited for", "job", e.Job, "entry", e.ID, "file", e.Name, "state", e.State, "reason", e.Reason)
 	}
 }
