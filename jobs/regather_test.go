@@ -130,7 +130,7 @@ func TestAJobRenamedOntoOneThatWaitsForTheSameFilesHasOneSetOfThem(t *testing.T)
 		"each has another file":             {[]string{"1_head"}, []string{"1_end"}, []string{"cancelled its files are those of #2, which waits for the same", "held waits for 1_lines.csv"}},
 		"all have come now":                 {[]string{"1_head", "1_lines"}, []string{"1_end"}, []string{"cancelled its files are those of #2, which waits for the same", "received "}},
 		"both have the file that is worked": {[]string{"1_lines"}, []string{"1_lines", "1_end"}, []string{"cancelled its files are those of #2, which waits for the same", "held waits for 1_head.csv"}},
-		"other names for the same part": {[]string{"1_lines_b"}, []string{"1_lines"}, []string{"cancelled 1_lines.csv belongs to #2, which waits for the same files: send those of this one again under names that tell them apart",
+		"other names for the same part": {[]string{"1_lines_b"}, []string{"1_lines"}, []string{"rejected 1_lines.csv belongs to #2, which waits for the same files: send those of this one again under names that tell them apart",
 			"held waits for 1_head.csv and 1_end.csv"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestOfTwoFilesForOnePartTheOneThatStaysIsClosedWithItsEntry(t *testing.T) {
 	items := []ledger.Named{{Kind: ledger.Job, Name: "orders", Formerly: "old"}}
 	p.must(p.ledger.Adopt(t.Context(), items, func(*store.Tx, ledger.Named) error { return nil }, func(ledger.Origins) {}))
 	p.loaded("orders", strings.Replace(withoutTrailer, "{no}_head.csv", "{no}_head*.csv", 1))
-	p.is(1, `SELECT COUNT(*) FROM entries WHERE state = 'cancelled'`)
+	p.is(1, `SELECT COUNT(*) FROM entries WHERE state = 'rejected'`)
 	p.is(1, `SELECT COUNT(*) FROM files WHERE path = CAST('1_head_b.csv' AS BLOB) AND state = 'closable' AND reason = 'failed'`)
 	p.is(1, `SELECT COUNT(*) FROM files WHERE path = CAST('1_end.csv' AS BLOB) AND state = 'landed' AND reason = ?`, ledger.NoJob)
 }
@@ -301,4 +301,22 @@ func TestWhatWaitsForFilesIsLookedAtWholeHoweverOftenThatIsBrokenOff(t *testing.
 			t.Fatalf("#%d was told of %d times", id+1, told[id+1])
 		}
 	}
+}
+
+// As where they come one after the other: whose files are not taken is told.
+func TestWhoseFilesAreThoseOfAnotherEntryUnderOtherNamesIsTold(t *testing.T) {
+	t.Parallel()
+	job := strings.Replace(togetherJob, "{no}_lines.csv", "{no}_lines*.csv", 1) + "acknowledge: [{after: [rejected], to: sender}]\n"
+	p := newPlant(t, "old", job)
+	p.drop("acme", "1_lines_b.csv", "b")
+	p.wire(p.set("orders", job))
+	p.drop("acme", "1_lines.csv", "a")
+	p.drop("other", "1_lines.csv", "c")
+	items := []ledger.Named{{Kind: ledger.Job, Name: "orders", Formerly: "old"}}
+	p.must(p.ledger.Adopt(t.Context(), items, func(*store.Tx, ledger.Named) error { return nil }, func(ledger.Origins) {}))
+	p.loaded("orders", job)
+	p.is(1, `SELECT COUNT(*) FROM entries WHERE state = 'rejected'`)
+	p.is(1, `SELECT COUNT(*) FROM owed WHERE entry = 1 AND after = 'rejected' AND reason LIKE '%send those of this one again%'`)
+	p.is(1, `SELECT COUNT(*) FROM owed`)
+	p.is(1, `SELECT COUNT(*) FROM files WHERE path = CAST('acme/1_lines_b.csv' AS BLOB) AND state = 'closable' AND reason = 'failed'`)
 }

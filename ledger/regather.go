@@ -129,7 +129,7 @@ func (l *Ledger) regather(tx *store.Tx, now time.Time, e Entry) (changed bool, e
 		return false, err
 	}
 	if !ok {
-		return true, l.unwanted(tx, now, e, "no job takes its files together any more")
+		return true, l.endWhole(tx, now, e, Cancelled, "no job takes its files together any more")
 	}
 	if len(g.parted) > 0 || g.moved {
 		if err := rewriteParts(tx, &g); err != nil {
@@ -198,7 +198,7 @@ func (l *Ledger) merge(tx *store.Tx, now time.Time, g *gathering, other int64) e
 	}
 	for role, f := range g.have {
 		if before, ok := to.have[role]; ok && before.Path != f.Path {
-			return l.unwanted(tx, now, g.entry, fmt.Sprintf("%s belongs to #%d, which waits for the same files: send those of this one again under names that tell them apart", Shown(before.Path), other))
+			return l.mistaken(tx, now, g.entry, fmt.Sprintf("%s belongs to #%d, which waits for the same files: send those of this one again under names that tell them apart", Shown(before.Path), other))
 		}
 	}
 	for _, part := range []*gathering{g, &to} { // so that no file is of two
@@ -224,7 +224,7 @@ func (l *Ledger) merge(tx *store.Tx, now time.Time, g *gathering, other int64) e
 	if _, err := tx.Exec(`UPDATE entries SET file = NULL WHERE id = ?`, g.entry.ID); err != nil {
 		return err
 	}
-	if err := l.end(tx, now, g.entry, fmt.Sprintf("its files are those of #%d, which waits for the same", other)); err != nil {
+	if err := l.end(tx, now, g.entry, Cancelled, fmt.Sprintf("its files are those of #%d, which waits for the same", other)); err != nil {
 		return err
 	}
 	for _, id := range replaced {
@@ -249,11 +249,24 @@ func (l *Ledger) merge(tx *store.Tx, now time.Time, g *gathering, other int64) e
 	return nil
 }
 
-// unwanted ends an entry of which no file is wanted, and its files with it.
-func (l *Ledger) unwanted(tx *store.Tx, now time.Time, e Entry, why string) error {
+// mistaken rejects an entry whose files another one has under other names, and tells its sender.
+func (l *Ledger) mistaken(tx *store.Tx, now time.Time, e Entry, why string) error {
+	f, err := fileByID(tx, e.File)
+	if err == nil {
+		err = l.endWhole(tx, now, e, Rejected, why)
+	}
+	if err != nil {
+		return err
+	}
+	e.Reason = why
+	return l.oweRejected(tx, e, f)
+}
+
+// endWhole ends an entry that waits for nothing any more, and its files with it.
+func (l *Ledger) endWhole(tx *store.Tx, now time.Time, e Entry, state State, why string) error {
 	files, err := filesOfSet(tx, e)
 	if err == nil {
-		err = l.end(tx, now, e, why)
+		err = l.end(tx, now, e, state, why)
 	}
 	if err != nil {
 		return err
@@ -265,15 +278,19 @@ func (l *Ledger) unwanted(tx *store.Tx, now time.Time, e Entry, why string) erro
 	return l.settle(tx, now, ids)
 }
 
-// end cancels an entry that waits for nothing any more.
-func (l *Ledger) end(tx *store.Tx, now time.Time, e Entry, why string) error {
-	if _, err := tx.Exec(`UPDATE entries SET state = 'cancelled', reason = ?, hold = '', identity = NULL, finished = ? WHERE id = ?`, why, store.Millis(now), e.ID); err != nil {
+// end cancels or rejects an entry that waits for nothing any more.
+func (l *Ledger) end(tx *store.Tx, now time.Time, e Entry, state State, why string) error {
+	if _, err := tx.Exec(`UPDATE entries SET state = ?, reason = ?, hold = '', identity = NULL, finished = ? WHERE id = ?`, state, why, store.Millis(now), e.ID); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(`DELETE FROM incomplete WHERE entry = ?`, e.ID); err != nil {
 		return err
 	}
-	return l.Record(tx, Event{At: now, Kind: "cancel", Entry: e.ID, Detail: map[string]any{"reason": why, "was": e.State}})
+	kind := "cancel"
+	if state == Rejected {
+		kind = string(Rejected)
+	}
+	return l.Record(tx, Event{At: now, Kind: kind, Entry: e.ID, Detail: map[string]any{"reason": why, "was": e.State}})
 }
 
 // part leaves a file that is no part of an entry any more. Where nobody else has it, it is what no job takes, so that one that takes it, now or later, gets it
