@@ -142,12 +142,7 @@ func (l *Ledger) regather(tx *store.Tx, now time.Time, e Entry) (changed bool, e
 	if changed, err = l.goOn(tx, now, &g); err != nil {
 		return false, err
 	}
-	for _, f := range g.parted { // once the entry stands where it belongs, for they may belong there as something else
-		if err := l.part(tx, now, e, f); err != nil {
-			return false, err
-		}
-	}
-	return changed, nil
+	return changed, l.partAll(tx, now, e, g.parted) // once the entry stands where it belongs, for they may belong there as something else
 }
 
 // goOn has an entry wait for what is missing now, together with any other one that waits for the same, or lets it go on.
@@ -241,12 +236,7 @@ func (l *Ledger) merge(tx *store.Tx, now time.Time, g *gathering, other int64) e
 	if err != nil {
 		return err
 	}
-	for _, f := range to.parted { // the other may not have been looked at yet, and has them no more now
-		if err := l.part(tx, now, e, f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return l.partAll(tx, now, e, to.parted) // the other may not have been looked at yet, and has them no more now
 }
 
 // mistaken rejects an entry whose files another one has under other names, and tells its sender.
@@ -291,6 +281,16 @@ func (l *Ledger) end(tx *store.Tx, now time.Time, e Entry, state State, why stri
 		kind = string(Rejected)
 	}
 	return l.Record(tx, Event{At: now, Kind: kind, Entry: e.ID, Detail: map[string]any{"reason": why, "was": e.State}})
+}
+
+// partAll is part for several files.
+func (l *Ledger) partAll(tx *store.Tx, now time.Time, e Entry, files []File) error {
+	for _, f := range files {
+		if err := l.part(tx, now, e, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // part leaves a file that is no part of an entry any more. Where nobody else has it, it is what no job takes, so that one that takes it, now or later, gets it
