@@ -223,9 +223,9 @@ func TestAPartThatAPartnerHasSentGoesWhereItBelongsNow(t *testing.T) {
 		jobs []string
 		want []string // state and job of the entries
 	}{
-		"to its own job, by itself":  {[]string{"orders", single}, []string{"orders received", "orders received"}},
-		"to another one":             {[]string{"orders", alone, "ends", other}, []string{"orders received", "ends received"}},
-		"to nobody, until one comes": {[]string{"orders", alone}, []string{"orders received"}},
+		"to its own job, by itself": {[]string{"orders", single}, []string{"orders received", "orders received"}},
+		"to another one":            {[]string{"orders", alone, "ends", other}, []string{"orders received", "ends received"}},
+		"to nobody":                 {[]string{"orders", alone}, []string{"orders received"}},
 		"to one that waits as well": {[]string{"orders", alone, "ends", strings.NewReplacer(`"{no}_end.csv"`, `"{no}_lines.csv"`, `"{no}_lines.csv"`, `"{no}_end.csv"`,
 			"and totals.sum == trailer.sum", "").Replace(togetherJob)}, []string{"orders received", "ends held"}},
 	} {

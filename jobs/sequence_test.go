@@ -314,3 +314,17 @@ func TestTheSenderIsNotToldToApproveANumber(t *testing.T) {
 		t.Errorf("%s: %s", after, told)
 	}
 }
+
+// What a person let go on waits for no number any more: one that comes later is nothing to it, also when it is held for something else by then.
+func TestAnApprovedGapIsNotWaitedForAnyMore(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, "statements", numbered(""))
+	p.lands("a", statement("ABC", 1))
+	id, _ := p.lands("b", statement("ABC", 4))
+	p.is(1, `SELECT COUNT(*) FROM awaited WHERE entry = ?`, id)
+	p.must(p.ledger.Approve(t.Context(), id, "anna"))
+	p.is(0, `SELECT COUNT(*) FROM awaited`)
+	if e := p.work(id); e.State != ledger.Accepted {
+		t.Errorf("%s: %s", e.State, e.Reason)
+	}
+}

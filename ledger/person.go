@@ -91,6 +91,9 @@ func (l *Ledger) Approve(ctx context.Context, id int64, by string) error {
 		if _, err := tx.Exec(`UPDATE entries SET state = 'received', reason = ?, hold = '', approved = ?, due = 0 WHERE id = ?`, reason, let, id); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(`DELETE FROM awaited WHERE entry = ?`, id); err != nil { // else a number that comes would let it go on once more, whatever holds it then
+			return err
+		}
 		tx.Notify(TopicEntries)
 		return l.Record(tx, Event{Kind: "approve", Entry: id, Detail: map[string]any{"by": by, "held": e.Reason}})
 	})
