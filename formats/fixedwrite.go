@@ -69,7 +69,7 @@ func newFixedPartsEncoder(w Writing, parts []WrittenPart) (*fixedEncoder, []Prob
 	check := newTextChecker(e.charset, e.replace)
 	first, kinds := 0, 0 // the length of the first part; how long the longest kind is
 	for _, p := range parts {
-		kinds = max(kinds, utf8.RuneCountInString(p.Kind))
+		kinds = max(kinds, e.columns([]byte(p.Kind)))
 	}
 	for i, p := range parts {
 		if len(p.Columns) == 0 {
@@ -173,21 +173,27 @@ func (e *fixedEncoder) text(check textChecker, c *fixedColumn, v Value) (text []
 	if text, err = check.text(v.Bytes); err != nil {
 		return nil, 0, err
 	}
-	columns = utf8.RuneCount(text)
-	if e.width != nil && columns < len(text) {
-		columns = 0
-		for i := 0; i < len(text); {
-			r, n := utf8.DecodeRune(text[i:])
-			if columns++; r >= utf8.RuneSelf {
-				columns += e.width(r) - 1
-			}
-			i += n
-		}
-	}
-	if columns > c.width {
+	if columns = e.columns(text); columns > c.width {
 		return nil, 0, &ValueError{Value: cut(v.Bytes), Reason: fmt.Sprintf("takes %s, but its place has %d: what is too long is not cut", counted(columns, "column"), c.width)}
 	}
 	return text, columns, nil
+}
+
+// columns is how many columns a text takes.
+func (e *fixedEncoder) columns(text []byte) int {
+	columns := utf8.RuneCount(text)
+	if e.width == nil || columns == len(text) {
+		return columns
+	}
+	columns = 0
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRune(text[i:])
+		if columns++; r >= utf8.RuneSelf {
+			columns += e.width(r) - 1
+		}
+		i += n
+	}
+	return columns
 }
 
 // place appends a text with what fills its column up. A sign stays in front of zeros.

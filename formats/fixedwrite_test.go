@@ -166,3 +166,25 @@ func TestFixedWidthWrittenIsReadBack(t *testing.T) {
 		}
 	})
 }
+
+// A kind takes as many columns as its unit says, and all kinds as many as the longest.
+func TestKindsOfFixedWidthAreMeasuredInTheirUnit(t *testing.T) {
+	t.Parallel()
+	part := func(role Role, name, kind string) WrittenPart {
+		return WrittenPart{Role: role, Name: name, Kind: kind, Columns: []Column{{Title: "a", Width: 2}}}
+	}
+	for unit, want := range map[string]string{"characters": "Жx \nTy \n", "bytes": "Жx \nT y \n"} {
+		e, ps := NewPartsEncoder(Writing{Format: "fixed", Unit: unit, Lines: "lf"}, []WrittenPart{part(Body, "a", "Ж"), part(Trailer, "", "T")})
+		if ps != nil {
+			t.Errorf("%s: %v", unit, ps)
+			continue
+		}
+		var out strings.Builder
+		err := e.EncodeParts(&out, func(yield func(Row, error) bool) {
+			_ = yield(Row{Part: 0, Values: []Value{val(Text, "x")}}, nil) && yield(Row{Part: 1, Values: []Value{val(Text, "y")}}, nil)
+		})
+		if err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v\nwant %q", unit, out.String(), err, want)
+		}
+	}
+}

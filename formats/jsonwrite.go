@@ -20,9 +20,10 @@ type jsonEncoder struct {
 
 // A jsonPart is one part of a file that is written.
 type jsonPart struct {
-	role  Role
-	lead  []byte   // the first member: the kind
-	names [][]byte // of the members, quoted, with the colon
+	role   Role
+	lead   []byte   // the first member: the kind
+	names  [][]byte // of the members, quoted, with the colon
+	titles []string // the names as they are
 }
 
 func checkJSONWriting(Writing) []Problem { return nil }
@@ -58,7 +59,7 @@ func newRowsEncoder(w Writing, parts []WrittenPart, e jsonEncoder) (*jsonEncoder
 				break
 			}
 			seen[c] = true
-			part.names = append(part.names, append(AppendJSONString(nil, []byte(c)), ':'))
+			part.names, part.titles = append(part.names, append(AppendJSONString(nil, []byte(c)), ':')), append(part.titles, c)
 		}
 		if len(titles) == 0 && (p.Role != Body || p.Name != "") {
 			bad = append(bad, Problem{"columns", "missing: they are the members of the object"})
@@ -102,6 +103,22 @@ func (e *jsonEncoder) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error
 		out.buf = append(out.buf, e.empty...)
 	}
 	return out.flush(true)
+}
+
+// Checks tells beforehand what cannot be written.
+func (e *jsonEncoder) Checks() func(column int, v Value) error {
+	check := e.CheckParts()
+	return func(column int, v Value) error { return check(0, column, v) }
+}
+
+// CheckParts tells beforehand what cannot be written: text that is none, as the name of a file may be.
+func (e *jsonEncoder) CheckParts() func(part, column int, v Value) error {
+	return func(part, column int, v Value) error {
+		if utf8.Valid(v.Bytes) {
+			return nil
+		}
+		return &ValueError{Field: e.parts[part].titles[column], Value: cut(v.Bytes), Reason: "the text is not valid UTF-8"}
+	}
 }
 
 // width is how many values a row of a part has.

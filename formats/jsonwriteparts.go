@@ -16,21 +16,13 @@ type jsonDocument struct {
 }
 
 func newJSONParted(w Writing, parts []WrittenPart) (PartsEncoder, []Problem) {
-	var ps []Problem
-	members := map[string]bool{}
+	members, ps := besides(parts, "a member")
 	for _, p := range parts {
 		switch {
 		case p.Kind != "":
 			ps = append(ps, Problem{p.path() + "kind", "does not go with json, where header and trailer are members beside the list of records"})
 		case p.Role == Body && p.Name != "":
 			ps = append(ps, Problem{"records." + p.Name, "does not go with json, whose list has records of one kind: write records: NAME for the member that holds it"})
-		case p.Role != Body:
-			for i, c := range p.Columns {
-				if members[c.Title] {
-					ps = append(ps, Problem{fmt.Sprintf("%scolumns[%d].title", p.path(), i), fmt.Sprintf("%q is a member already", c.Title)})
-				}
-				members[c.Title] = true
-			}
 		}
 	}
 	before, behind, top, bad := jsonList(cmp.Or(w.List, "records"))
@@ -61,6 +53,9 @@ func jsonList(path string) (before, behind []byte, top string, ps []Problem) {
 	}
 	return append(before, '['), append([]byte("]"), behind...), steps[0].name, nil
 }
+
+// CheckParts tells beforehand what cannot be written.
+func (e *jsonDocument) CheckParts() func(part, column int, v Value) error { return e.rows.CheckParts() }
 
 // EncodeParts writes the rows.
 func (e *jsonDocument) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error {

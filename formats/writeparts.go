@@ -74,7 +74,7 @@ func NewPartsEncoder(w Writing, parts []WrittenPart) (PartsEncoder, []Problem) {
 
 // checkKinds sees that a reader can go by the kinds of the parts: where there is one every record has one, and that of no other part.
 func checkKinds(w Writing, parts []WrittenPart) (ps []Problem) {
-	check := newTextChecker(w.Encoding, w.Unmappable == replace)
+	check := newTextChecker(w.Encoding, false) // a kind of which a part is replaced could be that of other rows
 	whose := map[string]WrittenPart{}
 	for _, p := range parts {
 		if p.Kind == "" {
@@ -85,7 +85,7 @@ func checkKinds(w Writing, parts []WrittenPart) (ps []Problem) {
 		_, err := check.text([]byte(p.Kind))
 		switch {
 		case err != nil:
-			ps = append(ps, Problem{at, err.Error()})
+			ps = append(ps, Problem{at, fmt.Sprintf("%q has a character that %s lacks: no reader could go by it", p.Kind, w.Encoding)})
 		case p.Kind != strings.TrimSpace(p.Kind) || strings.ContainsFunc(p.Kind, unicode.IsControl):
 			ps = append(ps, Problem{at, fmt.Sprintf("%q cannot tell a row: a reader goes by plain text without blanks around it", p.Kind)})
 		case taken && (p.Role != Body || other.Role != Body):
@@ -106,6 +106,25 @@ func checkKinds(w Writing, parts []WrittenPart) (ps []Problem) {
 		}
 	}
 	return ps
+}
+
+// besides are the titles of header and trailer where they stand in one object or element, in which there can be but one of a name.
+func besides(parts []WrittenPart, what string) (titles map[string]bool, ps []Problem) {
+	titles = map[string]bool{}
+	for _, p := range parts {
+		if p.Role == Body {
+			continue
+		}
+		for i, c := range p.Columns { // one that is there twice in its own part is told by newRowsEncoder
+			if p.Role == Trailer && titles[c.Title] {
+				ps = append(ps, Problem{fmt.Sprintf("%scolumns[%d].title", p.path(), i), fmt.Sprintf("%q is %s of the header already", c.Title, what)})
+			}
+		}
+		for _, c := range p.Columns {
+			titles[c.Title] = true
+		}
+	}
+	return titles, ps
 }
 
 // kinded reports whether the rows of a file begin with their kinds.

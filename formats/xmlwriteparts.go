@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -16,7 +17,7 @@ type xmlDocument struct {
 
 func newXMLParted(w Writing, parts []WrittenPart) (PartsEncoder, []Problem) {
 	d := &xmlDocument{xmlEncoder: xmlEncoder{newXMLWriting(w)}}
-	var ps []Problem
+	_, ps := besides(parts, "an element")
 	for _, p := range parts {
 		switch {
 		case p.Kind != "":
@@ -42,6 +43,8 @@ func (d *xmlDocument) named(p WrittenPart) (ps []Problem) {
 			ps = append(ps, Problem{path, err.Error()})
 		} else if c.Title == "#text" || c.Title[0] == '@' && p.Role == Trailer {
 			ps = append(ps, Problem{path, fmt.Sprintf("%q has no place there: attributes stand in the header, and all else is an element", c.Title)})
+		} else if c.Title == d.element {
+			ps = append(ps, Problem{path, fmt.Sprintf("%q is what the element of each record is called: a reader would take this for one", c.Title)})
 		}
 	}
 	return ps
@@ -122,6 +125,11 @@ func (d *xmlDocument) CheckParts() func(part, column int, v Value) error {
 		row[column] = v
 		m := d.builders.Get().(*xmlBuilder)
 		defer d.builders.Put(m)
-		return d.around(&rowWriter{}, m, p, &d.parts[part], row, nil, true)
+		err := d.around(&rowWriter{}, m, p, &d.parts[part], row, nil, true)
+		var bad *ValueError
+		if errors.As(err, &bad) && bad.Field == "" {
+			bad.Field = d.parts[part].titles[column]
+		}
+		return err
 	}
 }

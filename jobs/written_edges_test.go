@@ -1,0 +1,93 @@
+package jobs
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"waybill/formats"
+	"waybill/ledger"
+)
+
+// The name of a file may be no text: what is to hold it is rejected with its place, and does not break off.
+func TestTextThatIsNoneIsRejectedBeforeItIsWritten(t *testing.T) {
+	t.Parallel()
+	const read = "receive: {source: s}\nread: {format: csv, fields: {no: {required: true}}}\n"
+	for name, c := range map[string]struct{ send, want string }{
+		"header of json":  {`{to: f, each: file, as: json, columns: [{title: no, value: =no}], header: {columns: [{title: from, value: =file.name}]}}`, "the header of the file for f cannot be written: from: the text is not valid UTF-8"},
+		"trailer of json": {`{to: f, each: file, as: ndjson, columns: [{title: no, value: =no}], trailer: {columns: [{title: a, value: b}, {title: from, value: =file.name}]}}`, "the trailer of the file for f cannot be written: from: the text is not valid UTF-8"},
+		"header of xml":   {`{to: f, each: file, as: xml, root: r, element: e, header: {columns: [{title: "@from", value: =file.name}]}}`, "the header of the file for f cannot be written: @from: the text is not valid UTF-8"},
+		"row of ndjson":   {`{to: f, each: file, as: ndjson, columns: [{title: no, value: =no}, {title: from, value: =file.name}]}`, "1 of 1 records are bad, none allowed"},
+		"row of json":     {`{to: f, each: file, as: json, columns: [{title: no, value: =no}, {title: from, value: =file.name}]}`, "1 of 1 records are bad, none allowed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in, made := input("a\xff.csv", "no\n1\n"), &files{}
+			in.Files = made
+			o, err := compile(t, read+"send:\n  - "+c.send).Run(t.Context(), in, func(*Rendered) error { return nil })
+			if err != nil || o.State != ledger.Rejected || o.Reason != c.want || len(made.written) > 0 {
+				t.Errorf("%v\n%s\nwant %s", err, show(o), c.want)
+			}
+			if strings.HasPrefix(name, "row") && (len(o.Rejects) != 1 || o.Rejects[0].Field != "from" || o.Rejects[0].Line != 2) {
+				t.Errorf("%+v", o.Rejects)
+			}
+		})
+	}
+}
+
+// Each window has a file of its own, with totals of its own; and work that is done again, as after a crash, counts nothing twice.
+func TestEachWindowHasItsOwnHeaderTrailerAndTotals(t *testing.T) {
+	t.Parallel()
+	p := compile(t, `
+schedule: {cron: "0 * * * *", zone: UTC}
+query: {connection: c, sql: "select no, amount from t where at >= :from and at < :to", window: {}}
+read: {fields: {no: {required: true}, amount: {type: decimal}}}
+send:
+  - to: f
+    each: window
+    name: "{window.from:%H}.csv"
+    as: csv
+    lines: lf
+    no_rows: write
+    header: {kind: H, columns: [{title: from, value: =window.from, format: "%H:%M"}, {title: to, value: =window.to, format: "%H:%M"}]}
+    records: {row: {kind: R, columns: [{title: no, value: =no}, {title: amount, value: =amount}]}}
+    trailer: {kind: T, columns: [{title: n, value: =totals.n}, {title: sum, value: =totals.sum}, {title: most, value: =totals.most}]}
+    totals: {n: {count: row}, sum: {sum: amount, of: row}, most: {max: amount, of: row}}
+`)
+	rows := func(lines ...string) *Rows {
+		return &Rows{Columns: []string{"no", "amount"}, All: func(yield func([]formats.Cell, error) bool) {
+			for _, line := range lines {
+				no, amount, _ := strings.Cut(line, " ")
+				cells := []formats.Cell{{Kind: formats.Text, Bytes: []byte(no)}, {Kind: formats.Number, Bytes: []byte(amount)}}
+				if amount == "" {
+					cells[1] = formats.Cell{Kind: formats.Null}
+				}
+				if !yield(cells, nil) {
+					return
+				}
+			}
+		}}
+	}
+	for _, c := range []struct {
+		hour int
+		rows []string
+		want string
+	}{
+		{8, []string{"a 0.10", "b 99999999999999999999999999999999.90", "c"}, "H,08:00,09:00\nR,a,0.10\nR,b,99999999999999999999999999999999.90\nR,c,\nT,3,100000000000000000000000000000000.00,99999999999999999999999999999999.90\n"},
+		{9, []string{"d -3"}, "H,09:00,10:00\nR,d,-3\nT,1,-3,-3\n"},
+		{10, nil, "H,10:00,11:00\nT,0,0,\n"},
+		{8, []string{"a 0.10"}, "H,08:00,09:00\nR,a,0.10\nT,1,0.10,0.10\n"},
+	} {
+		in, made := input("", ""), &files{}
+		in.Entry.Since = time.Date(2026, 3, 31, c.hour, 0, 0, 0, time.UTC)
+		in.Entry.Till = in.Entry.Since.Add(time.Hour)
+		in.Rows, in.Files = rows(c.rows...), made
+		o, err := p.Run(t.Context(), in, func(*Rendered) error { return nil })
+		if d := cmp.Diff([]string{c.want}, slices.Clone(made.written)); err != nil || d != "" {
+			t.Errorf("%v %s\n%s", err, show(o), d)
+		}
+	}
+}
