@@ -27,9 +27,9 @@ type Send struct {
 	Exists          string          `yaml:"exists" enum:"number,same-or-fail,replace" doc:"file: what to do when the name is taken"`
 	Marker          string          `yaml:"marker" as:"template" doc:"file: name of an empty file made when the file is complete; {name} is the file's"`
 	Columns         []Column        `yaml:"columns" doc:"csv, tsv, xlsx, fixed: columns of the file; json, ndjson: members of its records"`
-	Header          *WrittenSection `yaml:"header" doc:"csv, tsv, fixed, ndjson: a row before the records; json: members before their list"`
+	Header          *WrittenSection `yaml:"header" doc:"csv, tsv, fixed, ndjson: a row before the records; json: members before their list; xml: elements before those of the records, and attributes of the root"`
 	Records         WrittenRecords  `yaml:"records" doc:"csv, tsv, fixed, ndjson: several kinds of rows by name, instead of columns; json: the member that holds the list of records"`
-	Trailer         *WrittenSection `yaml:"trailer" doc:"csv, tsv, fixed, ndjson: a row behind the records; json: members behind their list"`
+	Trailer         *WrittenSection `yaml:"trailer" doc:"csv, tsv, fixed, ndjson: a row behind the records; json: members behind their list; xml: elements behind those of the records"`
 	Totals          []Total         `yaml:"totals" doc:"figures over the rows that are written; totals.NAME in trailer"`
 	formats.Writing `yaml:",inline"`
 	NoRows          string `yaml:"no_rows" enum:"skip,write" default:"skip" doc:"what to do when there is no record"`
@@ -48,7 +48,7 @@ type Column struct {
 // WrittenSection is a row that stands around those of the records.
 type WrittenSection struct {
 	Kind    string   `yaml:"kind" doc:"what tells it from other rows: it stands before its columns, as the first cell (csv, tsv), the first columns (fixed) or the member kind (ndjson)"`
-	Columns []Column `yaml:"columns" required:"true" doc:"its columns; their titles are members in json and ndjson, and elsewhere only told in messages"`
+	Columns []Column `yaml:"columns" required:"true" doc:"its columns; their titles are members in json and ndjson, elements or attributes in xml, and elsewhere only told in messages"`
 }
 
 // WrittenRecords says what the records of a written file become.
