@@ -197,16 +197,15 @@ func (c *compiler) countRows(at string, t *Total, o *Send, r *route) *total {
 		c.problem(at+".of", "goes with a column; count names the kind itself")
 	}
 	c.whereHashed(at, t)
-	some := false
-	for i := range r.rows {
-		if t.Count == allRecords || i < len(o.Records.Kinds) && o.Records.Kinds[i].Name == t.Count {
-			r.rows[i].totals = append(r.rows[i].totals, len(r.totals))
-			some = true
-		}
-	}
-	if !some {
+	k := slices.Index(o.kinds(), t.Count) // one that is itself called records is meant before all of them, as in read
+	if k < 0 && t.Count != allRecords {
 		c.problem(at+".count", "there is no kind of rows %s; there are %s", t.Count, strings.Join(append(o.kinds(), allRecords), ", "))
 		return nil
+	}
+	for i := range r.rows {
+		if i == k || k < 0 {
+			r.rows[i].totals = append(r.rows[i].totals, len(r.totals))
+		}
 	}
 	return &total{field: -1, kind: expression.KindInteger}
 }

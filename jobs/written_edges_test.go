@@ -91,3 +91,14 @@ send:
 		}
 	}
 }
+
+// Rows that are called records are counted by that name, as records are that are read.
+func TestAKindOfRowsMayBeCalledRecords(t *testing.T) {
+	t.Parallel()
+	const send = `{to: f, each: file, as: csv, lines: lf, records: {records: {kind: R, columns: [{title: no, value: =no}]}, big: {kind: B, when: '=no != "1"', columns: [{title: no, value: =no}]}},
+    trailer: {kind: T, columns: [{title: n, value: =totals.n}, {title: big, value: =totals.big}]}, totals: {n: {count: records}, big: {count: big}}}`
+	o, got := writes(t, "receive: {source: s}\nread: {format: csv, fields: {no: {required: true}}}\n", send, "no\n1\n2\n")
+	if d := cmp.Diff([]string{"R,1\nR,2\nB,2\nT,2,1\n"}, got); d != "" {
+		t.Errorf("%s\n%s", show(o), d)
+	}
+}

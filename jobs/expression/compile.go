@@ -158,6 +158,12 @@ func (c *compiler) identifier(n *ast.IdentifierNode) term {
 	return c.narrowed(t)
 }
 
+// afterRecords says of names of what stands behind the records, or is counted, where they are known.
+var afterRecords = map[string]string{
+	"trailer": "in check.file and acknowledge, with what read.trailer names",
+	"totals":  "in check.file and acknowledge, with what read.totals names, and in the trailer of a written file, with the totals beside it",
+}
+
 func (c *compiler) unknown(name string) string {
 	switch _, isFunction := functions[name]; {
 	case isFunction:
@@ -168,6 +174,9 @@ func (c *compiler) unknown(name string) string {
 		return "unknown name " + name + ", an absent value is written nil"
 	case name == "True" || name == "False" || name == "yes" || name == "no":
 		return "unknown name " + name + ", booleans are true and false"
+	}
+	if where, ok := afterRecords[name]; ok && suggest(name, c.scope.all()) == "" {
+		return "unknown name " + name + ", which is known once all records are read: " + where
 	}
 	if up, ok := c.scope.find("up"); ok && !c.scope.open {
 		if _, ok, _ := up.field(name); ok {
