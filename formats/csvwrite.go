@@ -16,6 +16,7 @@ type csvEncoder struct {
 	quote   byte
 	end     string
 	titles  bool
+	kinds   bool   // rows begin with their kind: titles stand above all of them, as they do for a reader that finds the kind by its title
 	guard   bool   // put an apostrophe before what a spreadsheet would take for a formula
 	charset string // "": UTF-8
 	replace bool
@@ -55,7 +56,7 @@ func newCSVParted(w Writing, parts []WrittenPart) (PartsEncoder, []Problem) {
 
 func newCSVPartsEncoder(w Writing, parts []WrittenPart) (*csvEncoder, []Problem) {
 	kinds := kinded(parts)
-	e := &csvEncoder{end: "\r\n", titles: w.Titles != skip && (!kinds || w.Titles == write), guard: w.Formulas != keep,
+	e := &csvEncoder{end: "\r\n", titles: w.Titles != skip && (!kinds || w.Titles == write), kinds: kinds, guard: w.Formulas != keep,
 		charset: w.Encoding, replace: w.Unmappable == replace, comma: w.Decimal == ","}
 	e.delim, e.quote = separators(w.Delimiter, w.Quote)
 	if w.Lines == lf {
@@ -92,7 +93,7 @@ func (e *csvEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
 	return e.EncodeParts(w, onlyRows(rows))
 }
 
-// EncodeParts writes the rows, with the titles below the header.
+// EncodeParts writes the rows, with the titles below a header without a kind.
 func (e *csvEncoder) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error {
 	check := newTextChecker(e.charset, e.replace)
 	out := rowWriter{w: w, recode: check.recode}
@@ -100,7 +101,7 @@ func (e *csvEncoder) EncodeParts(w io.Writer, rows iter.Seq2[Row, error]) error 
 	titled := !e.titles
 	add := func(n int64, row Row) error {
 		part := &e.parts[row.Part]
-		if !titled && part.role != Header {
+		if !titled && (e.kinds || part.role != Header) {
 			titled = true
 			if err := e.writeTitles(&out, check); err != nil {
 				return err

@@ -102,3 +102,44 @@ func TestAKindOfRowsMayBeCalledRecords(t *testing.T) {
 		t.Errorf("%s\n%s", show(o), d)
 	}
 }
+
+// Titles stand where they are read back: below a header that is the first line, and above rows that begin with their kind.
+func TestTitlesOfWrittenFilesAreReadBack(t *testing.T) {
+	t.Parallel()
+	const read = "receive: {source: s}\nread: {format: csv, fields: {no: {required: true}}}\n"
+	for name, c := range map[string]struct{ send, want, back string }{
+		"kinds": {`{to: f, each: file, as: csv, lines: lf, titles: write, header: {kind: H, columns: [{title: d, value: =file.name}]}, records: {r: {kind: R, columns: [{title: no, value: =no}]}},
+    trailer: {kind: T, columns: [{title: n, value: =totals.n}]}, totals: {n: {count: records}}}`, "kind,no\nH,f.json\nR,1\nR,2\nT,2\n", `
+receive: {source: s}
+read:
+  format: csv
+  kind: kind
+  header: {kind: H, fields: {d: {column: 2}}}
+  records: {r: {kind: R, fields: {no: {required: true}}}}
+  trailer: {kind: T, fields: {n: {column: 2, type: integer}}}
+send: [{to: f, for: r, body: {d: =header.d, no: =no}}]
+`},
+		"no kinds": {`{to: f, each: file, as: csv, lines: lf, header: {columns: [{title: d, value: =file.name}]}, columns: [{title: no, value: =no}],
+    trailer: {columns: [{title: n, value: =totals.n}]}, totals: {n: {count: records}}}`, "f.json\nno\n1\n2\n2\n", `
+receive: {source: s}
+read: {format: csv, header: {fields: {d: {column: 1}}}, fields: {no: {required: true}}, trailer: {fields: {n: {column: 1, type: integer}}}}
+send: [{to: f, body: {d: =header.d, no: =no}}]
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, made := writes(t, read, c.send, "no\n1\n2\n")
+			if d := cmp.Diff([]string{c.want}, made); d != "" {
+				t.Fatalf("%s\n%s", show(o), d)
+			}
+			var got []string
+			o, err := compile(t, c.back).Run(t.Context(), input("back.csv", made[0]), func(r *Rendered) error {
+				got = append(got, string(r.Message.Body))
+				return nil
+			})
+			if d := cmp.Diff([]string{`{"d":"f.json","no":"1"}`, `{"d":"f.json","no":"2"}`}, got); err != nil || o.State != ledger.Accepted || d != "" {
+				t.Errorf("%v %s\n%s", err, show(o), d)
+			}
+		})
+	}
+}
