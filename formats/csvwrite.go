@@ -230,14 +230,18 @@ func (e *csvEncoder) cell(buf, text []byte, isText, alone bool) []byte {
 	return append(append(buf, text...), e.quote)
 }
 
-// bare tells whether a cell can do without quotes. Blanks at the ends are quoted, because many readers drop them.
+// byteOrderMark is U+FEFF in UTF-8.
+const byteOrderMark = "\xEF\xBB\xBF"
+
+// bare tells whether a cell can do without quotes. Blanks at the ends are quoted, because many readers drop them, and U+FEFF at the front, which at
+// the start of a file would be its byte order mark.
 func (e *csvEncoder) bare(text []byte) bool {
 	for _, c := range text {
 		if c == e.delim || c == e.quote || c == '\r' || c == '\n' {
 			return false
 		}
 	}
-	return len(text) == 0 || text[0] > ' ' && text[len(text)-1] > ' '
+	return len(text) == 0 || text[0] > ' ' && text[len(text)-1] > ' ' && (len(text) < 3 || string(text[:3]) != byteOrderMark)
 }
 
 // formula tells whether a spreadsheet would run the text (OWASP, CSV injection).

@@ -36,15 +36,16 @@ func TestWritten(t *testing.T) {
 			[]Value{val(Text, "+1")}, []Value{val(Text, "-1")}, []Value{val(Text, "@x")}, []Value{val(Text, "\tx")},
 			[]Value{val(Text, "\rx")}, []Value{val(Number, "-1")}, []Value{val(Text, "a=b")}),
 			"'=t\n'+1\n'-1\n'@x\n\"'\tx\"\n\"'\rx\"\n-1\na=b\n"},
-		"one empty cell": {Writing{Format: "csv", Lines: "lf"}, []string{"a"}, rowsOf([]Value{val(Text, "")}, []Value{val(Null, "")}), "a\n\"\"\n\"\"\n"},
-		"tsv":            {Writing{Format: "tsv", Lines: "lf"}, []string{"a", "b"}, rowsOf([]Value{val(Text, "x\ty"), val(Text, "1,2")}), "a\tb\n\"x\ty\"\t1,2\n"},
-		"windows-1252":   {Writing{Format: "csv", Lines: "lf", Encoding: "windows-1252"}, []string{"Qté"}, rowsOf([]Value{val(Text, "€")}), "Qt\xe9\n\x80\n"},
-		"replaced":       {Writing{Format: "csv", Lines: "lf", Encoding: "windows-1252", Unmappable: "replace"}, []string{"a"}, rowsOf([]Value{val(Text, "Ж\u0081")}), "a\n??\n"},
-		"json":           {Writing{Format: "json"}, strings.Split("t,n,u,b,o,j", ","), rowsOf(row, row[:6]), "[\n{\"t\":\"=1+1\",\"n\":-5.10,\"u\":null,\"o\":true,\"j\":{\"a\":\"x\"}},\n{\"t\":\"=1+1\",\"n\":-5.10,\"u\":null,\"o\":true,\"j\":{\"a\":\"x\"}}\n]\n"},
-		"json, no rows":  {Writing{Format: "json"}, []string{"a"}, rowsOf(), "[]\n"},
-		"ndjson":         {Writing{Format: "ndjson"}, []string{"é\""}, rowsOf([]Value{val(Text, "\n\x01\\é")}, []Value{val(Absent, "")}), "{\"é\\\"\":\"\\n\\u0001\\\\é\"}\n{}\n"},
-		"ndjson, none":   {Writing{Format: "ndjson"}, []string{"a"}, rowsOf(), ""},
-		"records":        {Writing{Format: "ndjson"}, nil, rowsOf([]Value{val(Tree, "{\"a\":\n1}")}, []Value{val(Text, "x")}), "{\"a\":1}\n\"x\"\n"},
+		"one empty cell":     {Writing{Format: "csv", Lines: "lf"}, []string{"a"}, rowsOf([]Value{val(Text, "")}, []Value{val(Null, "")}), "a\n\"\"\n\"\"\n"},
+		"no byte order mark": {Writing{Format: "csv", Lines: "lf", Titles: "skip"}, []string{"a", "b"}, rowsOf([]Value{val(Text, "\ufeffx"), val(Text, "\ufeff")}), "\"\ufeffx\",\"\ufeff\"\n"},
+		"tsv":                {Writing{Format: "tsv", Lines: "lf"}, []string{"a", "b"}, rowsOf([]Value{val(Text, "x\ty"), val(Text, "1,2")}), "a\tb\n\"x\ty\"\t1,2\n"},
+		"windows-1252":       {Writing{Format: "csv", Lines: "lf", Encoding: "windows-1252"}, []string{"Qté"}, rowsOf([]Value{val(Text, "€")}), "Qt\xe9\n\x80\n"},
+		"replaced":           {Writing{Format: "csv", Lines: "lf", Encoding: "windows-1252", Unmappable: "replace"}, []string{"a"}, rowsOf([]Value{val(Text, "Ж\u0081")}), "a\n??\n"},
+		"json":               {Writing{Format: "json"}, strings.Split("t,n,u,b,o,j", ","), rowsOf(row, row[:6]), "[\n{\"t\":\"=1+1\",\"n\":-5.10,\"u\":null,\"o\":true,\"j\":{\"a\":\"x\"}},\n{\"t\":\"=1+1\",\"n\":-5.10,\"u\":null,\"o\":true,\"j\":{\"a\":\"x\"}}\n]\n"},
+		"json, no rows":      {Writing{Format: "json"}, []string{"a"}, rowsOf(), "[]\n"},
+		"ndjson":             {Writing{Format: "ndjson"}, []string{"é\""}, rowsOf([]Value{val(Text, "\n\x01\\é")}, []Value{val(Absent, "")}), "{\"é\\\"\":\"\\n\\u0001\\\\é\"}\n{}\n"},
+		"ndjson, none":       {Writing{Format: "ndjson"}, []string{"a"}, rowsOf(), ""},
+		"records":            {Writing{Format: "ndjson"}, nil, rowsOf([]Value{val(Tree, "{\"a\":\n1}")}, []Value{val(Text, "x")}), "{\"a\":1}\n\"x\"\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -129,5 +130,28 @@ func TestProblemsOfWriting(t *testing.T) {
 				t.Errorf("%v, want %s", ps, c.want)
 			}
 		})
+	}
+}
+
+// A file that begins with U+FEFF as text keeps it, and its encoding is not told by it.
+func TestTextAtTheStartIsNoByteOrderMark(t *testing.T) {
+	t.Parallel()
+	e, ps := NewEncoder(Writing{Format: "csv", Titles: "skip"}, titled("a"))
+	if ps != nil {
+		t.Fatal(ps)
+	}
+	var out bytes.Buffer
+	if err := e.Encode(&out, rowsOf([]Value{val(Text, "\ufeffx")})); err != nil {
+		t.Fatal(err)
+	}
+	none := 0
+	d, ps := New(Options{Format: "csv", Titles: &none, Delimiter: ","}, []Want{{Name: "a", Column: "1"}})
+	if ps != nil {
+		t.Fatal(ps)
+	}
+	for rec, err := range d.Decode(Blob{Reader: &out, Size: int64(out.Len())}) {
+		if err != nil || string(rec.Cells[0].Bytes) != "\ufeffx" {
+			t.Errorf("%v, %v: it came back as %q", rec, err, rec.Cells[0].Bytes)
+		}
 	}
 }
