@@ -98,13 +98,21 @@ func (p *process) stop() error {
 	}
 }
 
-// kill ends the process and all its children at once, as a crash would, and waits until they are gone: PostgreSQL's stand in sessions of
-// their own, and hold its memory until they notice.
+// kill ends the process and all that it has started at once, as a crash would, and waits until they are gone: PostgreSQL's and sshd's
+// children stand in sessions of their own and live on, those of sshd to serve a client that has just come back.
 func (p *process) kill() {
-	children := descendants(p.cmd.Process.Pid)
-	_, _ = io.WriteString(p.stdin, "KILL\n") // fails when it has ended
-	for _, child := range children {
-		_ = syscall.Kill(child, syscall.SIGKILL) // fails when it has ended
+	var all []int
+	for more := true; more; { // one that is stopped starts no other
+		more = false
+		for _, pid := range descendants(p.cmd.Process.Pid) {
+			if !slices.Contains(all, pid) {
+				_ = syscall.Kill(pid, syscall.SIGSTOP) // fails when it has ended, as the next does
+				all, more = append(all, pid), true
+			}
+		}
+	}
+	for _, pid := range all {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	select {
 	case <-p.exited:
@@ -113,7 +121,7 @@ func (p *process) kill() {
 	p.sweep()
 	tick := time.NewTicker(lookEvery / 10)
 	defer tick.Stop()
-	for limit := time.After(stopLimit); slices.ContainsFunc(children, alive); {
+	for limit := time.After(stopLimit); slices.ContainsFunc(all, alive); {
 		select {
 		case <-limit:
 			return // what is started next will say what is in its way
@@ -122,16 +130,16 @@ func (p *process) kill() {
 	}
 }
 
-// descendants returns the ids of the children of a process, of theirs and so on, parents first.
+// descendants returns the ids of the processes that a process has started, of those that they have, and so on, parents first.
 func descendants(of int) []int {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is good
 	children := map[int][]int{}
 	for _, path := range stats {
-		if pid, _, parent, ok := readStat(path); ok {
+		if pid, state, parent, ok := readStat(path); ok && state != "Z" {
 			children[parent] = append(children[parent], pid)
 		}
 	}
-	list := children[of]
+	list := slices.Clone(children[of])
 	for i := 0; i < len(list); i++ {
 		list = append(list, children[list[i]]...)
 	}

@@ -272,7 +272,6 @@ func (s *SSHD) Kill(t testing.TB) {
 	if s.server == nil {
 		t.Fatal("sshd is stopped already")
 	}
-	s.Kick()
 	s.server.kill()
 	s.server = nil
 }
@@ -300,31 +299,12 @@ func (s *SSHD) signal(sig syscall.Signal, listener bool) {
 
 // family is the listening process and those that it started, in this order.
 func (s *SSHD) family() []int {
-	parents := map[int][]int{}
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, name := range stats {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue // ended meanwhile
-		}
-		// pid (name) state parent …
-		pid, _ := strconv.Atoi(string(b[:max(0, bytes.IndexByte(b, ' '))]))
-		after := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		if len(after) > 1 && after[0] != "Z" {
-			parent, _ := strconv.Atoi(after[1])
-			parents[parent] = append(parents[parent], pid)
-		}
-	}
-	var all []int
-	for _, pid := range parents[s.server.cmd.Process.Pid] { // the leash's: sshd and the shell that waits to end it
+	for _, pid := range descendants(s.server.cmd.Process.Pid) { // the leash's: sshd and the shell that waits to end it
 		if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); strings.TrimSpace(string(name)) == "sshd-of-a-test" {
-			all = append(all, pid)
+			return append([]int{pid}, descendants(pid)...)
 		}
 	}
-	for i := 0; i < len(all); i++ {
-		all = append(all, parents[all[i]]...)
-	}
-	return all
+	return nil
 }
 
 // MakeFolder makes a folder where its clients see it as name.
