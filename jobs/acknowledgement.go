@@ -207,6 +207,9 @@ func (p *Plan) own(n *notice, in *Input, names map[string]any, plain []byte) (bo
 	if n.shaper != nil {
 		return n.shaper.Append(nil, orNull(body))
 	}
+	if len(body) == 0 {
+		return nil, errNoBody
+	}
 	var b bytes.Buffer
 	if err := json.Indent(&b, body, "", "  "); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func (c *compiler) content(path string, o *Send, r *route) {
 	r.plain = body == nil
 	if body != nil {
 		before := len(c.problems)
-		r.body = c.node(c.record, path+".body", body, r.null)
+		r.body = c.root(c.record, path+".body", body, r.null)
 		if len(c.problems) == before {
 			c.shaped(path+".body", body, r.shaper, shape)
 		}
@@ -161,6 +161,15 @@ func document(n *yaml.Node) *yaml.Node {
 		return nil
 	}
 	return n
+}
+
+// root compiles a body. There is always one: what is said under a condition says so beside it.
+func (c *compiler) root(s *scope, path string, n *yaml.Node, null bool) []instruction {
+	if child(n, "=when") != nil && child(n, "=each") == nil {
+		c.problem(path+".=when", "would leave the whole body out: write the condition beside body, as when, or around the parts that it is about")
+		return nil
+	}
+	return c.node(s, path, n, null)
 }
 
 // node compiles one node of a body. Whatever it appends ends with a comma.

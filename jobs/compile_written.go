@@ -226,7 +226,11 @@ func (c *compiler) figureOfRows(at, key string, t *Total, o *Send, r *route) *to
 	k, columns := 0, o.Columns
 	if len(o.Records.Kinds) > 0 {
 		if k = slices.Index(o.kinds(), t.Of); k < 0 {
-			c.problem(at+".of", "says which kind of rows has the column; there are %s", strings.Join(o.kinds(), ", "))
+			if there := strings.Join(o.kinds(), ", "); t.Of == "" {
+				c.problem(at+".of", "is missing: say which kind of rows has the column, one of %s", there)
+			} else {
+				c.problem(at+".of", "there is no kind of rows %s; there are %s", t.Of, there)
+			}
 			return nil
 		}
 		columns = o.Records.Kinds[k].Columns

@@ -140,7 +140,9 @@ func (r *run) body(route *route, f *frame) (spot, error) {
 	from := len(p.bytes)
 	var err error
 	if route.shaper == nil {
-		p.bytes, err = r.tree(p.bytes, route, f)
+		if p.bytes, err = r.tree(p.bytes, route, f); err == nil && len(p.bytes) == from {
+			err = errNoBody
+		}
 		return spot{from, len(p.bytes)}, err
 	}
 	if r.json, err = r.tree(r.json[:0], route, f); err == nil {
@@ -166,6 +168,9 @@ func (r *run) one(dst []byte, program []instruction, f *frame, null bool) ([]byt
 	dst, err := r.execute(dst, program, f, null)
 	return dst[:max(from, len(dst)-1)], err // without the comma
 }
+
+// errNoBody is of a body that is one value or one list, which the record lacks.
+var errNoBody = &fault{field: "body", reason: "has no value here, and an empty message is no JSON: give it one with ??, or leave such records out with when"}
 
 func orNull(json []byte) []byte {
 	if len(json) == 0 {

@@ -16,7 +16,7 @@ func FuzzBody(f *testing.F) {
 	for _, body := range []string{
 		`{a: =no, b: [x, =n, {c: =up}], d: true}`,
 		`{l: {"=each": lines, "=when": 'n > 1', no: =position, up: =up.no, m: {"=when": 'false', x: =n}}}`,
-		`[=no, =note, [], {}]`, `=note`, `==x`, `{"=when": 'n == 1'}`, `{a: '=n / 0'}`, `{a: {"=each": lines, b: {"=each": lines}}}`,
+		`[=no, =note, [], {}]`, `=note`, `==x`, `{"=when": 'n == 0'}`, `=none`, `{"=each": nones, a: =a}`, `{a: {"=when": 'n == 0'}}`, `{a: '=n / 0'}`, `{a: {"=each": lines, b: {"=each": lines}}}`,
 		`{"\u0000\"": "\u2028\u0000\\"}`, `{a: {"=when": '=note != nil', b: =note}, c: =note}`,
 	} {
 		f.Add(body, "x\"\\\n", false)
@@ -29,6 +29,8 @@ read:
     no: {required: true}
     n: {type: integer, required: true}
     note: {}
+    none: {}
+    nones: {type: list, fields: {a: {}}}
     lines: {type: list, required: true, fields: {n: {type: decimal, required: true}, t: {}}}
 send: [{to: erp}]
 `

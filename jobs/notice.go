@@ -94,7 +94,7 @@ func (c *compiler) notice(path string, o *Acknowledge) {
 	switch {
 	case body != nil:
 		before := len(c.problems)
-		if n.body = c.node(scope, path+".body", body, false); len(c.problems) == before {
+		if n.body = c.root(scope, path+".body", body, false); len(c.problems) == before {
 			c.shaped(path+".body", body, n.shaper, shape)
 		}
 	case shape == formats.FlatTree || shape == formats.OneValue:

@@ -133,9 +133,11 @@ func TestWhatCannotBeWrittenIsAReject(t *testing.T) {
 		"an encoding of csv":               {`{to: f, each: file, as: csv, encoding: iso-8859-1, columns: [{title: Note, value: =euro}]}`, `Note "€" the character '€' has no place in iso-8859-1`},
 		"a cell of a sheet":                {`{to: f, each: file, as: xlsx, columns: [{title: Long, value: '=repeat("x", 40000)'}]}`, `Long "xxx`},
 		"a column of fixed width":          {`{to: f, each: file, as: fixed, columns: [{title: Short, value: '=euro + "12"', width: 2}]}`, `Short "€12" takes 3 columns, but its place has 2`},
+		"a value that is not there":        {`{to: erp, body: =none}`, `body "" has no value here, and an empty message is no JSON`},
+		"a list that is not there":         {`{to: f, each: file, body: {=each: nones, a: =a}}`, `body "" has no value here, and an empty message is no JSON`},
 		"an encoding of a text":            {`{to: erp, as: text, encoding: iso-8859-1, body: =euro}`, ` "€" the character '€' has no place in iso-8859-1`},
 	} {
-		p := compile(t, "receive: {source: s}\nread: {format: json, fields: {note: {required: true}, euro: {required: true}}}\nsend: ["+c.send+"]")
+		p := compile(t, "receive: {source: s}\nread: {format: json, fields: {note: {required: true}, euro: {required: true}, none: {}, nones: {type: list, fields: {a: {}}}}}\nsend: ["+c.send+"]")
 		in := input("f", `{"note":"x\u0001","euro":"€"}`)
 		in.Files = &memory{}
 		o, _ := runs(t, p, in)
@@ -178,6 +180,7 @@ func TestWhatALayoutHasNoPlaceForIsToldAtLoad(t *testing.T) {
 		"text of the record":    {`{to: erp, as: text}`, []string{"body: is missing: as: text takes one value"}},
 		"text as a file":        {`{to: f, each: file, as: text}`, []string{"as: text goes with each: record; a file is one of csv, tsv, json, ndjson, xml, fixed, xlsx, protobuf"}},
 		"csv as a message":      {`{to: erp, as: csv}`, []string{"as: csv goes with each: file or window; a message of one record is json, xml, form, text, protobuf"}},
+		"a body for some":       {`{to: erp, body: {=when: 'n == 1', a: x}}`, []string{"body.=when: would leave the whole body out: write the condition beside body, as when, or around the parts that it is about"}},
 		"a format of dates":     {`{to: f, each: file, as: xlsx, columns: [{title: a, value: =n, format: "dd.mm.yyyy"}, {title: b, value: =no, format: "0.00"}, {title: c, value: =day, format: "%d"}, {title: d, value: =day, format: "#,##0"}]}`, []string{`columns[0].format: "dd.mm.yyyy" shows dates, and not an integer: write it in a spreadsheet's terms, as #,##0.00`, "columns[1].format: goes with dates, times and numbers, not with string", `columns[2].format: "%d" is a format of strftime: write it in a spreadsheet's terms, as dd.mm.yyyy hh:mm`, `columns[3].format: "#,##0" shows no date: write it in a spreadsheet's terms, as dd.mm.yyyy hh:mm`}},
 		"a format of texts":     {`{to: f, each: file, as: csv, columns: [{title: a, value: =no, format: "%d"}]}`, []string{"columns[0].format: goes with dates and times, not with string"}},
 		"a width of csv":        {`{to: f, each: file, as: csv, columns: [{title: a, value: =no, width: 3}]}`, []string{"columns[0].width: does not go with csv"}},
