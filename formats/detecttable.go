@@ -190,7 +190,13 @@ func markOf(c string) (mark byte, number bool, behind int) {
 func (f *Finding) head(g *guess) {
 	first := g.rows[g.first]
 	f.Columns = numbers(nil, g.cells)
-	if why := g.noTitles(); why != "" {
+	if above := g.above(); above != nil {
+		f.Skip = int(first.line) - 1
+		f.found("titles", "line %d holds the titles %s, but each row below ends in one delimiter more, so that columns go by number", above.line, cut([]byte(strings.Join(above.cells, ", "))))
+		f.found("skip", "the rows start in line %d", first.line)
+		return
+	}
+	if why := noTitles(first.cells); why != "" {
 		f.found("titles", "line %d is no row of titles: %s", first.line, why)
 		if f.Skip = int(first.line) - 1; f.Skip > 0 {
 			f.found("skip", "the table starts in line %d", first.line)
@@ -208,10 +214,23 @@ func (f *Finding) head(g *guess) {
 	f.found("titles", "line %d holds the titles: %s", first.line, why)
 }
 
-// noTitles says why the first row is none of titles.
-func (g *guess) noTitles() string {
+// above is the row of titles of a table whose rows end in one delimiter more than that, nil for none.
+func (g *guess) above() *guessRow {
+	last := g.cells - 1
+	if g.first == 0 || g.filled(last) > 0 || g.rows[g.first].cells[last] != "" {
+		return nil
+	}
+	r := &g.rows[g.first-1]
+	if r.bad || len(r.cells) != last || slices.Contains(r.cells, "") || noTitles(r.cells) != "" {
+		return nil
+	}
+	return r
+}
+
+// noTitles says why a row is none of titles.
+func noTitles(cells []string) string {
 	seen := map[string]bool{}
-	for _, c := range g.rows[g.first].cells {
+	for _, c := range cells {
 		switch {
 		case c != "" && strings.IndexFunc(c, func(r rune) bool { return r > '9' || r > 0 && r < '0' && !strings.ContainsRune(" .,:/+-", r) }) < 0:
 			return fmt.Sprintf("%q is a number or a date", cut([]byte(c)))
@@ -220,7 +239,7 @@ func (g *guess) noTitles() string {
 		}
 		seen[c] = true
 	}
-	if seen[""] && len(seen) <= g.cells/2 {
+	if seen[""] && len(seen) <= len(cells)/2 {
 		return "most of its cells are empty"
 	}
 	return ""

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"waybill/formats"
@@ -62,10 +61,7 @@ func formOf(name string, b formats.Blob) (form, error) {
 		if strings.Contains(f.why["titles"], "stands twice") { // they are titles all the same
 			found.Titles, found.Skip = found.Skip+1, 0
 		}
-		f.Titles = &found.Titles
-		if found.Skip > 0 {
-			f.notes = append(f.notes, fmt.Sprintf("the table begins in line %d and has no titles: what stands above it will be rejected", found.Skip+1))
-		}
+		f.Titles, f.Skip = &found.Titles, found.Skip
 	}
 	return f, nil
 }

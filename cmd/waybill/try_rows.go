@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"waybill/formats"
 	"waybill/jobs"
+	"waybill/ledger"
 )
 
 // rowsMost bounds a file of rows for a trial, which is read into memory.
@@ -22,12 +22,16 @@ const rowsMost = 64 << 20
 
 // rowsOf reads rows as a query would have given them: lines of JSON objects, or CSV with titles, where an empty cell is NULL.
 func rowsOf(name string) (*jobs.Rows, error) {
-	text, err := os.ReadFile(name)
+	f, _, err := openOrdinary(name)
 	if err != nil {
-		return nil, exit{exitUsage, err}
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, rowsMost+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, exit{exitUsage, fmt.Errorf("read %s: %w", ledger.Shown(name), err)}
 	}
 	if len(text) > rowsMost {
-		return nil, usage("%s has more than 64 MiB: a trial needs only some rows", name)
+		return nil, usage("%s has more than 64 MiB: a trial needs only some rows", ledger.Shown(name))
 	}
 	rows, err := rowsIn(name, text)
 	if err != nil {

@@ -27,6 +27,9 @@ func (p *Proposal) YAML(indent int) []byte {
 	if o.Titles != nil {
 		key("titles", strconv.Itoa(*o.Titles))
 	}
+	if o.Skip > 0 {
+		key("skip", strconv.Itoa(o.Skip))
+	}
 	if o.Length > 0 {
 		key("length", strconv.Itoa(o.Length))
 	}
