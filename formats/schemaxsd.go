@@ -32,34 +32,35 @@ var fieldPath = regexp.MustCompile(`<(?:[^\s<>:/!?]+:)?(?:field|selector)\b[^>]*
 
 // xsdKeys is what is known of the keys of a schema.
 type xsdKeys struct {
-	fields map[string]int // names of elements and attributes that may be fields of keys, each with a number of its own
-	any    bool           // whatever their names are
+	names  []string         // of elements and attributes that may be fields of keys: a place for each field, which may hold a value
+	places map[string][]int // by these names
+	all    []int
+	any    bool // whatever their names are
 }
 
 // add looks for the keys in a text of a schema.
 func (k *xsdKeys) add(text []byte) {
-	k.any = k.any || bytes.IndexByte(text, 0) >= 0 // UTF-16
+	if bytes.IndexByte(text, 0) >= 0 { // UTF-16
+		k.any = true
+		text = bytes.ReplaceAll(text, []byte{0}, nil)
+	}
 	for _, m := range fieldPath.FindAllSubmatch(text, -1) {
 		for path := range strings.SplitSeq(strings.Trim(string(m[1]), `"'`), "|") {
 			name := strings.TrimSpace(path[strings.LastIndexAny(path, "/@:")+1:])
 			k.any = k.any || name == "*" || name == "." || strings.ContainsAny(name, "&")
-			if _, known := k.fields[name]; !known {
-				k.fields[name] = len(k.fields)
-			}
+			k.all = append(k.all, len(k.names))
+			k.places[name] = append(k.places[name], len(k.names))
+			k.names = append(k.names, name)
 		}
 	}
 }
 
-// field is the number of the field of a key that may have the name, -1 for none.
-func (k *xsdKeys) field(local []byte) int {
-	number, found := k.fields[string(local)]
-	switch {
-	case found:
-		return number
-	case k.any:
-		return len(k.fields)
+// of are the places of the fields of keys that may have the name.
+func (k *xsdKeys) of(local string) []int {
+	if k.any {
+		return k.all
 	}
-	return -1
+	return k.places[local]
 }
 
 // compileXSD compiles a schema and what it includes and imports, all of which are files. found is nil where it has no keys for certain.
@@ -73,7 +74,7 @@ func compileXSD(schema string, files Files) (engine *xsd.Engine, found *xsdKeys,
 	}
 	look := func(text []byte) {
 		if found == nil && keys.Match(text) {
-			found = &xsdKeys{fields: map[string]int{}}
+			found = &xsdKeys{places: map[string][]int{}}
 		}
 		if found != nil {
 			found.add(text)

@@ -1,5 +1,7 @@
 package formats
 
+import "slices"
+
 // mostKeyPath bounds what a validator keeps of each key besides its value: where in the document it stands.
 const mostKeyPath = 2 << 10
 
@@ -23,22 +25,24 @@ func (p *xmlParser) pathed(at int) bool {
 func (p *xmlParser) keyed(at int, o *xmlOpen) bool {
 	for i := range p.attrs {
 		if a := &p.attrs[i]; len(a.value) > mostKey {
-			p.hold(o, p.keys.field(a.local), len(a.value))
+			p.hold(o, p.keys.of(string(a.local)), len(a.value))
 		}
 	}
 	return p.holds(at)
 }
 
-// hold counts bytes of a field that a validator may hold until the element ends. There is one value of each field: of several that stand in the element the longest counts.
-func (p *xmlParser) hold(o *xmlOpen, field, size int) {
-	if field < 0 {
+// hold counts bytes of a field that a validator may hold until the element ends. There is one value of each field: of several that stand in the element the longest
+// count, as many as there are places.
+func (p *xmlParser) hold(o *xmlOpen, places []int, size int) {
+	if len(places) == 0 {
 		return
 	}
-	for len(o.most) <= field {
+	for len(o.most) < len(p.keys.names) {
 		o.most = append(o.most, 0)
 	}
-	if more := size - o.most[field]; more > 0 {
-		o.most[field] = size
+	least := slices.MinFunc(places, func(a, b int) int { return o.most[a] - o.most[b] })
+	if more := size - o.most[least]; more > 0 {
+		o.most[least] = size
 		o.held += more
 		p.pending += more
 	}
@@ -63,11 +67,13 @@ func (p *xmlParser) unkeyed(n int) {
 		return
 	}
 	around := &p.open[n-1]
-	for field, size := range o.most {
-		p.hold(around, field, size)
+	for place, size := range o.most {
+		if size > 0 {
+			p.hold(around, p.keys.of(p.keys.names[place]), size)
+		}
 	}
 	if o.said > mostKey {
-		p.hold(around, p.keys.field(p.names[o.name+o.local:]), o.said)
+		p.hold(around, p.keys.of(string(p.names[o.name+o.local:])), o.said)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -35,9 +36,10 @@ func nestedKeys(name string) ([]byte, error) {
 	const s = `<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
   <xs:element name="list"><xs:complexType><xs:sequence><xs:element name="a" type="Item" minOccurs="0" maxOccurs="unbounded"/></xs:sequence></xs:complexType>
     <xs:unique name="u"><xs:selector xpath=".//a"/>%s</xs:unique></xs:element>
-  <xs:complexType name="Item"><xs:sequence><xs:element name="n" type="xs:string" minOccurs="0"/>
-    <xs:element name="m" type="xs:string" minOccurs="0"/><xs:element name="o" type="xs:string" minOccurs="0"/><xs:element name="a" type="Item" minOccurs="0"/></xs:sequence>
+  <xs:complexType name="Item"><xs:sequence><xs:element name="n" type="Text" minOccurs="0"/>
+    <xs:element name="m" type="Text" minOccurs="0"/><xs:element name="o" type="xs:string" minOccurs="0"/><xs:element name="a" type="Item" minOccurs="0"/></xs:sequence>
     <xs:attribute name="no"/><xs:attribute name="text"/></xs:complexType>
+  <xs:complexType name="Text"><xs:simpleContent><xs:extension base="xs:string"><xs:attribute name="no"/></xs:extension></xs:simpleContent></xs:complexType>
 </xs:schema>`
 	var fields strings.Builder
 	for path := range strings.SplitSeq(name, ",") {
@@ -57,6 +59,7 @@ func TestLongKeysOfElementsInEachOtherAreCounted(t *testing.T) { // not parallel
 		{"elements", "n", `<a><n>%d%s</n>`, 40, 900_000, "max_keys"},
 		{"elements, then CDATA", "n", `<a><n>%d%s</n><![CDATA[ ]]>`, 40, 900_000, "max_keys"},
 		{"several elements", "n,m,o", `<a><n>%[1]d%[2]s</n><m>%[2]s</m><o>%[2]s</o>`, 3, 400_000, "max_keys"},
+		{"fields of one last name", "n/@no,m/@no", `<a><n no="%d%s"/><m no="%[2]s"/>`, 4, 400_000, "max_keys"},
 		{"as many of one name", "n", `<a><n>%d</n><m>%[2]s</m><o>%[2]s</o>`, 3, 400_000, ""},
 		{"an attribute of no key", "@no", `<a no="%d" text="%s">`, 40, 900_000, ""},
 		{"short ones", "@no", `<a no="%d%s">`, 40, mostKey - 10, ""},
@@ -83,13 +86,16 @@ func TestLongKeysOfElementsInEachOtherAreCounted(t *testing.T) { // not parallel
 
 func TestFieldsOfKeysAreFoundByWhateverPrefixASchemaHas(t *testing.T) {
 	t.Parallel()
-	k := &xsdKeys{fields: map[string]int{}}
-	k.add([]byte(`<схема:selector xpath=".//x:a | b"/><xs:field xpath="c/@no"/><field id="f" xpath='n'/>`))
-	seen := map[int]bool{}
-	for _, name := range []string{"a", "b", "no", "n"} {
-		seen[k.field([]byte(name))] = true
+	k := &xsdKeys{places: map[string][]int{}}
+	k.add([]byte(`<схема:selector xpath=".//x:a | b"/><xs:field xpath="c/@no"/><field id="f" xpath='n'/><field xpath="d/@no"/>`))
+	var seen []int
+	for _, name := range []string{"a", "b", "no", "n", "c"} {
+		seen = append(seen, k.of(name)...)
 	}
-	if len(seen) != 4 || seen[-1] || k.field([]byte("c")) != -1 {
+	if slices.Sort(seen); !slices.Equal(seen, []int{0, 1, 2, 3, 4}) || len(k.of("no")) != 2 {
 		t.Errorf("%v, %v", seen, k)
+	}
+	if k.add([]byte(`<field xpath="."/>`)); len(k.of("c")) != 6 {
+		t.Errorf("with a field of any name: %v", k)
 	}
 }

@@ -48,7 +48,7 @@ type xmlOpen struct {
 	ways   uint32 // of the kinds of records those whose paths lead to it, a bit each
 	said   int    // bytes of text in it, where a validator keeps keys
 	held   int    // bytes of what is in it that a validator may hold until it ends
-	most   []int  // and of which field, by its number; none while nothing is held
+	most   []int  // and in which place of a field; none while nothing is held
 
 	text   []byte // what was seen of its text: one piece, or in buf
 	pieces int
