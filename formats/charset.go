@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 )
@@ -12,7 +13,7 @@ const (
 	Windows1252 = "windows-1252"
 )
 
-var laterEncodings = []string{"iso-2022-jp", "iso-2022-kr", "hz-gb-2312", "utf-32"}
+var laterEncodings = []string{"iso-2022-jp", "iso-2022-kr", "hz-gb-2312"}
 
 // Encodings lists the encodings that are read and written.
 func Encodings() []string {
@@ -107,23 +108,30 @@ func (c charset) marked(said string, head []byte) (charset, error) {
 	switch {
 	case said == c.name, said == "" && c.wide != marked:
 		return c, nil
-	case c.wide == marked && said != "" && said != UTF8:
+	case c.wide == marked && strings.HasPrefix(said, c.name):
 		c, _ = findCharset(said)
 		return c, nil
 	case said == "":
-		hint := "utf-16le or utf-16be"
+		hint := c.name + "le or " + c.name + "be"
 		if order := zeros(head); order != "" {
 			hint = order
 		}
-		return c, &FileError{Offset: 0, Reason: "the file has no byte order mark, which utf-16 needs: say encoding: " + hint}
+		return c, &FileError{Offset: 0, Reason: "the file has no byte order mark, which " + c.name + " needs: say encoding: " + hint}
 	}
 	return c, &FileError{Offset: 0, Reason: fmt.Sprintf("the file starts with the byte order mark of %s, but is said to be in %s: leave encoding out", strings.ToUpper(said), c.name)}
 }
 
-// zeros guesses the byte order of UTF-16 from where its NUL bytes stand: letters of most scripts stand beside blanks and line ends.
+// zeros guesses which of UTF-16 and UTF-32 a text is, and in which byte order, from where its NUL bytes stand: letters of most scripts stand beside blanks and line ends.
 func zeros(head []byte) string {
+	head = head[:min(len(head), 512)]
+	switch {
+	case quads(head, binary.LittleEndian):
+		return utf32le
+	case quads(head, binary.BigEndian):
+		return utf32be
+	}
 	var even, odd int
-	for i, b := range head[:min(len(head), 512)] {
+	for i, b := range head {
 		switch {
 		case b != 0:
 		case i%2 == 0:
@@ -141,6 +149,16 @@ func zeros(head []byte) string {
 	return ""
 }
 
+// quads tells whether the bytes are characters of UTF-32. Two units of UTF-16 are none, unless one of them is a control character that stands in no text.
+func quads(head []byte, order binary.ByteOrder) bool {
+	for i := 0; i+4 <= len(head); i += 4 {
+		if u := order.Uint32(head[i:]); u == 0 || u >= 4<<16 { // characters in use are in the planes 0 to 3
+			return false
+		}
+	}
+	return len(head) >= 4
+}
+
 // startOf measures the byte order mark, tells which encoding it is of, and knows what is no text at all.
 func startOf(head []byte) (bom int, said string, err error) {
 	for _, s := range []struct {
@@ -149,8 +167,8 @@ func startOf(head []byte) (bom int, said string, err error) {
 		reason string
 	}{
 		{"\xEF\xBB\xBF", UTF8, ""},
-		{"\xFF\xFE\x00\x00", "", "the file is in UTF-32, which is not read: ask for UTF-8"},
-		{"\x00\x00\xFE\xFF", "", "the file is in UTF-32, which is not read: ask for UTF-8"},
+		{"\xFF\xFE\x00\x00", utf32le, ""}, // UTF-16 would begin with a NUL
+		{"\x00\x00\xFE\xFF", utf32be, ""},
 		{"\xFF\xFE", utf16le, ""},
 		{"\xFE\xFF", utf16be, ""},
 		{"\x1F\x8B", "", "the bytes are compressed with gzip: add gzip to unpack"},

@@ -37,6 +37,10 @@ func TestTextOfEveryEncodingIsRead(t *testing.T) {
 		{"utf-16be", "041f04400438043204350442002c002021160035", "Привет, №5"},
 		{"utf-16", "fffe1f0440043dd800de", "Пр😀"},
 		{"utf-16", "feff041f0440d83dde00", "Пр😀"},
+		{"utf-32le", "1f040000400400003d000100fdff00000a000000", "Пр\U0001003d\ufffd\n"},
+		{"utf-32be", "0000041f000004400001f60000000041", "Пр😀A"},
+		{"UCS-4", "0000feff0000041f0000feff", "П\ufeff"},
+		{"utf-32", "fffe00001f040000", "П"},
 		{"windows-1252", "4772fcdf6520e9", "Grüße é"},
 		{"latin1", "4772fcdf6520e9", "Grüße é"},
 		{"iso-8859-2", "4772fcdf6520e9", "Grüße é"},
@@ -82,6 +86,13 @@ func TestBytesThatStandForNothingAreRefusedWithTheirOffset(t *testing.T) {
 		{"utf-16be", "\x00a\xdc\x00\x00b", "offset 2: 0xdc00 is half of a character"},
 		{"utf-16le", "a\x00\x3d\xd8", "offset 2: 0xd83d is half"},
 		{"utf-16le", "a\x00b", "offset 2: the text ends in the middle of a unit of UTF-16: truncated?"},
+		{"utf-32", "a\x00\x00\x00", "offset 0: the file has no byte order mark, which utf-32 needs: say encoding: utf-32le"},
+		{"utf-32", "\xff\xfea\x00", "offset 0: the file starts with the byte order mark of UTF-16LE, but is said to be in utf-32: leave encoding out"},
+		{"utf-16", "\xff\xfe\x00\x00a\x00\x00\x00", "offset 0: the file starts with the byte order mark of UTF-32LE, but is said to be in utf-16: leave encoding out"},
+		{"utf-32le", "a\x00\x00\x00\x00\xd8\x00\x00", "offset 4: 0x0000d800 is no character of UTF-32; is the file in another encoding?"},
+		{"utf-32be", "\x00\x00\x00a\x00\x11\x00\x00", "offset 4: 0x00110000 is no character of UTF-32"},
+		{"utf-32be", "\xff\xff\xff\xff", "offset 0: 0xffffffff is no character of UTF-32"},
+		{"utf-32le", strings.Repeat("a\x00\x00\x00", 2_000) + "b\x00\x00", "offset 8000: the text ends in the middle of a character of UTF-32: truncated?"},
 		{"shift_jis", "\x93\xfa\xff", "offset 2: byte 0xff begins no character of shift_jis"},
 		{"shift_jis", strings.Repeat("\x93\xfa", 4_000) + "\x96", "offset 8000: byte 0x96 begins no character"},
 		{"gb18030", "A\xff", "offset 1: byte 0xff begins no character"},
@@ -90,7 +101,7 @@ func TestBytesThatStandForNothingAreRefusedWithTheirOffset(t *testing.T) {
 		{"windows-1251", "\xef\xbb\xbfa", "offset 0: the file starts with the byte order mark of UTF-8, but is said to be in windows-1251: leave encoding out"},
 		{"utf-16le", "\xfe\xff\x00a", "offset 0: the file starts with the byte order mark of UTF-16BE, but is said to be in utf-16le"},
 		{"utf-16", "\xef\xbb\xbfa", "offset 0: the file starts with the byte order mark of UTF-8, but is said to be in utf-16"},
-		{"koi8-r", "\xff\xfe\x00\x00", "offset 0: the file is in UTF-32"},
+		{"koi8-r", "\xff\xfe\x00\x00", "offset 0: the file starts with the byte order mark of UTF-32LE, but is said to be in koi8-r"},
 		{"cp866", "PK\x03\x04", "offset 0: the file is a zip archive"},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(c.bytes), iotest.OneByteReader(strings.NewReader(c.bytes)), iotest.DataErrReader(strings.NewReader(c.bytes))} {
@@ -114,6 +125,10 @@ func TestByteOrderMarksAreFollowedAndContradictionsReported(t *testing.T) {
 		{"utf-8", "\xff\xfea\x00", "[] offset 0: the file starts with the byte order mark of UTF-16LE, but is said to be in utf-8: leave encoding out"},
 		{"", "a\x00\n\x00", "[] offset 1: a NUL byte, which no text has; the file looks like UTF-16 without a byte order mark: say encoding: utf-16le"},
 		{"", "\x00a\x00\n", "[] offset 0: a NUL byte, which no text has; the file looks like UTF-16 without a byte order mark: say encoding: utf-16be"},
+		{"", "\xff\xfe\x00\x00a\x00\x00\x00\n\x00\x00\x00\xe9\x00\x00\x00", `["é"] <nil>`},
+		{"utf-32", "\x00\x00\xfe\xff\x00\x00\x00a\x00\x00\x00\n\x00\x00\x00\xe9", `["é"] <nil>`},
+		{"", "a\x00\x00\x00\n\x00\x00\x00", "[] offset 1: a NUL byte, which no text has; the file looks like UTF-32 without a byte order mark: say encoding: utf-32le"},
+		{"", "\x00\x00\x00a\x00\x00\x00\n", "[] offset 0: a NUL byte, which no text has; the file looks like UTF-32 without a byte order mark: say encoding: utf-32be"},
 		{"", "a\n\xc0\xaf", "[] offset 2: byte 0xc0 is not valid UTF-8; if the file is in windows-1252, say encoding: windows-1252"},
 		{"", "a\n\xed\xa0\x80", "[] offset 2: byte 0xed is not valid UTF-8; if the file is in windows-1252, say encoding: windows-1252"},
 		{"", "a\n\xff", "[] offset 2: byte 0xff is not valid UTF-8; if the file is in windows-1252, say encoding: windows-1252"},
@@ -187,7 +202,7 @@ func TestWhatIsWrittenInAnEncodingIsReadBack(t *testing.T) {
 			}
 		}
 		data := bytes.Clone(w.recode([]byte(kept.String())))
-		if len(data) == 0 && name == "utf-16" {
+		if len(data) == 0 && (name == "utf-16" || name == "utf-32") {
 			return
 		}
 		if name == UTF8 {
@@ -205,6 +220,8 @@ func TestACSVFileIsWrittenInAnyEncoding(t *testing.T) {
 	for name, want := range map[string]string{
 		"windows-1251": "a\n\xcf;\xb9\n",
 		"utf-16":       "\xff\xfea\x00\n\x00\x1f\x04;\x00\x16\x21\n\x00",
+		"utf-32":       "\xff\xfe\x00\x00a\x00\x00\x00\n\x00\x00\x00\x1f\x04\x00\x00;\x00\x00\x00\x16\x21\x00\x00",
+		"utf-32be":     "\x00\x00\x00a\x00\x00\x00\n\x00\x00\x04\x1f\x00\x00\x00;\x00\x00\x21\x16",
 		"utf-16be":     "\x00a\x00\n\x04\x1f\x00;\x21\x16\x00\n",
 		"koi8-r":       "row 1, column \"a\": the character '№' has no place in koi8-r; say encoding: utf-8, or unmappable: replace",
 		"cp037":        "row 1, column \"a\": the character 'П' has no place in cp037",
@@ -261,6 +278,8 @@ func TestTheTableOfEachEncodingIsItsOwnInverse(t *testing.T) {
 func FuzzEncodings(f *testing.F) {
 	for i := range Encodings() {
 		f.Add(uint8(i), []byte("ab\xe9\x81\x40\xff\xfe\x00\xd8"))
+		f.Add(uint8(i), []byte("\xff\xfe\x00\x00a\x00\x00\x00\x00\xf6\x01\x00\x00\x00\x11"))
+		f.Add(uint8(i), []byte("\x00\x00\xfe\xff\x00\x00\x00a\x00\x01\xf6\x00"))
 	}
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		name := Encodings()[int(which)%len(Encodings())]
@@ -277,4 +296,23 @@ func FuzzEncodings(f *testing.F) {
 			t.Fatalf("%s %x: %q, %v", name, data, got, err)
 		}
 	})
+}
+
+func TestXMLInUTF32IsReadAsItDeclares(t *testing.T) {
+	t.Parallel()
+	d := decoder(t, Options{Format: "xml"}, columns("a")...)
+	for _, c := range []struct{ said, in, want string }{
+		{"UTF-32", "utf-32", `["😀"] <nil>`},
+		{"UTF-32", "utf-32le", `["😀"] <nil>`},
+		{"UTF-32BE", "utf-32be", `["😀"] <nil>`},
+		{"UTF-16", "utf-32", `[] line 1: the file declares the encoding "UTF-16" but starts as UTF-32LE does`},
+		{"UTF-32LE", "utf-32be", `[] line 1: the file declares the encoding "UTF-32LE" but starts as UTF-32BE does`},
+		{"UTF-32", "utf-16", `[] line 1: the file declares the encoding "UTF-32" but starts as UTF-16LE does`},
+		{"UTF-32", "utf-8", `[] line 1: the file declares the encoding "UTF-32" but its bytes are not`},
+	} {
+		got, err := read(d, blobOf(encoded(c.in, "<?xml version='1.0' encoding='"+c.said+"'?><r><a>😀</a></r>")))
+		if s := fmt.Sprint(got, " ", err); !strings.HasPrefix(s, c.want) {
+			t.Errorf("%s in %s: %s, want %s", c.said, c.in, s, c.want)
+		}
+	}
 }

@@ -18,7 +18,8 @@ type charset struct {
 	single *charmap.Charmap // one byte a character
 	swap   []exchange       // what is other than in single
 	ebcdic bool             // of the mainframes: no part of it is ASCII
-	wide   order            // UTF-16
+	wide   order            // UTF-16, or UTF-32
+	quad   bool             // UTF-32: a unit has four bytes
 	multi  encoding.Encoding
 }
 
@@ -28,7 +29,7 @@ type exchange struct {
 	r rune
 }
 
-// An order is that of the two bytes of a UTF-16 unit.
+// An order is that of the bytes of a unit of UTF-16 or UTF-32.
 type order uint8
 
 const (
@@ -46,6 +47,8 @@ func charsets() []charset {
 		{name: "utf-16", also: "iso-10646-ucs-2 ucs-2 unicode csunicode", wide: marked},
 		{name: utf16le, also: "unicodefeff", wide: little},
 		{name: utf16be, also: "unicodefffe", wide: big},
+		{name: "utf-32", also: "iso-10646-ucs-4 ucs-4 csucs4", wide: marked, quad: true},
+		{name: utf32le, also: "ucs-4le", wide: little, quad: true}, {name: utf32be, also: "ucs-4be", wide: big, quad: true},
 		{name: "windows-1250", also: "cp1250 x-cp1250", single: charmap.Windows1250},
 		{name: "windows-1251", also: "cp1251 x-cp1251 ansi-1251", single: charmap.Windows1251},
 		{name: Windows1252, also: "cp1252 x-cp1252 ansi", single: charmap.Windows1252},
@@ -155,6 +158,8 @@ func (c charset) decode(b byte) (rune, bool) {
 const (
 	utf16le  = "utf-16le"
 	utf16be  = "utf-16be"
+	utf32le  = "utf-32le"
+	utf32be  = "utf-32be"
 	usASCII  = "us-ascii"
 	nextLine = '\u0085'
 )

@@ -52,6 +52,10 @@ func TestAFileIsKnownByItsBeginning(t *testing.T) {
 		{"\ufeff" + french, "csv delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
 		{encoded("windows-1252", french), "csv encoding=windows-1252 delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
 		{encoded("utf-16le", french), "csv encoding=utf-16le delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
+		{encoded("utf-32", french), "csv encoding=utf-32le delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
+		{encoded("utf-32be", french), "csv encoding=utf-32be delimiter=; decimal=, columns=N° commande·Article·Qté·Prix HT titles=1"},
+		{encoded("utf-32le", `<?xml version="1.0" encoding="UTF-32"?><A><B>1</B><B>2</B></A>`), "xml encoding=utf-32le records=/A/B"},
+		{encoded("utf-32be", `<?xml version="1.0"?><A><B>1</B><B>2</B></A>`), "xml encoding=utf-32be records=/A/B"},
 		{encoded("cp850", "Stück;Größe\n1;groß\n2;ähnlich übrig für München\n"), "csv encoding=cp850 delimiter=; columns=Stück·Größe titles=1"},
 		{encoded("windows-1251", "Номер;Наименование;Сумма\n1;Молоко коровье;10,5\n2;Хлеб ржаной;3,25\n"), "csv encoding=windows-1251 delimiter=; decimal=, columns=Номер·Наименование·Сумма titles=1"},
 		{encoded("koi8-r", "Номер;Наименование;Сумма\n1;Молоко коровье;10,5\n2;Хлеб ржаной;3,25\n"), "csv encoding=koi8-r delimiter=; decimal=, columns=Номер·Наименование·Сумма titles=1"},
@@ -125,7 +129,7 @@ func TestTheSamplesAreKnown(t *testing.T) {
 
 // FuzzDetect sees that whatever the file, it ends, and says why.
 func FuzzDetect(f *testing.F) {
-	for _, s := range []string{"a;b\n1;2\n", `{"a":[{"b":1}]}`, "<a><b/><b/></a>", "PK\x03\x04", "UNA:+.? '", "\x1f\x8b", "ab\xe9\n", "\xff\xfea\x00"} {
+	for _, s := range []string{"a;b\n1;2\n", `{"a":[{"b":1}]}`, "<a><b/><b/></a>", "PK\x03\x04", "UNA:+.? '", "\x1f\x8b", "ab\xe9\n", "\xff\xfea\x00", "\xff\xfe\x00\x00a\x00\x00\x00;\x00\x00\x00", "<\x00\x00\x00?\x00\x00\x00"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

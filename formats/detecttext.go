@@ -35,7 +35,7 @@ func (f *Finding) text(head []byte, all bool) ([]byte, error) {
 	case o.Encoding != "":
 		why = "as the file declares"
 	case bytes.IndexByte(head, 0) >= 0 && zeros(head) != "":
-		o.Encoding, why = zeros(head), "there is no byte order mark, but every other byte is NUL"
+		o.Encoding, why = zeros(head), "there is no byte order mark, but its NUL bytes stand as in that"
 	case utf8.Valid(whole):
 		o.Encoding, why = UTF8, "all of it is valid UTF-8"
 		if isASCII(whole) {

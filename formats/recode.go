@@ -20,6 +20,8 @@ type turner interface {
 // turner makes the turner of an encoding that is not UTF-8.
 func (c charset) turner() turner {
 	switch {
+	case c.quad:
+		return quadTurner{big: c.wide == big}
 	case c.wide != noOrder:
 		return wideTurner{big: c.wide == big}
 	case c.multi != nil:
@@ -122,6 +124,26 @@ func (t wideTurner) turn(dst, src []byte, last bool) ([]byte, int, string) {
 	}
 	if last && i < len(src) {
 		return dst, i, "the text ends in the middle of a unit of UTF-16: truncated?"
+	}
+	return dst, i, ""
+}
+
+type quadTurner struct{ big bool }
+
+func (t quadTurner) turn(dst, src []byte, last bool) ([]byte, int, string) {
+	i := 0
+	for ; i+4 <= len(src); i += 4 {
+		u := binary.LittleEndian.Uint32(src[i:])
+		if t.big {
+			u = binary.BigEndian.Uint32(src[i:])
+		}
+		if !utf8.ValidRune(rune(u)) {
+			return dst, i, fmt.Sprintf("0x%08x is no character of UTF-32; is the file in another encoding?", u)
+		}
+		dst = utf8.AppendRune(dst, rune(u))
+	}
+	if last && i < len(src) {
+		return dst, i, "the text ends in the middle of a character of UTF-32: truncated?"
 	}
 	return dst, i, ""
 }
@@ -305,7 +327,7 @@ func (c *recoder) recode(text []byte) []byte {
 	}
 	c.out = c.out[:0]
 	if !c.begun && c.charset.wide == marked {
-		c.out = append(c.out, 0xFF, 0xFE)
+		c.out, _ = c.put(c.out, '\ufeff')
 	}
 	c.begun = true
 	for i := 0; i < len(text); {
@@ -324,6 +346,10 @@ func (c *recoder) recode(text []byte) []byte {
 func (c *recoder) put(dst []byte, r rune) ([]byte, bool) {
 	cs := &c.charset
 	switch {
+	case cs.quad && cs.wide == big:
+		return binary.BigEndian.AppendUint32(dst, uint32(r)), true
+	case cs.quad:
+		return binary.LittleEndian.AppendUint32(dst, uint32(r)), true
 	case cs.wide != noOrder:
 		var pair [2]uint16
 		for _, u := range utf16.AppendRune(pair[:0], r) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -283,11 +284,11 @@ func invalidAt(b []byte) int {
 func nulReason(b []byte, i int) string {
 	reason := "a NUL byte, which no text has"
 	if i+2 < len(b) && b[i+2] == 0 || i == 0 || i >= 2 && b[i-2] == 0 {
-		order := zeros(b[i&^1:])
+		order := zeros(b[i&^3:])
 		if order == "" {
 			order = utf16le
 		}
-		reason += "; the file looks like UTF-16 without a byte order mark: say encoding: " + order
+		reason += "; the file looks like " + strings.ToUpper(order[:len(order)-2]) + " without a byte order mark: say encoding: " + order
 	}
 	return reason
 }

@@ -8,13 +8,17 @@ import (
 
 const declarationMost = 1 << 10 // bytes in which an XML declaration ends
 
-// sniffXML knows UTF-16 without a byte order mark by the first two characters of a declaration (XML 1.0, appendix F).
+// sniffXML knows UTF-16 and UTF-32 without a byte order mark by the first two characters of a declaration (XML 1.0, appendix F).
 func sniffXML(head []byte) string {
 	switch {
 	case bytes.HasPrefix(head, []byte("<\x00?\x00")):
 		return utf16le
 	case bytes.HasPrefix(head, []byte("\x00<\x00?")):
 		return utf16be
+	case bytes.HasPrefix(head, []byte("<\x00\x00\x00?\x00\x00\x00")):
+		return utf32le
+	case bytes.HasPrefix(head, []byte("\x00\x00\x00<\x00\x00\x00?")):
+		return utf32be
 	}
 	return ""
 }
@@ -73,10 +77,10 @@ func contradiction(said, but, really string) error {
 	return &FileError{Line: 1, Reason: fmt.Sprintf("the file declares the encoding %q but %s: if the declaration is stale, say encoding: %s", cut([]byte(said)), but, really)}
 }
 
-// sameCharset tells whether a name means the encoding, or UTF-16 in any order where it is that.
+// sameCharset tells whether a name means the encoding, or UTF-16 or UTF-32 in any order where it is that.
 func sameCharset(name string, c charset) bool {
 	n, known := findCharset(name)
-	return known && (n.name == c.name || n.wide != noOrder && c.wide != noOrder && (n.wide == marked || n.wide == c.wide))
+	return known && (n.name == c.name || n.wide != noOrder && c.wide != noOrder && n.quad == c.quad && (n.wide == marked || n.wide == c.wide))
 }
 
 // declaration passes the XML declaration, if the text starts with one, and sees that it is well formed. What it says of the
