@@ -49,6 +49,9 @@ func DetectEncoding(o Options, head []byte) (encoding, seen string, err error) {
 	if o.Encoding != "" && skip == 0 {
 		seen = "as configured"
 	}
+	if o.Encoding != "" && c.single != nil && !c.ebcdic && looksUTF8(head[skip:]) {
+		seen += ", although the text is UTF-8: is it right?"
+	}
 	if o.Format == "xml" && o.Encoding != "" {
 		if said := declared(head[skip:]); said != "" && !sameCharset(said, c) {
 			seen += ", although the file declares " + said

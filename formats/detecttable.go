@@ -61,6 +61,7 @@ func (f *Finding) table(text []byte, all bool) bool {
 		f.Quote = noQuote
 		f.found("quote", "cells begin with \" but do not end with it")
 	}
+	best.passReport()
 	f.head(&best)
 	f.marks(&best)
 	return true
@@ -184,6 +185,27 @@ func markOf(c string) (mark byte, number bool, behind int) {
 		return 0, true, behind
 	}
 	return c[last], true, behind
+}
+
+// passReport passes rows above the titles that only look like rows of the table because whoever wrote them filled them up with empty cells, as spreadsheets do: each of them has
+// an empty cell, the titles have none, and beneath one of them stand numbers.
+func (g *guess) passReport() {
+	const most = 50
+	for i := g.first; i < min(len(g.rows)-1, g.first+most); i++ {
+		r := g.rows[i]
+		if r.bad || len(r.cells) != g.cells || slices.Contains(r.cells, "") {
+			continue
+		}
+		was := g.first
+		g.first = i
+		for k := range g.cells {
+			if n := g.numeric(k); was < i && n > 0 && 2*n > g.filled(k) && noTitles(r.cells) == "" {
+				return
+			}
+		}
+		g.first = was
+		return
+	}
 }
 
 // head tells whether the first row of the table holds titles.

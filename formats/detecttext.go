@@ -113,8 +113,6 @@ func wordScore(text []byte) int {
 		next, _ := utf8.DecodeRune(rest)
 		if r >= utf8.RuneSelf {
 			score += runeScore(before, r, next)
-		} else if before >= utf8.RuneSelf && unicode.IsLetter(before) && unicode.IsLetter(r) && !unicode.Is(unicode.Latin, before) {
-			score -= 4 // a letter of another script beside an ASCII letter
 		}
 		before = r
 	}
@@ -126,9 +124,12 @@ const commonest = "éèàçùêâîôëïüöäßñáíóúãõåæøœоеаи�
 
 func runeScore(before, r, next rune) int {
 	letterBefore, letterNext := unicode.IsLetter(before), unicode.IsLetter(next)
+	foreign := unicode.IsLetter(r) && !unicode.Is(unicode.Latin, r)
 	switch {
 	case r == utf8.RuneError, unicode.IsControl(r), unicode.Is(unicode.Co, r):
 		return -20
+	case foreign && (letterBefore && before < utf8.RuneSelf || letterNext && next < utf8.RuneSelf):
+		return -6 // a letter of another script inside a word of ASCII letters
 	case !unicode.IsLetter(r) && letterBefore && letterNext && r != '’' && r != '\u00a0':
 		return -6 // a sign inside a word
 	case !unicode.IsLetter(r):

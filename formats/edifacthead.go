@@ -62,5 +62,6 @@ func levelOf(text []byte, found string) (c charset, seen string, err error) {
 
 // looksUTF8 tells whether text has characters beyond ASCII and all of them are right UTF-8, which other text hardly ever is.
 func looksUTF8(text []byte) bool {
-	return !isASCII(text) && utf8.Valid(text[:len(text)-cutCharacter(text)])
+	text = text[:len(text)-cutCharacter(text)]
+	return !isASCII(text) && utf8.Valid(text)
 }

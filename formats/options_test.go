@@ -85,6 +85,8 @@ func TestDetectEncoding(t *testing.T) {
 		{"", "a,b", "utf-8, no byte order mark"},
 		{"", "\xef\xbb\xbfa", "utf-8, by its byte order mark"},
 		{"windows-1252", "a", "windows-1252, as configured"},
+		{"windows-1252", "a;caf\xe9", "windows-1252, as configured"},
+		{"windows-1252", "a;café", "windows-1252, as configured, although the text is UTF-8: is it right?"},
 		{"utf-8", "a", "utf-8, as configured"},
 		{"", "\xff\xfea\x00", "utf-16le, by its byte order mark"},
 		{"utf-16", "\xff\xfea\x00", "utf-16le, by its byte order mark"},

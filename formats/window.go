@@ -149,7 +149,7 @@ func (w *window) begin(read int) bool {
 		if w.err != nil {
 			rest = failing{w.err}
 		}
-		w.r, w.err = &recoded{r: io.MultiReader(bytes.NewReader(bytes.Clone(w.buf[:read])), rest), o: w.o}, nil
+		w.r, w.err = &recoded{r: io.MultiReader(bytes.NewReader(bytes.Clone(w.buf[:read])), rest), o: Options{Format: w.o.Format, Encoding: c.name}}, nil
 		return false
 	}
 	w.start, w.end = skip, skip

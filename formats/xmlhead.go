@@ -47,7 +47,8 @@ func declared(text []byte) string {
 }
 
 // declaredCharset is the encoding that an XML file declares; seen is "" when it declares none. found is what its first bytes are
-// already known to be in, by a byte order mark or the look of them.
+// already known to be in, by a byte order mark or the look of them. A declaration is what somebody forgets when he writes a file anew in UTF-8,
+// and the text of another would be read without a fault, each of its letters as two.
 func declaredCharset(text []byte, found string) (c charset, seen string, err error) {
 	said := declared(text)
 	switch {
@@ -63,6 +64,9 @@ func declaredCharset(text []byte, found string) (c charset, seen string, err err
 	if found == "" {
 		if c.wide != noOrder || c.ebcdic {
 			return c, "", contradiction(said, "its bytes are not", UTF8)
+		}
+		if c.single != nil && looksUTF8(text) {
+			return c, "", contradiction(said, "its text is UTF-8", UTF8+" (and if it is right, "+c.name+")")
 		}
 		return c, "as the file declares", nil
 	}

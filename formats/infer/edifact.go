@@ -72,6 +72,12 @@ func (s *spots) fields(m *maker, taken ...string) (list []*Field) {
 		f := &Field{Name: n.name(at.name), From: at.path}
 		f.scalar(&at.all, at.seen == s.of, s.of)
 		f.Decimal, f.Thousands = "", "" // the file declares its mark
+		switch names := f.Type == "integer" || f.Type == "decimal"; {
+		case names && at.path != "LIN.1" && ediThing.MatchString(at.path):
+			f.Type, f.Why = "", share(at.all.values, s.of)+"; text: what the segment says names something"
+		case f.Type == "integer" && ediFigure.MatchString(at.path):
+			f.Type = "decimal"
+		}
 		list = append(list, f)
 	}
 	return list
@@ -128,6 +134,12 @@ type ediSpot struct {
 	path, name         string
 	element, component int
 }
+
+// ediThing is where segments say names, ediFigure where they say figures.
+var (
+	ediThing  = regexp.MustCompile(`^(BGM|LIN|NAD|LOC|PIA|RFF|UNB)\b`)
+	ediFigure = regexp.MustCompile(`^(QTY|MOA|PRI|PCD)\b`)
+)
 
 var ediQualifier = regexp.MustCompile(`^[A-Z0-9]{1,3}$`)
 

@@ -29,7 +29,11 @@ type Field struct {
 var vagueWord = regexp.MustCompile(`(?i)^(id|ids|name|code|value|type|number|no|date|amount|text|status|description)$`)
 
 // thing is the name of a field whose digits name something and count nothing.
-var thing = regexp.MustCompile(`(?i)(^|_)(id|ids|code|version|phone|telephone|telefax|fax|mobile|zip|postal_?code|postal_?zone|postbox|plz|ean|gtin|upc|iban|bic|siren|siret|vat|account|sku|ref|reference)($|_)|[a-z](Id|ID|Code)$`)
+var thing = regexp.MustCompile(`(?i)(^|_)(id|ids|code|version|phone|telephone|telefax|fax|mobile|zip|postal_?code|postal_?zone|postbox|plz|ean|gtin|upc|iban|bic|siren|siret|vat|account|sku|ref|reference)($|_)|[a-z](Id|ID|Code)$|` +
+	`(?i:(order|po|customer|client|supplier|vendor|document|invoice|contract|article|item|product|batch|lot|serial|tracking|commande|facture|kunden|artikel|auftrags?)_?(no|nr|num|number|nummer)$)`)
+
+// money is the name of a field that holds an amount, which has cents in some other file.
+var money = regexp.MustCompile(`(?i)(^|_)(price|amount|cost|prix|montant|preis|betrag|цена|сумма|стоимость)($|_)|[a-z](Price|Amount|Cost)$`)
 
 // A namer makes names of fields: each once among its neighbours, and none that the language has for itself.
 type namer struct {
@@ -188,6 +192,9 @@ func (f *Field) scalar(c *column, there bool, of int) {
 	why := c.guess(f)
 	if (f.Type == "integer" || f.Type == "decimal") && c.kinds[number] == 0 && thing.MatchString(f.Name) {
 		f.Type, f.Decimal, f.Thousands, why = "", "", "", "text: by its name no quantity"
+	}
+	if f.Type == "integer" && money.MatchString(f.Name) {
+		f.Type, why = "decimal", "whole numbers, but by its name an amount"
 	}
 	f.Required = there && c.values == of && of > 0
 	f.Why = share(c.values, of)

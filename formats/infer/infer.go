@@ -69,6 +69,13 @@ func Look(o formats.Options, samples []Sample, reserved func(string) bool) (*Pro
 	} else if err != nil {
 		return nil, err
 	}
+	if p.Records == 0 && p.Skipped == 0 && p.titled() { // nothing but titles
+		first := p.Options
+		first.Titles = new(int)
+		if _, titles, err = p.gather(samples, first); err != nil {
+			return nil, err
+		}
+	}
 	if m.xml {
 		root.markup()
 	}
@@ -255,9 +262,14 @@ func cellOf(c *formats.Cell) (value, error) {
 func (p *Proposal) columns(m *maker, root *shape, titles []string) (list []*Field) {
 	n := &namer{taken: map[string]bool{}, reserved: m.reserved}
 	untitled := p.Options.Titles != nil && *p.Options.Titles == 0
+	if p.Records == 0 && !untitled { // only titles: they tell names, if no more
+		for i := range titles {
+			root.members = append(root.members, &shape{name: strconv.Itoa(i + 1)})
+		}
+	}
 	for i, s := range root.members {
 		title := ""
-		if i < len(titles) && (!untitled || p.Only != "") {
+		if i < len(titles) && (!untitled || p.Only != "") && titles[i] != s.name { // which stands where there is no title
 			title = strings.TrimSpace(titles[i])
 		}
 		f := &Field{}

@@ -199,7 +199,7 @@ func TestFieldsOfMessagesAreProposed(t *testing.T) {
 		message("1", "BGM+220+A-1+9'DTM+137:20261121:102'NAD+BY+471'LIN+1++4006381333931:EN'QTY+21:2'LIN+2'PIA+5+X1:SA'QTY+21:3.5'UNS+S'CNT+2:2'", 12)+
 		message("2", "BGM+220+A-2+9'DTM+137:20261122:102'LIN+1++4006381333948:EN'QTY+21:2'UNS+S'", 7)+"UNZ+2+7'")), " ")
 	for _, want := range []string{"records: ORDERS # 2 of 2", "sender: {from: UNB.2.1, required: true}", "document_no: {from: BGM.2, required: true} # 2 of 2",
-		`document_date: {from: "DTM[137].1.2", type: date, format: "%Y%m%d", required: true}`, `buyer: {from: "NAD[BY].2.1", type: integer} # 1 of 2, 1 without`, `line_count: {from: "CNT[2].1.2", type: integer}`,
+		`document_date: {from: "DTM[137].1.2", type: date, format: "%Y%m%d", required: true}`, `buyer: {from: "NAD[BY].2.1"} # 1 of 2, 1 without; text: what the segment says names something`, `line_count: {from: "CNT[2].1.2", type: integer}`,
 		"lines: # 3 below 2 from: LIN type: list", "item: {from: LIN.3.1} # 2 of 3", `product_id: {from: "PIA[5].2.1"} # 1 of 3`, `quantity_ordered: {from: "QTY[21].1.2", type: decimal, required: true} # 3 of 3`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %s in %s", want, out)
