@@ -15,7 +15,7 @@ import (
 // outside quotes and kept inside.
 
 func csvFormat() format {
-	return format{name: "csv", keys: append([]string{"delimiter"}, tableKeys()...),
+	return format{name: "csv", tabular: true, keys: append([]string{"delimiter"}, tableKeys()...),
 		check: checkCSV, decoder: newCSV, parts: newCSVParts, encoder: newCSVEncoder, partsEncoder: newCSVParted,
 		writes: strings.Fields(csvWriting + " delimiter"), checkWriting: checkCSVWriting}
 }

@@ -16,7 +16,7 @@ import (
 // without anything between. Columns are counted in characters, or in bytes as the file has them, whatever it is recoded to.
 
 func fixedFormat() format {
-	return format{name: "fixed", keys: []string{"kind", "ignore", "unit", "length", "ends", "short"}, check: checkFixed, decoder: newFixed, parts: newFixedParts,
+	return format{name: "fixed", tabular: true, keys: []string{"kind", "ignore", "unit", "length", "ends", "short"}, check: checkFixed, decoder: newFixed, parts: newFixedParts,
 		writes: []string{"encoding", "unmappable", "lines", "unit", "decimal"}, checkWriting: checkFixedWriting, encoder: newFixedEncoder, partsEncoder: newFixedParted}
 }
 

@@ -9,6 +9,7 @@ import (
 // A format is one way to lay out a file.
 type format struct {
 	name    string
+	tabular bool                                       // its rows are made of columns: one record may become a message of them
 	depth   int                                        // max_depth where that is not set; 0: as Limits says
 	keys    []string                                   // of Options, beside those that all formats have
 	check   func(Options) []Problem                    // of the values of those keys
@@ -45,6 +46,18 @@ func Names() []string {
 	var names []string
 	for _, f := range all() {
 		names = append(names, f.name)
+	}
+	return names
+}
+
+// Tabular reports whether the rows of a format are made of columns. A message of one record may be laid out so as well: it is what a file of that record would be.
+func Tabular(name string) bool { return slices.Contains(tabular(), name) }
+
+func tabular() (names []string) {
+	for _, f := range all() {
+		if f.tabular {
+			names = append(names, f.name)
+		}
 	}
 	return names
 }

@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// A Message lays out one JSON value, a body tree with its values filled in, as the body of a message. It is safe for concurrent use.
+// A Message lays out one JSON value, a body tree with its values filled in, as the body of a message. It is safe for concurrent use. A message made of
+// columns is no such thing, but what an Encoder writes of one record: see Tabular.
 type Message interface {
 	Append(dst, json []byte) ([]byte, error) // an error that lies with the value is a *ValueError
 	MediaType() string
@@ -57,8 +58,9 @@ func findMessage(name string) (*messageFormat, []Problem) {
 		}
 		names = append(names, m.name)
 	}
+	names = append(names, tabular()...)
 	if slices.Contains(written(), name) {
-		return nil, []Problem{{"as", fmt.Sprintf("%s goes with each: file or window; a message of one record is %s", name, strings.Join(names, ", "))}}
+		return nil, []Problem{{"as", fmt.Sprintf("%s goes with each: file or window; a message of one record is one of %s", name, strings.Join(names, ", "))}}
 	}
 	return nil, []Problem{{"as", fmt.Sprintf("unknown layout %q%s: of a message there are %s", name, meant(name, names), strings.Join(names, ", "))}}
 }

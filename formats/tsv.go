@@ -7,7 +7,7 @@ import "strings"
 // say quote: none.
 
 func tsvFormat() format {
-	return format{name: "tsv", keys: tableKeys(),
+	return format{name: "tsv", tabular: true, keys: tableKeys(),
 		check:   func(o Options) []Problem { return checkCSV(tabbed(o)) },
 		decoder: func(o Options, wants []Want) (Decoder, []Problem) { return newCSV(tabbed(o), wants) },
 		parts:   func(o Options, parts []Part) (Decoder, []Problem) { return newCSVParts(tabbed(o), parts) },

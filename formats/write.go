@@ -11,7 +11,7 @@ import (
 
 // Writing says how a file, or a message, is written.
 type Writing struct {
-	Format     string            `yaml:"as" doc:"how it is laid out: json, xml, form, text or protobuf for a message; csv, tsv, json, ndjson, xml, fixed, xlsx or protobuf for a file of all records"`
+	Format     string            `yaml:"as" doc:"how it is laid out: json, xml, form, text, protobuf, csv, tsv, fixed or xlsx for a message; csv, tsv, json, ndjson, xml, fixed, xlsx or protobuf for a file of all records"`
 	Encoding   string            `yaml:"encoding" doc:"utf-8 (default) or any that is read"`
 	Unmappable string            `yaml:"unmappable" doc:"a character that the encoding lacks: reject (default) or replace, by a question mark; xml writes it by its number"`
 	Delimiter  string            `yaml:"delimiter" doc:"csv: the ASCII character between two cells; left out: a comma"`

@@ -56,6 +56,13 @@ func NewPartsEncoder(w Writing, parts []WrittenPart) (PartsEncoder, []Problem) {
 		return nil, ps
 	}
 	f, _ := find(w.Format)
+	if only := parts[0]; f.partsEncoder == nil && len(parts) == 1 && only.Role == Body && only.Kind == "" { // the one kind has a name, and the file is none the wiser
+		e, ps := f.encoder(w, only.Columns)
+		if ps = only.in(ps); len(ps) > 0 {
+			return nil, ps
+		}
+		return Parted(e), nil
+	}
 	if f.partsEncoder == nil {
 		var names []string
 		for _, f := range all() {

@@ -15,7 +15,7 @@ import (
 // the parts of the file only those are unpacked that say what the cells hold, each within its limit.
 
 func xlsxFormat() format {
-	return format{name: "xlsx", keys: []string{"titles", "columns", "sheet", "hidden", "macros"},
+	return format{name: "xlsx", tabular: true, keys: []string{"titles", "columns", "sheet", "hidden", "macros"},
 		check: checkXLSX, decoder: newXLSX, parts: newXLSXParts, encoder: newXLSXEncoder,
 		writes: []string{"titles", "formulas", "sheet"}, checkWriting: checkXLSXWriting}
 }

@@ -339,7 +339,7 @@ func TestFormAndTextMessages(t *testing.T) {
 		}
 	}
 	for layout, want := range map[string]string{
-		"csv": "as: csv goes with each: file or window; a message of one record is json, xml, form, text, protobuf", "txt": `as: unknown layout "txt", did you mean "text"?`,
+		"ndjson": "as: ndjson goes with each: file or window; a message of one record is one of json, xml, form, text, protobuf, csv, tsv, fixed, xlsx", "txt": `as: unknown layout "txt", did you mean "text"?`,
 	} {
 		if _, _, ps := NewMessage(Writing{Format: layout}); len(ps) != 1 || !strings.HasPrefix(ps[0].String(), want) {
 			t.Errorf("%s: %v", layout, ps)

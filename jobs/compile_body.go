@@ -23,13 +23,8 @@ func (c *compiler) content(path string, o *Send, r *route) {
 		return
 	}
 	var shape formats.Shape
-	if r.each == "record" {
-		if len(o.Columns) > 0 {
-			c.problem(path+".columns", "go with each: file or window")
-		}
-		if part := o.parts(); part != "" {
-			c.problem(path+"."+part, "goes with each: file or window: a message of one record has nothing around it")
-		}
+	if r.each == "record" && !formats.Tabular(o.Writing.Format) {
+		c.notRows(path, o)
 		var media string
 		r.shaper, shape, media = c.message(path, o.Writing)
 		r.headers = append(r.headers, header{name: ":content-type", fixed: media, constant: true})
@@ -50,6 +45,19 @@ func (c *compiler) content(path string, o *Send, r *route) {
 	c.recordShaped(path, r.shaper, shape)
 }
 
+// notRows refuses what belongs to rows, in a message of one record that is made of none.
+func (c *compiler) notRows(path string, o *Send) {
+	if len(o.Columns) > 0 {
+		c.problem(path+".columns", "go with rows: write as: csv, tsv, fixed or xlsx for a message of them, or each: file; any other message is made of body")
+	}
+	if part := o.parts(); part != "" {
+		c.problem(path+"."+part, "goes with rows: write as: csv, tsv or fixed for a message of them, or each: file; any other message is all in body")
+	}
+	if o.NoRows == "write" {
+		c.problem(path+".no_rows", "goes with files, and with messages made of rows (csv, tsv, fixed, xlsx): this one is always there")
+	}
+}
+
 const jsonMedia = "application/json"
 
 // message compiles how a message is laid out: nil is JSON.
@@ -68,7 +76,8 @@ func (c *compiler) message(path string, w formats.Writing) (shaper, formats.Shap
 	return m, shape, m.MediaType()
 }
 
-// file compiles a route that writes one file; it reports whether its rows are whole records, from a body.
+// file compiles a route that writes rows: one file of those of all records or, with each: record, a message of those of one; it reports whether they are
+// whole records, from a body.
 func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
 	r.empty = o.NoRows == "write"
 	if o.untouched() {
@@ -84,11 +93,8 @@ func (c *compiler) file(path string, o *Send, r *route, body *yaml.Node) bool {
 	}
 	c.written(path, as, o, r, body)
 	r.headers = append(r.headers, header{name: ":content-type", fixed: fileMedia(as, o.Encoding), constant: true})
-	return len(o.Columns)+len(o.Records.Kinds) == 0 && !tabular(as)
+	return len(o.Columns)+len(o.Records.Kinds) == 0 && !formats.Tabular(as)
 }
-
-// tabular tells formats that are made of columns.
-func tabular(as string) bool { return as == "csv" || as == "tsv" || as == "xlsx" || as == "fixed" }
 
 // fileMedia is the media type of a file.
 func fileMedia(as, encoding string) string {

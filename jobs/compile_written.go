@@ -58,15 +58,12 @@ func (c *compiler) written(path, as string, o *Send, r *route, body *yaml.Node) 
 		for i := range o.Records.Kinds {
 			parts = append(parts, c.kindOfRows(path, as, i, o, r))
 		}
-	case tabular(as) && len(o.Columns) == 0:
+	case formats.Tabular(as) && len(o.Columns) == 0:
 		c.problem(path+".columns", "are missing: %s needs them", as)
 		return
 	default:
 		r.rows = []written{{of: r.of}}
 		parts = []formats.WrittenPart{{Columns: c.columns(c.record, path, as, o.Columns, &r.rows[0])}}
-	}
-	around := func(names ...expression.Field) *scope {
-		return c.bare(slices.DeleteFunc(append(c.fileNames(), names...), func(f expression.Field) bool { return f.Name == "record" }))
 	}
 	section := func(role formats.Role, o *WrittenSection, s *scope) *written {
 		if o == nil {
@@ -77,9 +74,20 @@ func (c *compiler) written(path, as string, o *Send, r *route, body *yaml.Node) 
 		return w
 	}
 	totals := c.rowTotals(path, o, r)
-	r.head = section(formats.Header, o.Header, around())
-	r.tail = section(formats.Trailer, o.Trailer, around(totals))
+	r.head = section(formats.Header, o.Header, c.edges(r))
+	r.tail = section(formats.Trailer, o.Trailer, c.edges(r, totals))
 	c.encoder(path, as, o, r, parts)
+}
+
+// edges is where the names of a header or a trailer are looked up: those that mean the same for all records of a file and, in a message of one record, its own.
+func (c *compiler) edges(r *route, names ...expression.Field) *scope {
+	if r.each != "record" {
+		return c.bare(slices.DeleteFunc(append(c.fileNames(), names...), func(f expression.Field) bool { return f.Name == "record" }))
+	}
+	known := c.names
+	defer func() { c.names = known }()
+	c.names = append(slices.Clone(known), names...)
+	return c.recordScope(r.of)
 }
 
 // encoder makes what writes the parts of a file.
@@ -99,6 +107,12 @@ func (c *compiler) encoder(path, as string, o *Send, r *route, parts []formats.W
 	for _, p := range problems {
 		c.problem(path+"."+p.Path, "%s", p.Text)
 	}
+	if len(problems) == 0 && r.each == "record" && r.empty && r.head == nil && r.tail == nil {
+		s := &sheet{}
+		if err := r.encoder.EncodeParts(s, func(func(formats.Row, error) bool) {}); err == nil && len(s.text) == 0 {
+			c.problem(path+".no_rows", "would send an empty message: only titles, a header or a trailer are there without rows")
+		}
+	}
 }
 
 // columns compiles the columns of a part, and returns them as the encoder is to have them.
@@ -117,8 +131,12 @@ func (c *compiler) columns(s *scope, path, as string, list []Column, w *written)
 func (c *compiler) kindOfRows(path, as string, i int, o *Send, r *route) formats.WrittenPart {
 	k := &o.Records.Kinds[i]
 	at := path + ".records." + k.Name
-	w := written{part: i}
-	if w.of = c.plan.reader.kindNamed(k.Name); w.of == nil || k.For != "" {
+	w := written{part: i, of: r.of}
+	if r.each == "record" {
+		if k.For != "" {
+			c.problem(at+".for", "does not go with a message, all rows of which are made of one record: write for beside to")
+		}
+	} else if w.of = c.plan.reader.kindNamed(k.Name); w.of == nil || k.For != "" {
 		w.of = c.partOf(at, "for", k.For)
 	}
 	part := formats.WrittenPart{Name: k.Name, Kind: k.Kind}

@@ -122,15 +122,22 @@ func (r *run) render(f *frame) error {
 			}
 			continue
 		}
-		d := draft{route: i}
+		d, there := draft{route: i}, true
 		var err error
-		if d.body, err = r.body(route, f); err == nil {
+		if route.encoder != nil {
+			d.body, there, err = r.document(i, f)
+		} else {
+			d.body, err = r.body(route, f)
+		}
+		if err == nil && there {
 			err = r.address(route, f, &d)
 		}
 		if err != nil {
 			return err
 		}
-		p.messages = append(p.messages, d)
+		if there {
+			p.messages = append(p.messages, d)
+		}
 	}
 	return nil
 }

@@ -13,7 +13,7 @@
 //
 // What stands where: options*.go what can be configured; compile*.go and route.go from there to the plan; field.go, scan.go and
 // layout.go checking of cells; frame.go and source.go what names mean and where values come from; grouping.go; deliver.go rendering; emit.go
-// emitting, on a goroutine of its own for large files; sink.go files written by a route; key.go the keys of messages; reject.go counting, outcome and report;
+// emitting, on a goroutine of its own for large files; written.go rows, sink.go files written of them by a route, document.go messages made of them; key.go the keys of messages; reject.go counting, outcome and report;
 // around.go what stands around records: headers, trailers, blocks, totals, and the checks of a block and of the file; sequence.go and sequenced.go
 // numbers without gaps; table.go and table_rows.go what lookup finds things in.
 package jobs

@@ -26,13 +26,13 @@ type Send struct {
 	Name            string          `yaml:"name" as:"template" doc:"file: name below the destination's folder"`
 	Exists          string          `yaml:"exists" enum:"number,same-or-fail,replace" doc:"file: what to do when the name is taken"`
 	Marker          string          `yaml:"marker" as:"template" doc:"file: name of an empty file made when the file is complete; {name} is the file's"`
-	Columns         []Column        `yaml:"columns" doc:"csv, tsv, xlsx, fixed: columns of the file; json, ndjson: members of its records"`
+	Columns         []Column        `yaml:"columns" doc:"csv, tsv, xlsx, fixed: columns of the file, or of the rows of a message; json, ndjson: members of the records of a file"`
 	Header          *WrittenSection `yaml:"header" doc:"csv, tsv, fixed, ndjson: a row before the records; json: members before their list; xml: elements before those of the records, and attributes of the root"`
 	Records         WrittenRecords  `yaml:"records" doc:"csv, tsv, fixed, ndjson: several kinds of rows by name, instead of columns; json: the member that holds the list of records"`
 	Trailer         *WrittenSection `yaml:"trailer" doc:"csv, tsv, fixed, ndjson: a row behind the records; json: members behind their list; xml: elements behind those of the records"`
 	Totals          []Total         `yaml:"totals" doc:"figures over the rows that are written; totals.NAME in trailer"`
 	formats.Writing `yaml:",inline"`
-	NoRows          string `yaml:"no_rows" enum:"skip,write" default:"skip" doc:"what to do when there is no record"`
+	NoRows          string `yaml:"no_rows" enum:"skip,write" default:"skip" doc:"what becomes of a file, or of a message made of rows, that has none: skip sends nothing, write what stands around them"`
 
 	Success string            `yaml:"success" as:"expression" doc:"what must be true of the answer"`
 	Capture map[string]string `yaml:"capture" as:"value" doc:"what to keep of the answer"`
@@ -61,7 +61,7 @@ type WrittenRecords struct {
 type WrittenKind struct {
 	Name    string   `yaml:",key"`
 	Kind    string   `yaml:"kind" doc:"what tells these rows from others, as in header"`
-	For     string   `yaml:"for" doc:"the kind of records that they are made of, where read.records names kinds; left out: that of the same name"`
+	For     string   `yaml:"for" doc:"the kind of records that they are made of, where read.records names kinds; left out: that of the same name; not in a message, see for beside to"`
 	Each    string   `yaml:"each" as:"expression" doc:"a list of the record: one row for each of its elements, inside which names mean the element, up. the record, and position counts"`
 	When    string   `yaml:"when" as:"expression" doc:"which records, or elements, become rows"`
 	Columns []Column `yaml:"columns" required:"true" doc:"their columns"`

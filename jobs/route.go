@@ -160,7 +160,7 @@ func (c *compiler) routes(list []Send) {
 			if o.For != "" {
 				c.problem(path+".for", "does not go with the file's original bytes")
 			}
-		case len(o.Records.Kinds) > 0: // of which records each kind of rows is made it says itself
+		case len(o.Records.Kinds) > 0 && r.each != "record": // of which records each kind of rows is made it says itself
 			if o.For != "" {
 				c.problem(path+".for", "does not go with records, each of which has its own")
 			}
@@ -170,7 +170,7 @@ func (c *compiler) routes(list []Send) {
 			}
 		}
 		c.record = c.recordScope(k)
-		if r.of = k; len(o.Records.Kinds) == 0 {
+		if r.of = k; len(o.Records.Kinds) == 0 || r.each == "record" {
 			k.routes = append(k.routes, len(c.plan.routes))
 		}
 		c.route(path, o, r)
@@ -196,7 +196,7 @@ func (c *compiler) route(path string, o *Send, r *route) {
 	if r.each != "record" {
 		scope = c.fileScope() // a message for all records cannot name the fields of one
 	}
-	if o.When != "" && len(o.Records.Kinds) > 0 {
+	if o.When != "" && len(o.Records.Kinds) > 0 && r.each != "record" {
 		c.problem(path+".when", "does not go with records, each of which has its own")
 	} else if o.When != "" {
 		r.when = c.condition(c.record, path+".when", o.When)

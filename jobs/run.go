@@ -107,6 +107,7 @@ type run struct {
 	hash    hasher
 	text    []byte
 	json    []byte                                          // a body that is to be laid out otherwise
+	sheet   sheet                                           // a message of rows
 	checks  []func(part, column int, v formats.Value) error // by route: what its file cannot hold; nil: nothing is known
 	file    string                                          // name of the file at hand, for its marker
 

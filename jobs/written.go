@@ -11,32 +11,39 @@ import (
 func (r *run) fileRows(at int, f *frame) error {
 	p, route := r.pending, r.p.routes[at]
 	r.head(at)
+	return r.becomes(route, f, func(i int, f *frame) (err error) {
+		d, w := draft{route: at, part: i}, &route.rows[i]
+		if w.shown == 0 {
+			d.body, err = r.body(route, f)
+		}
+		if err == nil && len(w.columns) > 0 {
+			d.cells, err = r.cells(at, w, f)
+		}
+		p.messages = append(p.messages, d)
+		return err
+	})
+}
+
+// becomes goes through the rows that a record becomes, by the kinds of the route.
+func (r *run) becomes(route *route, f *frame, row func(kind int, f *frame) error) error {
 	for i := range route.rows {
 		w := &route.rows[i]
 		if w.of != r.part {
 			continue
 		}
-		row := func(f *frame) (written bool, err error) {
+		one := func(f *frame) (written bool, err error) {
 			if w.when != nil {
 				if ok, err := r.truth(w.when, f); err != nil || !ok {
 					return false, err
 				}
 			}
-			d := draft{route: at, part: i}
-			if w.shown == 0 {
-				d.body, err = r.body(route, f)
-			}
-			if err == nil && len(w.columns) > 0 {
-				d.cells, err = r.cells(at, w, f)
-			}
-			p.messages = append(p.messages, d)
-			return true, err
+			return true, row(i, f)
 		}
 		var err error
 		if w.each != nil {
-			_, err = r.elements(w.each, f, row)
+			_, err = r.elements(w.each, f, one)
 		} else {
-			_, err = row(f)
+			_, err = one(f)
 		}
 		if err != nil {
 			return err
@@ -64,19 +71,15 @@ func (r *run) tail(at int, s *sink) error {
 	if route.tail == nil {
 		return nil
 	}
-	read := r.beside["totals"] // those of the file that was read
-	defer func() { r.beside["totals"] = read }()
-	t := &r.out.tallies[at]
-	totals, err := figures(route.totals, t.list)
-	if t.bad != nil {
-		err = t.bad
-	}
-	if err != nil {
-		return r.broken(0, fmt.Sprintf("the trailer of the file for %s cannot be written: %s", route.name, err))
-	}
-	r.beside["totals"] = totals
-	row, bad := r.edge(at, route.tail)
+	var row []formats.Value
+	var bad *ledger.Reject
+	err := r.ending(route, &r.out.tallies[at], func() error {
+		row, bad = r.edge(at, route.tail)
+		return nil
+	})
 	switch {
+	case err != nil:
+		return r.broken(0, fmt.Sprintf("the trailer of the file for %s cannot be written: %s", route.name, err))
 	case r.held != "":
 		return errWhole
 	case bad != nil:
@@ -84,6 +87,25 @@ func (r *run) tail(at int, s *sink) error {
 		return errWhole
 	}
 	return s.push(formats.Row{Part: route.tail.part, Values: row})
+}
+
+// ending makes a trailer, in which totals are those of the rows that were written.
+func (r *run) ending(route *route, t *rowTotals, trailer func() error) error {
+	totals, err := figures(route.totals, t.list)
+	if t.bad != nil {
+		err = t.bad
+	}
+	if err != nil {
+		return err
+	}
+	read, known := r.beside["totals"] // those of what was read
+	defer func() {
+		if r.beside["totals"] = read; !known {
+			delete(r.beside, "totals")
+		}
+	}()
+	r.beside["totals"] = totals
+	return trailer()
 }
 
 // edge renders a row that stands around those of the records, or tells why it cannot be written.

@@ -179,7 +179,7 @@ func TestWhatIsWrongWithPartsOfAWrittenFileIsToldAtLoad(t *testing.T) {
 	const columns = `columns: [{title: no, value: =no}, {title: amount, value: =amount}, {title: on, value: =on}, {title: two, value: =no}, {title: two, value: =no}]`
 	const tail = `trailer: {columns: [{title: x, value: x}]}`
 	for name, c := range map[string]struct{ send, want string }{
-		"a message":                   {`{to: f, header: {columns: [{title: a, value: b}]}}`, "send[0].header: goes with each: file or window: a message of one record has nothing around it"},
+		"a message":                   {`{to: f, header: {columns: [{title: a, value: b}]}}`, "send[0].header: goes with rows: write as: csv, tsv or fixed for a message of them, or each: file; any other message is all in body"},
 		"xlsx":                        {`{to: f, each: file, as: xlsx, ` + columns + `, ` + tail + `}`, "send[0].trailer: does not go with xlsx: files with it are csv, tsv, json, ndjson, xml, fixed"},
 		"kinds in protobuf":           {`{to: f, each: file, as: protobuf, records: {a: {columns: [{title: x, value: y}]}}}`, "send[0].schema: "},
 		"kinds in xml":                {`{to: f, each: file, as: xml, root: r, element: e, records: {a: {columns: [{title: x, value: y}]}}}`, "send[0].records.a: does not go with xml, which has records of one kind: element says what they are called"},
