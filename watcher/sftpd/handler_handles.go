@@ -86,9 +86,7 @@ func (h *handler) closed(ctx context.Context, u *upload, id uint32) {
 	case err == nil && !u.temporary():
 		h.recent.add(u.at.path, u.size.Load(), h.files.Now())
 	case err != nil:
-		if r := new(refused); !errors.As(err, &r) { // what was refused for what it is stands in the ledger already
-			h.turnedAway(ctx, u.at.path, err)
-		}
+		h.turnedAway(ctx, u.at.path, err) // what was refused for what it is stands in the ledger already
 		h.tell(u.at.path, err)
 	}
 	h.mu.Lock()

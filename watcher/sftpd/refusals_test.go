@@ -80,8 +80,16 @@ func TestWhatIsRefusedForNowIsNoted(t *testing.T) {
 	_, err = c.Create("/in/3.csv")
 	r.refuses("open", err, "it may hold 2 files")
 	r.must(send(c, "/in/2.csv.part", pattern(20))) // in its place
+	r.account.Quota = Quota{Bytes: 40}
+	c, _ = r.dial()
+	f, err = c.Create("/in/4.csv")
+	r.must(err)
+	_, err = f.Write(pattern(11)) // 10 wait, 20 lie there: the last byte is too much
+	r.refuses("write", err, "it may hold 40 bytes")
+	r.refuses("close", f.Close(), "it may hold 40 bytes")
 	list := r.refusedAs()
-	if len(list) != 3 || list[0] != "/in/a.csv "+noRoom || list[1] != "/in/big.csv "+noRoom || !strings.HasPrefix(list[2], "/in/3.csv the mailbox is full") {
+	if len(list) != 4 || list[0] != "/in/a.csv "+noRoom || list[1] != "/in/big.csv "+noRoom || !strings.HasPrefix(list[2], "/in/3.csv the mailbox is full") ||
+		!strings.HasPrefix(list[3], "/in/4.csv the mailbox is full") {
 		t.Errorf("noted %q", list)
 	}
 	if n := len(r.entries()); n != 1 {

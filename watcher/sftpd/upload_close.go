@@ -218,7 +218,8 @@ func (u *upload) unwanted() error {
 	return refusal(wireFailure, "no job takes a file of this name: it is to be like %s", strings.Join(f.Names, ", "))
 }
 
-// refuse drops an upload that breaks a rule, and has the ledger remember why. A fault of ours is no reason of the sender's.
+// refuse drops an upload that breaks a rule, and has the ledger remember why. A fault of ours is no reason of the sender's, nor is what is the case here
+// at the moment, such as a full mailbox: nothing is rejected then, it is to be sent again as it is.
 func (u *upload) refuse(ctx context.Context, why error) error {
 	a := u.arrival()
 	if u.renamed { // it is still there under the name that it had
@@ -228,7 +229,7 @@ func (u *upload) refuse(ctx context.Context, why error) error {
 		why = errors.Join(why, u.discard())
 	}
 	var r *refused
-	if !errors.As(why, &r) || !u.box.files.ration.admit(u.box.partner, "refused", r.text) {
+	if !errors.As(why, &r) || r.passing || !u.box.files.ration.admit(u.box.partner, "refused", r.text) {
 		return why
 	}
 	_, err := u.box.files.Ledger.Refuse(ctx, a, r.text, u.event("refused", "reason", r.text))
