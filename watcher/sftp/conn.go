@@ -109,7 +109,7 @@ func connect(ctx context.Context, hops []*hop, t timing, now func() time.Time) (
 	for i, h := range hops {
 		var dial dialler = new(net.Dialer).DialContext
 		if i > 0 {
-			dial = c.hops[i-1].DialContext // written on this goroutine only
+			dial = through(c.hops[i-1], hops[i-1]) // written on this goroutine only
 		}
 		client, l, err := h.connect(ctx, dial, c.hangUp, t, now)
 		if err != nil {
@@ -133,6 +133,22 @@ func connect(ctx context.Context, hops []*hop, t timing, now func() time.Time) (
 	}
 	c.wg.Go(func() { c.keep(last, t) })
 	return c, nil
+}
+
+// through dials by way of a jump host.
+func through(client *ssh.Client, jump *hop) dialler {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := client.DialContext(ctx, network, address)
+		var no *ssh.OpenChannelError
+		switch {
+		case errors.As(err, &no) && no.Reason == ssh.Prohibited:
+			err = fmt.Errorf("the jump host %s does not let %s go on to %s: its operator must permit forwarding there, and a certificate must too (permit-port-forwarding): %w",
+				jump.address, jump.login.user, address, err)
+		case err != nil:
+			err = fmt.Errorf("from the jump host %s: %w", jump.address, err)
+		}
+		return conn, err
+	}
 }
 
 // begin opens the channel of the session.
@@ -254,16 +270,41 @@ func (h *hop) connect(ctx context.Context, dial dialler, hangUp func(), t timing
 			} else {
 				other.got = append(other.got, o.got...)
 			}
-		case errors.As(err, &cannot) && len(offers) > 1 && strings.Contains(err.Error(), "host key"):
+		case errors.As(err, &cannot) && strings.Contains(err.Error(), "host key"):
 			none = err // it has no key of this kind
 		default:
 			return nil, nil, err
 		}
 	}
+	if other == nil && none != nil {
+		other = h.shown(ctx, dial, hangUp, offers, t, now)
+	}
 	if other != nil {
 		return nil, nil, other
 	}
 	return nil, nil, none
+}
+
+// shown looks which key a server shows that has none of the kinds that are pinned: it has changed, too, and is to be told. Nothing is offered to it, for
+// a key that is not pinned ends the handshake before that. It is nil when the server shows none at all.
+func (h *hop) shown(ctx context.Context, dial dialler, hangUp func(), asked [][]string, t timing, now func() time.Time) *otherKeyError {
+	was := slices.Concat(asked...)
+	for _, kind := range append(kinds(), certified()) {
+		kind = slices.DeleteFunc(kind, func(a string) bool { return slices.Contains(was, a) })
+		if len(kind) == 0 {
+			continue
+		}
+		client, _, err := h.try(ctx, dial, hangUp, kind, t, now)
+		var o *otherKeyError
+		switch {
+		case err == nil: // no key of these kinds is pinned, but one that is may be in a certificate
+			_ = client.Close()
+			return nil
+		case errors.As(err, &o):
+			return o
+		}
+	}
+	return nil
 }
 
 // try opens one SSH connection, asking for host keys of some kinds.
@@ -303,6 +344,8 @@ func (h *hop) try(ctx context.Context, dial dialler, hangUp func(), algorithms [
 	case o.offered:
 		said := o.denied || o.asked != nil || strings.Contains(err.Error(), "unable to authenticate") || strings.Contains(err.Error(), "disconnect, reason")
 		err = &refusedError{cause: err, plain: said, asking: o.asked}
+	case o.asked != nil: // nothing was offered, so nothing counted as a try
+		err = o.asked
 	}
 	_ = raw.Close() // it failed
 	return nil, nil, err

@@ -217,6 +217,83 @@ func TestAFolderOf100000NamesIsListed(t *testing.T) {
 	t.Logf("%d names in %s", seen, time.Since(begin))
 }
 
+// The oldest of 100,000 files is the first, wherever the listing has it. Not parallel: it looks at the heap of the process.
+func TestTheOldestOf100000NamesIsTheFirst(t *testing.T) {
+	const n, later = 100_000, 30_000 // later: a second folder's worth, which is put in order by itself
+	tr := newTree(nil)
+	next := 0
+	tr.instead(func(p wire.Packet) (reply, bool) {
+		if p.Type != wire.Readdir {
+			return nil, false
+		}
+		if next == n+later {
+			return status(p, wire.EOF), true
+		}
+		next++
+		// 7919 has no factor of n: each time of the first n is there once, in no order.
+		return names(p, plain(3, uint32(1_500_000_000+next*7919%n)), fmt.Sprintf("orders_of_a_partner_%09d.csv", next)), true
+	})
+	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.Order = "oldest" })
+	var base, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&base)
+	seen, most, last := 0, uint64(0), time.Time{}
+	for f, err := range b.List(t.Context()) {
+		must(t, err)
+		if seen++; seen <= n && f.ModTime.Before(last) {
+			t.Fatalf("file %d is of %s, and the one before it of %s", seen, f.ModTime, last)
+		}
+		if last = f.ModTime; seen == 1 {
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			most = now.HeapAlloc
+		}
+	}
+	if seen != n+later {
+		t.Errorf("%d files", seen)
+	}
+	if grown := int64(most) - int64(base.HeapAlloc); grown > 32<<20 {
+		t.Errorf("%d MiB more on the heap", grown>>20)
+	} else {
+		t.Logf("%d KiB on the heap for %d names", grown>>10, n)
+	}
+}
+
+// Putting names in order takes no more memory because they are long. Not parallel: it looks at the heap of the process.
+func TestLongNamesArePutInOrderInFlatMemory(t *testing.T) {
+	tr := newTree(nil)
+	next := 0
+	tr.instead(func(p wire.Packet) (reply, bool) {
+		if p.Type != wire.Readdir {
+			return nil, false
+		}
+		if next == 50_000 {
+			return status(p, wire.EOF), true
+		}
+		next++
+		return names(p, plain(3, 1_500_000_000), strings.Repeat("n", longestName-10)+fmt.Sprintf("%010d", next)), true
+	})
+	b, _ := onTree(t, tr, func(o *Options, _ *watcher.Settings) { o.Order = "name" })
+	var base, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&base)
+	seen, most := 0, uint64(0)
+	for _, err := range b.List(t.Context()) {
+		must(t, err)
+		if seen++; seen%5_000 == 1 {
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc)
+		}
+	}
+	if seen != 50_000 {
+		t.Errorf("%d files", seen)
+	}
+	if grown := int64(most) - int64(base.HeapAlloc); grown > 24<<20 {
+		t.Errorf("%d MiB more on the heap", grown>>20)
+	}
+}
+
 func TestPatternsAndOrder(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, recursive, func(o *Options, _ *watcher.Settings) {

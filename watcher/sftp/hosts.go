@@ -225,20 +225,30 @@ func (p *pins) check(address string, remote net.Addr, key ssh.PublicKey, now fun
 	return other
 }
 
+// kinds are the algorithms of host keys, by kind of key.
+func kinds() [][]string {
+	return [][]string{
+		{ssh.KeyAlgoED25519},
+		{ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521},
+		{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
+	}
+}
+
+// certified are those of certificates.
+func certified() []string {
+	return []string{ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
+		ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01}
+}
+
 // offers are the host key algorithms to ask for, one handshake after the other until the server shows what is pinned.
 // A server has keys of several kinds and shows the one that was negotiated: asked for another kind it would show a key that
 // is right and unknown (golang/go#29286). What is pinned tells the kind; a fingerprint does not, so then each
 // kind is asked for in turn.
 func (p *pins) offers() [][]string {
-	kinds := [][]string{
-		{ssh.KeyAlgoED25519},
-		{ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521},
-		{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
-	}
+	kinds := kinds()
 	var exact []string
 	if len(p.authorities) > 0 {
-		exact = append(exact, ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
-			ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01)
+		exact = certified()
 	}
 	for _, k := range p.keys {
 		if k.Type() == ssh.KeyAlgoRSA {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -18,8 +19,9 @@ import (
 // smallestRSA is the length below which an RSA key is refused.
 const smallestRSA = 2048
 
-// agentKeys bounds how many keys of an agent are offered: servers count each as a try.
-const agentKeys = 5
+// mostKeys bounds how many keys are offered in one login, those of an agent last: servers count each as a try, and OpenSSH's default ends the connection at
+// the sixth, which is left for the password.
+const mostKeys = 5
 
 // mostRounds bounds how often a server may ask in one login, be it for nothing.
 const mostRounds = 10
@@ -117,9 +119,11 @@ func parseKey(text, passphrase string) (ssh.Signer, *Problem) {
 	return signer, nil
 }
 
-// modern keeps an RSA key from signing with SHA-1, which the library falls back to when a server does not say what it knows.
+// modern keeps an RSA key, also a certified one, from signing with SHA-1, which the library falls back to when a server does not say what it knows.
 func modern(s ssh.Signer) (ssh.Signer, error) {
-	if s.PublicKey().Type() != ssh.KeyAlgoRSA {
+	switch s.PublicKey().Type() {
+	case ssh.KeyAlgoRSA, ssh.CertAlgoRSAv01:
+	default:
 		return s, nil
 	}
 	a, ok := s.(ssh.AlgorithmSigner)
@@ -195,29 +199,38 @@ func (o *offer) methods(ctx context.Context) []ssh.AuthMethod {
 
 // keys are those of the configuration and of the agent.
 func (o *offer) keys(ctx context.Context) ([]ssh.Signer, error) {
-	o.offered = true
-	list := o.c.signers
-	if o.c.agent == "" {
-		return list, nil
+	list := slices.Clone(o.c.signers)
+	if o.c.agent != "" {
+		more, err := o.ask(ctx)
+		if err != nil {
+			o.asked = fmt.Errorf("SSH agent %s: %w", o.c.agent, err)
+		}
+		for _, s := range more {
+			has := slices.ContainsFunc(list, func(l ssh.Signer) bool { return bytes.Equal(l.PublicKey().Marshal(), s.PublicKey().Marshal()) })
+			if s, err := modern(s); err == nil && !has && len(list) < mostKeys {
+				list = append(list, s)
+			}
+		}
 	}
+	if len(list) > 0 {
+		o.offered = true
+	}
+	return list, nil
+}
+
+// ask asks the agent for its keys.
+func (o *offer) ask(ctx context.Context) ([]ssh.Signer, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", o.c.agent)
 	if err != nil {
-		o.asked = fmt.Errorf("SSH agent: %w", err)
-		return list, nil
+		return nil, err
 	}
 	o.agent = conn // it signs later
 	o.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
-	signers, err := agent.NewClient(conn).Signers()
-	if err != nil {
-		o.asked = fmt.Errorf("SSH agent: list its keys: %w", err)
-		return list, nil
+	list, err := agent.NewClient(conn).Signers()
+	if err == nil && len(list) == 0 {
+		err = errors.New("it has no keys: ssh-add adds one")
 	}
-	for _, s := range signers {
-		if s, err := modern(s); err == nil && len(list) < len(o.c.signers)+agentKeys {
-			list = append(list[:len(list):len(list)], s)
-		}
-	}
-	return list, nil
+	return list, err
 }
 
 // close ends the conversation with the agent.

@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	sortedAtOnce = 10_000 // files put in order at a time
-	longestName  = 1024   // bytes of a name
-	foldersAhead = 10_000 // folders that wait to be listed
-	readdirIdle  = 1_000  // answers without a name but . and .., one after the other, before a folder is given up
+	sortedAtOnce = 100_000 // files put in order at a time, …
+	sortedBytes  = 8 << 20 // … unless their paths take more than this: with 80 bytes each, all together 20 MB
+	longestName  = 1024    // bytes of a name
+	foldersAhead = 10_000  // folders that wait to be listed
+	readdirIdle  = 1_000   // answers without a name but . and .., one after the other, before a folder is given up
 )
 
 // A lister is one look at all there is.
@@ -38,6 +39,7 @@ type lister struct {
 	waited  time.Duration // for answers
 	partly  bool          // something could not be looked at
 	sorted  []watcher.File
+	bytes   int  // of the paths of these
 	stopped bool // the reader has enough
 }
 
@@ -233,7 +235,8 @@ func (l *lister) entry(prefix, name string, a attributes) {
 		l.give(f, nil)
 		return
 	}
-	if l.sorted = append(l.sorted, f); len(l.sorted) >= sortedAtOnce {
+	l.sorted = append(l.sorted, f)
+	if l.bytes += len(f.Path); len(l.sorted) >= sortedAtOnce || l.bytes >= sortedBytes {
 		l.flush()
 	}
 }
@@ -282,7 +285,7 @@ func (l *lister) flush() {
 	for _, f := range l.sorted {
 		l.give(f, nil)
 	}
-	l.sorted = l.sorted[:0]
+	l.sorted, l.bytes = l.sorted[:0], 0
 }
 
 // file is what the watcher is told.

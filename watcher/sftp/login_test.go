@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,25 +121,10 @@ func TestAKeyOfAnAgentLogsIn(t *testing.T) {
 			s.Authorize(t, string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
 		}
 	}
-	socket := filepath.Join(t.TempDir(), "agent")
-	l, err := net.Listen("unix", socket)
-	must(t, err)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_ = agent.ServeAgent(ring, c)
-			_ = c.Close()
-		}
-	}()
+	socket, stop := serveAgent(t, ring)
 	b := onServer(t, s, brisk(), func(o *Options, _ *watcher.Settings) { o.Login.Key, o.Login.Agent = "", socket })
 	b.listable()
-	must(t, l.Close())
-	<-served
+	stop()
 	b = onServer(t, s, brisk(), func(o *Options, _ *watcher.Settings) { o.Login.Key, o.Login.Agent = "", socket })
 	if err := b.unlistable(); !strings.Contains(err.Error(), "SSH agent") {
 		t.Errorf("got %v", err)
@@ -269,6 +253,41 @@ func TestAChangedHostKeyStopsTheSourceAndNothingIsOffered(t *testing.T) {
 	}
 }
 
+// A server whose new key is of another kind has none that it could be asked for: it must be told of all the same.
+func TestAHostKeyThatChangedToAnotherKindIsTold(t *testing.T) {
+	t.Parallel()
+	ec := func(curve elliptic.Curve) ssh.Signer {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		must(t, err)
+		s, err := ssh.NewSignerFromKey(key)
+		must(t, err)
+		return s
+	}
+	for name, keys := range map[string][2]ssh.Signer{
+		"ed25519 to ECDSA": {newKey(t), ec(elliptic.P256())},
+		"ECDSA to ed25519": {ec(elliptic.P256()), newKey(t)},
+		"P-256 to P-384":   {ec(elliptic.P256()), ec(elliptic.P384())},
+	} {
+		before, now := keys[0].PublicKey(), keys[1]
+		f := newFake(t, answering(newTree(nil).answer), now)
+		for _, pin := range []change{
+			func(o *Options, _ *watcher.Settings) { o.HostKey = []string{string(ssh.MarshalAuthorizedKey(before))} },
+			known(t, knownhosts.Line([]string{f.l.Addr().String()}, before)+"\n"),
+		} {
+			b := source(t, f.options(), brisk(), pin)
+			text := b.unlistable().Error()
+			for _, want := range []string{ssh.FingerprintSHA256(before), ssh.FingerprintSHA256(now.PublicKey()), "has changed", "ask the partner"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s: %q is missing in: %s", name, want, text)
+				}
+			}
+		}
+		if f.logins.Load() > 0 {
+			t.Errorf("%s: %d logins", name, f.logins.Load())
+		}
+	}
+}
+
 func TestKnownHostsKnowsRevocationAndAuthorities(t *testing.T) {
 	t.Parallel()
 	ca, key := newKey(t), newKey(t)
@@ -289,12 +308,12 @@ func TestKnownHostsKnowsRevocationAndAuthorities(t *testing.T) {
 		{"plain", "[127.0.0.1]:* " + line(key.PublicKey()), key, ""},
 		{"revoked", "[127.0.0.1]:* " + line(key.PublicKey()) + "\n@revoked * " + line(key.PublicKey()), key, "is revoked"},
 		{"authority", "@cert-authority [127.0.0.?]:* " + line(ca.PublicKey()), good, ""},
-		{"authority of another host", "@cert-authority [10.*]:* " + line(ca.PublicKey()) + "\n* " + line(newKey(t).PublicKey()), good, "no common"},
+		{"authority of another host", "@cert-authority [10.*]:* " + line(ca.PublicKey()) + "\n* " + line(newKey(t).PublicKey()), good, "has changed"},
 		{"authority revoked", "@cert-authority * " + line(ca.PublicKey()) + "\n@revoked * " + line(ca.PublicKey()), good, "is revoked"},
 		{"certified key revoked", "@cert-authority * " + line(ca.PublicKey()) + "\n@revoked * " + line(key.PublicKey()), good, "is revoked"},
 		{"certificate of another", "@cert-authority * " + line(ca.PublicKey()), certified("example.com", ssh.CertTimeInfinity), "certificate"},
 		{"certificate run out", "@cert-authority * " + line(ca.PublicKey()), certified("127.0.0.1", 1), "expired"},
-		{"an authority is no host key", "@cert-authority * " + line(key.PublicKey()), key, "no common"},
+		{"an authority is no host key", "@cert-authority * " + line(key.PublicKey()), key, "has changed"},
 		{"not this one", "*,![127.0.0.1]:* " + line(key.PublicKey()) + "\n* " + line(ca.PublicKey()), key, "has changed"},
 	} {
 		f := newFake(t, answering(newTree(nil).answer), c.host)
@@ -327,6 +346,13 @@ func TestThroughAJumpHost(t *testing.T) {
 	b.CloseNow(f, done)
 	jump.Kick() // and the way is made again
 	b.listable()
+	closed := testenv.OpenSSH(t, "AllowTcpForwarding no")
+	open := jump
+	jump = closed
+	if err := onServer(t, s, brisk(), through(jump.HostKeys[ssh.KeyAlgoED25519])).unlistable(); !strings.Contains(err.Error(), "must permit forwarding") {
+		t.Errorf("got %v", err)
+	}
+	jump = open
 	wrong := onServer(t, s, brisk(), through(newKey(t).PublicKey()))
 	if err := wrong.unlistable(); !strings.Contains(err.Error(), "jump host") || !strings.Contains(err.Error(), "has changed") {
 		t.Errorf("got %v", err)

@@ -52,7 +52,7 @@ type Options struct {
 	Names      int      `yaml:"names" default:"1000000" doc:"names looked at in one look; what is beyond is left, and told"`
 	Include    []string `yaml:"include" one:"true" doc:"only these: patterns with *, ? and [a-z] for the name, or for the path when they hold a /"`
 	Exclude    []string `yaml:"exclude" one:"true" doc:"not these, nor folders of these names"`
-	Order      string   `yaml:"order" enum:"any,oldest,name" default:"any" doc:"oldest or name: one after the other in this order (of each 10,000); any: many at a time"`
+	Order      string   `yaml:"order" enum:"any,oldest,name" default:"any" doc:"oldest or name: one after the other in this order (of each 100,000); any: many at a time"`
 	ReadOnce   bool     `yaml:"read_once" doc:"for mailboxes where a file is gone once it was opened: each is opened once and never asked about again, nor fetched anew; closing is left to the server"`
 	Files      int      `yaml:"files" default:"32" doc:"files read at a time, by all sources of this server and user together"`
 }
