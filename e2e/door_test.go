@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -130,25 +129,12 @@ func (d *daemon) resident() int {
 func TestASocketThatSystemdHoldsIsServed(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	d.must(err)
-	d.address = l.Addr().String()
-	socket, err := l.(*net.TCPListener).File()
-	d.must(err)
-	d.must(l.Close()) // the socket lives on in its copy, as in systemd's hands
-	defer func() { _ = socket.Close() }()
+	socket := d.held()
 	early, err := net.Dial("tcp", d.address)
 	d.must(err)
 	defer func() { _ = early.Close() }()
 
-	// LISTEN_PID is the number of the process itself, which only it knows before it runs.
-	run := d.command("serve")
-	run.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh"}, run.Args...)
-	run.Path, err = exec.LookPath("sh")
-	d.must(err)
-	run.ExtraFiles = []*os.File{socket}
-	run.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=sftp")
-	s := d.start(run)
+	s := d.on(socket)
 
 	d.must(early.SetReadDeadline(time.Now().Add(patience)))
 	hello := make([]byte, len("SSH-2.0-waybill"))
