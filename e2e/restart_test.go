@@ -134,7 +134,9 @@ func TestAFileIsEitherWithdrawnOrDelivered(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d were withdrawn", back, len(withdrawn))
-	d.until("nothing is open", func() bool { return !strings.Contains(d.runs(0, "list", "--state", "received,working,accepted", "--json"), "{") })
+	d.until("nothing is open", func() bool {
+		return !strings.Contains(d.runs(0, "list", "--state", "received,working,accepted", "--json"), "{")
+	})
 	for name, yes := range withdrawn {
 		if yes && d.there("out/"+name) {
 			t.Errorf("%s was withdrawn and delivered", name)
