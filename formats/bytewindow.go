@@ -30,8 +30,8 @@ func openBytes(b Blob, l Limits, on *bench) byteWindow {
 	return w
 }
 
-// need has so many bytes in memory, fewer at the end of the file. They are valid until it is called again.
-func (r *byteWindow) need(n int) ([]byte, error) {
+// Need has so many bytes in memory, fewer at the end of the file. They are valid until it is called again.
+func (r *byteWindow) Need(n int) ([]byte, error) {
 	for idle := 0; r.end-r.start < n && r.err == nil; {
 		if r.start > 0 {
 			copy(r.buf, r.buf[r.start:r.end])
@@ -67,8 +67,12 @@ func (r *byteWindow) cause() error {
 	return fmt.Errorf("read at offset %d: %w", r.base+int64(r.end), r.err)
 }
 
-func (r *byteWindow) offset() int64 { return r.base + int64(r.start) }
+// Pass goes on by so many bytes, which are in memory.
+func (r *byteWindow) Pass(n int) { r.start += n }
+
+// Offset is where in the file it stands.
+func (r *byteWindow) Offset() int64 { return r.base + int64(r.start) }
 
 func (r *byteWindow) refuse(limit, format string, args ...any) *FileError {
-	return &FileError{Offset: r.offset(), Limit: limit, Reason: fmt.Sprintf(format, args...)}
+	return &FileError{Offset: r.Offset(), Limit: limit, Reason: fmt.Sprintf(format, args...)}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"waybill/formats/avro"
 )
 
 // A Finding is what the beginning of a file looks like, in the terms of Options. It is a guess with its reasons: a person decides.
@@ -118,7 +120,7 @@ func (f *Finding) look(head []byte, all bool) error {
 		return nil
 	}
 	switch {
-	case bytes.HasPrefix(head, []byte(avroMagic)):
+	case bytes.HasPrefix(head, []byte(avro.Magic)):
 		f.Format = "avro"
 		f.found("format", "the bytes begin as those of an Avro container file, which brings its schema along")
 		return nil

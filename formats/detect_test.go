@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"waybill/formats/avro"
 )
 
 // brief is a finding in one line.
@@ -92,7 +94,7 @@ func TestAFileIsKnownByItsBeginning(t *testing.T) {
 		{"\x0a\x03A-1\x10\x03", ""},
 		{"01ABC  123\n04XY   456\n07ABC  789\n", "fixed length=10"},
 		{encoded("cp037", strings.Repeat("ABC 123 XY  ", 99)), "fixed encoding=cp037"},
-		{avroHead(avroV, "null"), "avro"},
+		{avro.Magic + "\x00", "avro"},
 		{"PAR1\x15\x00", ""},
 		{"", ""},
 		{"  \n", ""},

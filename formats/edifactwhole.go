@@ -1,13 +1,17 @@
 package formats
 
-import "bytes"
+import (
+	"bytes"
+
+	"waybill/formats/jsonvalue"
+)
 
 // whole makes the message as JSON: its segments as lists, whose first item is the name, of elements, which are lists of components.
 func (m *ediMaker) whole(id [][]byte) []Cell {
 	b := append(m.room[:0], `{"reference":`...)
 	quote := func(text []byte) {
 		plain, _ := m.service.plain(nil, text)
-		b = AppendJSONString(b, plain)
+		b = jsonvalue.AppendString(b, plain)
 	}
 	quote(m.service.component(m.data[m.segments[0].from:m.segments[0].to], messageReference, 1))
 	b = append(b, `,"type":`...)
@@ -31,7 +35,7 @@ func (m *ediMaker) whole(id [][]byte) []Cell {
 func (m *ediMaker) segment(b, text []byte) []byte {
 	quote := func(text []byte) {
 		plain, _ := m.service.plain(nil, text)
-		b = AppendJSONString(b, plain)
+		b = jsonvalue.AppendString(b, plain)
 	}
 	cutAt := func(text []byte, separator byte) (piece, rest []byte, more bool) {
 		if i := m.service.index(text, separator, 0); separator != 0 && i >= 0 {

@@ -7,8 +7,8 @@
 //	  └───────────► workbook ─► cells ─────► xlsx ────────────► Record
 //	                zip, guarded XML, unpacked as a stream
 //
-// Packings are taken off by package unpack, above this one. Below it are xlsx, which reads workbooks, and fault, in which all say what is
-// wrong with a file.
+// Packings are taken off by package unpack, above this one. Below it are xlsx, which reads workbooks, avro, which reads container files
+// of Avro, jsonvalue, which writes values, and fault, in which all say what is wrong with a file.
 //
 // New makes a decoder and NewEncoder an encoder of one of the formats in the list (list.go): a new
 // format is one file with a value of type format and one line in that list. What is wrong with the

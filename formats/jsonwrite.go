@@ -1,12 +1,12 @@
 package formats
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 	"unicode/utf8"
+
+	"waybill/formats/jsonvalue"
 )
 
 // jsonEncoder writes rows as objects: one a line, or in one list. Without columns a row is one value.
@@ -50,7 +50,7 @@ func newRowsEncoder(w Writing, parts []WrittenPart, e jsonEncoder) (*jsonEncoder
 		part := jsonPart{role: p.Role}
 		if p.Kind != "" {
 			seen[kindTitle] = true
-			part.lead = AppendJSONString([]byte(`"`+kindTitle+`":`), []byte(p.Kind))
+			part.lead = jsonvalue.AppendString([]byte(`"`+kindTitle+`":`), []byte(p.Kind))
 		}
 		titles, bad := plainOnly(w.Format, p.Columns)
 		for i, c := range titles {
@@ -59,7 +59,7 @@ func newRowsEncoder(w Writing, parts []WrittenPart, e jsonEncoder) (*jsonEncoder
 				break
 			}
 			seen[c] = true
-			part.names, part.titles = append(part.names, append(AppendJSONString(nil, []byte(c)), ':')), append(part.titles, c)
+			part.names, part.titles = append(part.names, append(jsonvalue.AppendString(nil, []byte(c)), ':')), append(part.titles, c)
 		}
 		if len(titles) == 0 && (p.Role != Body || p.Name != "") {
 			bad = append(bad, Problem{"columns", "missing: they are the members of the object"})
@@ -165,7 +165,7 @@ func appendValue(buf []byte, p *jsonParser, v Value) ([]byte, error) {
 		if !utf8.Valid(v.Bytes) {
 			return nil, &ValueError{Value: cut(v.Bytes), Reason: "the text is not valid UTF-8"}
 		}
-		return AppendJSONString(buf, v.Bytes), nil
+		return jsonvalue.AppendString(buf, v.Bytes), nil
 	}
 	if err := p.judged(v.Bytes); err != nil {
 		return nil, err
@@ -177,62 +177,4 @@ func appendValue(buf []byte, p *jsonParser, v Value) ([]byte, error) {
 		return append(buf, p.compact(v.Bytes, p.blanks)...), nil
 	}
 	return append(buf, v.Bytes...), nil
-}
-
-// AppendJSONString appends text, which must be UTF-8, as a JSON string. Only what must be escaped is. Text that needs no escape, as
-// nearly all does, is looked at while it is copied, eight bytes at a time.
-func AppendJSONString(buf, text []byte) []byte {
-	start := len(buf)
-	buf = slices.Grow(buf, len(text)+2)[:start+len(text)+2]
-	out := buf[start+1 : len(buf)-1]
-	buf[start], buf[len(buf)-1] = '"', '"'
-	i := 0
-	for ; i+8 <= len(text); i += 8 {
-		w := binary.LittleEndian.Uint64(text[i:])
-		if mustEscape(w) {
-			return appendEscaped(buf[:start], text)
-		}
-		binary.LittleEndian.PutUint64(out[i:], w)
-	}
-	for ; i < len(text); i++ {
-		c := text[i]
-		if !plainText[c] {
-			return appendEscaped(buf[:start], text)
-		}
-		out[i] = c
-	}
-	return buf
-}
-
-// mustEscape tells whether any of eight bytes cannot stand in a JSON string: a control character, a quote or a backslash.
-func mustEscape(w uint64) bool {
-	const highs = 0x80 * ones
-	quote, slash := w^ones*'"', w^ones*'\\'
-	return ((w-ones*0x20)&^w|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0
-}
-
-func appendEscaped(buf, text []byte) []byte {
-	const hex = "0123456789abcdef"
-	buf = append(buf, '"')
-	from := 0
-	for i, c := range text {
-		if plainText[c] {
-			continue
-		}
-		buf = append(buf, text[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			buf = append(buf, '\\', c)
-		case '\n':
-			buf = append(buf, '\\', 'n')
-		case '\r':
-			buf = append(buf, '\\', 'r')
-		case '\t':
-			buf = append(buf, '\\', 't')
-		default:
-			buf = append(buf, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-	}
-	return append(append(buf, text[from:]...), '"')
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"iter"
 	"slices"
+
+	"waybill/formats/jsonvalue"
 )
 
 // jsonDocument writes rows as a list in an object. The other members of that object are those of the header, before the list, and those of
@@ -49,7 +51,7 @@ func jsonList(path string) (before, behind []byte, top string, ps []Problem) {
 		if i > 0 {
 			before, behind = append(before, '{'), append(behind, '}')
 		}
-		before = append(AppendJSONString(before, []byte(s.name)), ':')
+		before = append(jsonvalue.AppendString(before, []byte(s.name)), ':')
 	}
 	return append(before, '['), append([]byte("]"), behind...), steps[0].name, nil
 }

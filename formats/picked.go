@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"waybill/formats/jsonvalue"
 )
 
 // ReasonTitle is the column, or the member, that stands for the reason beside a picked record.
@@ -275,7 +277,7 @@ func withReason(text []byte, reason string) []byte {
 	if !bytes.HasSuffix(out, []byte("{")) {
 		out = append(out, ", "...)
 	}
-	return append(AppendJSONString(append(out, `"`+ReasonTitle+`": `...), []byte(reason)), '}')
+	return append(jsonvalue.AppendString(append(out, `"`+ReasonTitle+`": `...), []byte(reason)), '}')
 }
 
 // A textCopy reads a text from its beginning, by offsets.

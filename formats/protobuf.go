@@ -81,7 +81,7 @@ type pbReading struct {
 
 // length reads how long the next message is; io.EOF when there is none.
 func (r *pbReading) length() (int, error) {
-	head, err := r.need(binary.MaxVarintLen64)
+	head, err := r.Need(binary.MaxVarintLen64)
 	if err != nil {
 		return 0, err
 	}
@@ -97,20 +97,20 @@ func (r *pbReading) length() (int, error) {
 	case n > uint64(r.d.o.Limits.MaxRecord):
 		return 0, r.refuse("max_record", "message %d is said to have %d bytes, more than max_record, %s: does each message stand behind its length?", r.rec.Number+1, n, r.d.o.Limits.MaxRecord)
 	}
-	r.start += size
+	r.Pass(size)
 	return int(n), nil
 }
 
 func (r *pbReading) file(yield func(*Record, error) bool) error {
 	for {
-		before := r.offset()
+		before := r.Offset()
 		n, err := r.length()
 		if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		message, err := r.need(n)
+		message, err := r.Need(n)
 		if err != nil {
 			return err
 		}
@@ -120,8 +120,8 @@ func (r *pbReading) file(yield func(*Record, error) bool) error {
 		r.rec.Number++
 		r.rec.Offset = before
 		cells, bad := r.maker.record(r.d, message)
-		from := r.offset()
-		r.start += n
+		from := r.Offset()
+		r.Pass(n)
 		if r.rec.Raw = nil; r.d.o.Raw {
 			r.rec.Raw = message
 		}

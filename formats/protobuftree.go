@@ -5,12 +5,13 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"waybill/formats/jsonvalue"
 )
 
 // json writes a message as the libraries of Protobuf do (ProtoJSON): names in lower camel case, numbers of 64 bits in quotes, and the
@@ -123,12 +124,6 @@ func (m *pbMaker) inner(only *dynamicpb.Message, field protoreflect.FieldDescrip
 	return compact(fields[field.JSONName()]), nil
 }
 
-// Bounds of a timestamp: the years 1 to 9999.
-const (
-	firstSecond = -62135596800
-	lastSecond  = 253402300799
-)
-
 // timestamp writes a google.protobuf.Timestamp as JSON has it; false where its bytes are not as they should be.
 func (m *pbMaker) timestamp(data []byte) ([]byte, bool) {
 	var seconds, nanos int64
@@ -148,25 +143,13 @@ func (m *pbMaker) timestamp(data []byte) ([]byte, bool) {
 		}
 		i = next
 	}
-	if seconds < firstSecond || seconds > lastSecond || nanos < 0 || nanos > 999_999_999 {
+	at := len(m.room)
+	room, ok := jsonvalue.AppendMoment(m.room, seconds, nanos, "2006-01-02T15:04:05")
+	if !ok {
 		return nil, false
 	}
-	at := len(m.room)
-	m.room = time.Unix(seconds, nanos).UTC().AppendFormat(m.room, "2006-01-02T15:04:05")
-	m.room = append(appendFraction(m.room, nanos), 'Z')
+	m.room = append(room, 'Z')
 	return m.room[at:len(m.room):len(m.room)], true
-}
-
-// appendFraction writes the fraction of a second with as many digits as it needs, in threes; none where it is zero.
-func appendFraction(out []byte, nanos int64) []byte {
-	if nanos == 0 {
-		return out
-	}
-	digits := fmt.Sprintf(".%09d", nanos)
-	for len(digits) > 4 && digits[len(digits)-3:] == "000" {
-		digits = digits[:len(digits)-3]
-	}
-	return append(out, digits...)
 }
 
 // appendDelimited appends a message behind its length.

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"waybill/formats/jsonvalue"
 )
 
 // A pbScalar is how a value that is no message is shown.
@@ -115,32 +117,10 @@ func (m *pbMaker) longField(t *pbToken, off int) *pbBad {
 // float makes the cell of a number with a fraction.
 func (m *pbMaker) float(v float64, bits int) Cell {
 	at, kind := len(m.room), Number
-	if m.room = appendFloat(m.room, v, bits); m.room[len(m.room)-1] > '9' {
+	if m.room = jsonvalue.AppendFloat(m.room, v, bits); m.room[len(m.room)-1] > '9' {
 		kind = Text
 	}
 	return Cell{Kind: kind, Bytes: m.room[at:len(m.room):len(m.room)]}
-}
-
-// appendFloat writes a number as JSON does; what JSON has no number for is a text that ends in a letter.
-func appendFloat(out []byte, v float64, bits int) []byte {
-	switch {
-	case math.IsNaN(v):
-		return append(out, "NaN"...)
-	case math.IsInf(v, 1):
-		return append(out, "Infinity"...)
-	case math.IsInf(v, -1):
-		return append(out, "-Infinity"...)
-	}
-	at, form := len(out), byte('f')
-	if abs := math.Abs(v); abs != 0 && (bits == 64 && (abs < 1e-6 || abs >= 1e21) || bits == 32 && (float32(abs) < 1e-6 || float32(abs) >= 1e21)) {
-		form = 'e'
-	}
-	out = strconv.AppendFloat(out, v, form, -1, bits)
-	if n := len(out); form == 'e' && n-at >= 4 && out[n-4] == 'e' && out[n-3] == '-' && out[n-2] == '0' { // e-09 is e-9
-		out[n-2] = out[n-1]
-		out = out[:n-1]
-	}
-	return out
 }
 
 var (

@@ -1,6 +1,10 @@
 package formats
 
-import "bytes"
+import (
+	"bytes"
+
+	"waybill/formats/jsonvalue"
+)
 
 // An xmlTree holds what was kept of one element: of the record, or of the document around the records. The element itself is the first.
 type xmlTree struct {
@@ -187,7 +191,7 @@ func (k *xmlTaker) texts(t *xmlTree, base int, p *xmlPath) Cell {
 			if len(out) > 1 {
 				out = append(out, ',')
 			}
-			out = AppendJSONString(out, bytes.TrimSpace(c.Bytes))
+			out = jsonvalue.AppendString(out, bytes.TrimSpace(c.Bytes))
 		}
 	}
 	return Cell{Kind: Tree, Bytes: append(out, ']')}

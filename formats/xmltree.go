@@ -1,6 +1,10 @@
 package formats
 
-import "bytes"
+import (
+	"bytes"
+
+	"waybill/formats/jsonvalue"
+)
 
 // A record of which no fields are declared becomes JSON: an element with attributes or children is an object, with "@name" for its
 // attributes, its children by their names without prefix, lists where one stands several times, and "#text" for text beside
@@ -107,7 +111,7 @@ func (t *xmlTreeMaker) json(f *xmlFrame) {
 			t.key = append(t.key, m.mark)
 		}
 		t.key = append(t.key, m.name...)
-		t.out = append(AppendJSONString(t.out, t.key), ':')
+		t.out = append(jsonvalue.AppendString(t.out, t.key), ':')
 		if m.first == m.last {
 			t.out = append(t.out, t.out[t.spans[m.first].from:t.spans[m.first].to]...)
 			continue
@@ -152,7 +156,7 @@ func (t *xmlTreeMaker) element() {
 		t.i += n + 2
 		if string(name) != "xmlns" && string(prefixed) != "xmlns" {
 			from := len(t.out)
-			t.out = AppendJSONString(t.out, t.p.plainText(raw, true))
+			t.out = jsonvalue.AppendString(t.out, t.p.plainText(raw, true))
 			t.add(&f, '@', name, from)
 		}
 	}
@@ -162,10 +166,10 @@ func (t *xmlTreeMaker) element() {
 func (t *xmlTreeMaker) whole(f *xmlFrame) {
 	text, behind := t.text[f.text:], len(t.out)
 	if len(t.members) == f.members {
-		t.out = AppendJSONString(t.out, text)
+		t.out = jsonvalue.AppendString(t.out, text)
 	} else {
 		if text = bytes.TrimSpace(text); len(text) > 0 {
-			t.out = AppendJSONString(t.out, text)
+			t.out = jsonvalue.AppendString(t.out, text)
 			t.add(f, '#', []byte("text"), behind)
 			behind = len(t.out)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"waybill/formats/jsonvalue"
 )
 
 // XML is written of JSON values, so that a body is the same tree whatever it becomes:
@@ -226,7 +228,7 @@ func (e xmlEncoder) record(out *rowWriter, m *xmlBuilder, v Value) (err error) {
 	case Verbatim:
 		out.buf = append(out.buf, v.Bytes...)
 	case Text, Date:
-		out.buf, err = m.element(out.buf, AppendJSONString(nil, v.Bytes), e.element, nil)
+		out.buf, err = m.element(out.buf, jsonvalue.AppendString(nil, v.Bytes), e.element, nil)
 	default:
 		out.buf, err = m.element(out.buf, v.Bytes, e.element, nil)
 	}

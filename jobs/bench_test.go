@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"waybill/formats"
+	"waybill/formats/jsonvalue"
 	"waybill/ledger"
 )
 
@@ -144,7 +145,7 @@ func BenchmarkFloor(b *testing.B) {
 				case 6:
 					body = append(body, row[c]...)
 				default:
-					body = formats.AppendJSONString(body, []byte(row[c]))
+					body = jsonvalue.AppendString(body, []byte(row[c]))
 				}
 			}
 			body = append(body, '}')

@@ -1,7 +1,7 @@
 package jobs
 
 import (
-	"waybill/formats"
+	"waybill/formats/jsonvalue"
 	"waybill/jobs/expression"
 )
 
@@ -71,7 +71,7 @@ func styleOf(k expression.Kind) style {
 func appendStyled(dst, text []byte, s style) []byte {
 	switch s {
 	case escaped:
-		return formats.AppendJSONString(dst, text)
+		return jsonvalue.AppendString(dst, text)
 	case bare:
 		return append(dst, text...)
 	}

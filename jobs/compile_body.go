@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"waybill/formats"
+	"waybill/formats/jsonvalue"
 	"waybill/jobs/expression"
 )
 
@@ -211,7 +212,7 @@ func (c *compiler) scalar(s *scope, path string, n *yaml.Node, null bool) []inst
 	case v == nil:
 		return nil
 	case v.fixed:
-		return []instruction{{op: opText, text: append(formats.AppendJSONString(nil, v.literal), ',')}}
+		return []instruction{{op: opText, text: append(jsonvalue.AppendString(nil, v.literal), ',')}}
 	}
 	in := instruction{op: opOptional, value: v}
 	if !v.optional() {
@@ -250,7 +251,7 @@ func (c *compiler) mapping(s *scope, path string, n *yaml.Node, null bool) []ins
 		if strings.HasPrefix(key, "=") {
 			continue
 		}
-		in.body = append(in.body, prefix(append(formats.AppendJSONString(nil, []byte(key)), ':'), c.node(inner, at, value, null))...)
+		in.body = append(in.body, prefix(append(jsonvalue.AppendString(nil, []byte(key)), ':'), c.node(inner, at, value, null))...)
 	}
 	in.body = merge(in.body)
 	return []instruction{in}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"waybill/formats"
+	"waybill/formats/jsonvalue"
 	"waybill/jobs/expression"
 )
 
@@ -288,7 +289,7 @@ func (m *maker) treeText(f *field, k formats.Kind, cell []byte) ([]byte, string)
 		text = []byte("null")
 	case formats.Text, formats.Date:
 		at := len(m.arena)
-		m.arena = formats.AppendJSONString(m.arena, cell)
+		m.arena = jsonvalue.AppendString(m.arena, cell)
 		text = m.arena[at:]
 	}
 	switch {

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"waybill/formats"
+	"waybill/formats/jsonvalue"
 )
 
 // Records without declared fields: what the format gives is what expressions see and what goes out.
@@ -77,7 +78,7 @@ func (r *run) openJSON(dst []byte) ([]byte, error) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(formats.AppendJSONString(dst, []byte(name)), ':')
+		dst = append(jsonvalue.AppendString(dst, []byte(name)), ':')
 		dst = appendCell(dst, rec.Cells[i])
 	}
 	return append(dst, '}'), nil
@@ -86,7 +87,7 @@ func (r *run) openJSON(dst []byte) ([]byte, error) {
 func appendCell(dst []byte, c formats.Cell) []byte {
 	switch c.Kind {
 	case formats.Text, formats.Date:
-		return formats.AppendJSONString(dst, c.Bytes)
+		return jsonvalue.AppendString(dst, c.Bytes)
 	case formats.Number, formats.Bool, formats.Tree:
 		return append(dst, c.Bytes...)
 	}

@@ -3,7 +3,7 @@ package jobs
 import (
 	"fmt"
 
-	"waybill/formats"
+	"waybill/formats/jsonvalue"
 	"waybill/jobs/expression"
 )
 
@@ -98,7 +98,7 @@ func (r *run) constant(s *source, f *frame) (*constant, error) {
 func (r *run) appendJSON(dst []byte, s *source, f *frame, null bool) (out []byte, there bool, err error) {
 	switch {
 	case s.fixed:
-		return formats.AppendJSONString(dst, s.literal), true, nil
+		return jsonvalue.AppendString(dst, s.literal), true, nil
 	case s.ref != nil:
 		v := s.ref.value(f)
 		if v == nil || !v.set {
@@ -190,7 +190,7 @@ func appendRow(dst []byte, fields []field, row []value, null bool) []byte {
 			dst = append(dst, ',')
 		}
 		first = false
-		dst = append(formats.AppendJSONString(dst, []byte(fields[i].name)), ':')
+		dst = append(jsonvalue.AppendString(dst, []byte(fields[i].name)), ':')
 		if row[i].set {
 			dst = appendValue(dst, &fields[i], &row[i], null)
 		} else {

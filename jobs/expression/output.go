@@ -1,7 +1,6 @@
 package expression
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -11,6 +10,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"waybill/formats/jsonvalue"
 )
 
 // Text is a scalar as text: numbers with the digits they have, dates and times
@@ -59,11 +60,7 @@ func appendFloat(dst []byte, f float64) ([]byte, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return dst, fmt.Errorf("%v %w", f, errNotFinite)
 	}
-	format := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		format = 'e'
-	}
-	return strconv.AppendFloat(dst, f, format, -1, 64), nil
+	return jsonvalue.AppendFloat(dst, f, 64), nil
 }
 
 // maxDepth is how deep a value may be nested that is to be written.
@@ -151,21 +148,5 @@ func appendQuoted(dst []byte, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
 		return dst, fmt.Errorf("write JSON: %q is not valid UTF-8", clip(s))
 	}
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); i++ {
-		b := s[i]
-		if b >= ' ' && b != '"' && b != '\\' {
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		start = i + 1
-		if short := bytes.IndexByte([]byte("\"\\\n\r\t\b\f"), b); short >= 0 {
-			dst = append(dst, '\\', `"\nrtbf`[short])
-		} else {
-			dst = append(dst, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
-		}
-	}
-	return append(append(dst, s[start:]...), '"'), nil
+	return jsonvalue.AppendString(dst, []byte(s)), nil
 }

@@ -1,4 +1,4 @@
-package formats
+package avro
 
 import (
 	"encoding/base64"
@@ -11,11 +11,20 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"waybill/formats/jsonvalue"
 )
 
-// An avroValue turns the bytes of a record into JSON. Its functions tell whether they could; if not, fail says why and the rest of the
+// A failure says why the rest of a file cannot be read.
+type failure struct {
+	at     int // in the block
+	limit  string
+	reason string
+}
+
+// A maker turns the bytes of a record into JSON. Its functions tell whether they could; if not, fail says why and the rest of the
 // file cannot be read, for nothing but the values themselves says where they end.
-type avroValue struct {
+type maker struct {
 	limits Limits
 	data   []byte // of the block
 	i      int
@@ -25,19 +34,19 @@ type avroValue struct {
 	odd    string // what is wrong with the record, though it is clear where it ends
 }
 
-func (v *avroValue) failAt(i int, format string, args ...any) bool {
+func (v *maker) failAt(i int, format string, args ...any) bool {
 	v.fail = failure{at: i, reason: v.where() + fmt.Sprintf(format, args...)}
 	return false
 }
 
-func (v *avroValue) overAt(i int, limit, format string, args ...any) bool {
+func (v *maker) overAt(i int, limit, format string, args ...any) bool {
 	v.failAt(i, format, args...)
 	v.fail.limit = limit
 	return false
 }
 
 // wrong notes what is wrong with the record.
-func (v *avroValue) wrong(format string, args ...any) bool {
+func (v *maker) wrong(format string, args ...any) bool {
 	if v.odd == "" {
 		v.odd = v.where() + fmt.Sprintf(format, args...)
 	}
@@ -46,7 +55,7 @@ func (v *avroValue) wrong(format string, args ...any) bool {
 }
 
 // where names the field that is being read.
-func (v *avroValue) where() string {
+func (v *maker) where() string {
 	const most = 6 // of a path that leads back to itself
 	if len(v.path) == 0 {
 		return ""
@@ -58,31 +67,31 @@ func (v *avroValue) where() string {
 }
 
 // value writes the value that is next.
-func (v *avroValue) value(t *avroType, depth int) bool {
+func (v *maker) value(t *schemaType, depth int) bool {
 	switch t.kind {
-	case avroNull:
+	case kindNull:
 		v.out = append(v.out, "null"...)
-	case avroBoolean:
+	case kindBoolean:
 		return v.boolean()
-	case avroInt, avroLong:
+	case kindInt, kindLong:
 		n, ok := v.long()
 		return ok && v.number(t, n)
-	case avroFloat:
+	case kindFloat:
 		b, ok := v.take(4)
 		return ok && v.float(float64(math.Float32frombits(binary.LittleEndian.Uint32(b))), 32)
-	case avroDouble:
+	case kindDouble:
 		b, ok := v.take(8)
 		return ok && v.float(math.Float64frombits(binary.LittleEndian.Uint64(b)), 64)
-	case avroBytes:
+	case kindBytes:
 		b, ok := v.bytes()
 		return ok && v.binary(t, b)
-	case avroFixed:
+	case kindFixed:
 		b, ok := v.take(t.size)
 		return ok && v.binary(t, b)
-	case avroString:
+	case kindString:
 		b, ok := v.bytes()
 		return ok && v.text(b)
-	case avroEnum:
+	case kindEnum:
 		n, ok := v.long()
 		if !ok {
 			return false
@@ -91,7 +100,7 @@ func (v *avroValue) value(t *avroType, depth int) bool {
 			return v.wrong("the symbol %d of the %d that there are", n, len(t.symbols))
 		}
 		v.out = append(v.out, t.symbols[n]...)
-	case avroUnion:
+	case kindUnion:
 		n, ok := v.long()
 		if !ok {
 			return false
@@ -100,7 +109,7 @@ func (v *avroValue) value(t *avroType, depth int) bool {
 			return v.failAt(v.i, "the branch %d of a union of %d types", n, len(t.union))
 		}
 		return v.value(t.union[n], depth)
-	case avroRecord:
+	case kindRecord:
 		return v.deeper(depth) && v.record(t, depth)
 	default:
 		return v.deeper(depth) && v.items(t, depth)
@@ -108,7 +117,7 @@ func (v *avroValue) value(t *avroType, depth int) bool {
 	return true
 }
 
-func (v *avroValue) deeper(depth int) bool {
+func (v *maker) deeper(depth int) bool {
 	if depth > v.limits.MaxDepth {
 		return v.overAt(v.i, "max_depth", "values are nested deeper than %d (max_depth)", v.limits.MaxDepth)
 	}
@@ -116,14 +125,14 @@ func (v *avroValue) deeper(depth int) bool {
 }
 
 // fits tells whether the record is not yet longer than it may be.
-func (v *avroValue) fits() bool {
+func (v *maker) fits() bool {
 	if len(v.out) > int(v.limits.MaxRecord) {
 		return v.overAt(v.i, "max_record", "the record is longer than max_record, %s, as JSON", v.limits.MaxRecord)
 	}
 	return true
 }
 
-func (v *avroValue) record(t *avroType, depth int) bool {
+func (v *maker) record(t *schemaType, depth int) bool {
 	v.out = append(v.out, '{')
 	for i := range t.fields {
 		f := &t.fields[i]
@@ -142,9 +151,9 @@ func (v *avroValue) record(t *avroType, depth int) bool {
 }
 
 // items writes the items of an array or a map, which come in blocks, each behind its count.
-func (v *avroValue) items(t *avroType, depth int) bool {
+func (v *maker) items(t *schemaType, depth int) bool {
 	begin, end := byte('['), byte(']')
-	if t.kind == avroMap {
+	if t.kind == kindMap {
 		begin, end = '{', '}'
 	}
 	v.out = append(v.out, begin)
@@ -168,14 +177,14 @@ func (v *avroValue) items(t *avroType, depth int) bool {
 				v.out = append(v.out, ',')
 			}
 			first = false
-			if t.kind == avroMap && !v.key() || !v.value(t.of, depth+1) || !v.fits() {
+			if t.kind == kindMap && !v.key() || !v.value(t.of, depth+1) || !v.fits() {
 				return false
 			}
 		}
 	}
 }
 
-func (v *avroValue) key() bool {
+func (v *maker) key() bool {
 	b, ok := v.bytes()
 	if !ok {
 		return false
@@ -183,22 +192,27 @@ func (v *avroValue) key() bool {
 	if !utf8.Valid(b) {
 		return v.failAt(v.i, "a key of a map is not valid UTF-8")
 	}
-	v.out = append(AppendJSONString(v.out, b), ':')
+	v.out = append(jsonvalue.AppendString(v.out, b), ':')
 	return true
 }
 
 // long reads a number.
-func (v *avroValue) long() (int64, bool) {
-	n, next, ok := uvarint(v.data, v.i)
-	if !ok {
+func (v *maker) long() (int64, bool) {
+	if v.i < len(v.data) && v.data[v.i] < 0x80 { // as most are
+		n := v.data[v.i]
+		v.i++
+		return int64(n>>1) ^ -int64(n&1), true
+	}
+	n, size := binary.Uvarint(v.data[v.i:])
+	if size <= 0 {
 		return 0, v.failAt(v.i, "a number that is cut off, or has more than 64 bits")
 	}
-	v.i = next
+	v.i += size
 	return int64(n>>1) ^ -int64(n&1), true
 }
 
 // take passes so many bytes.
-func (v *avroValue) take(n int) ([]byte, bool) {
+func (v *maker) take(n int) ([]byte, bool) {
 	if n > len(v.data)-v.i {
 		return nil, v.failAt(v.i, "a value of %d bytes, where %d are left of the block", n, len(v.data)-v.i)
 	}
@@ -208,7 +222,7 @@ func (v *avroValue) take(n int) ([]byte, bool) {
 }
 
 // bytes passes what stands behind its length.
-func (v *avroValue) bytes() ([]byte, bool) {
+func (v *maker) bytes() ([]byte, bool) {
 	at := v.i
 	n, ok := v.long()
 	switch {
@@ -222,7 +236,7 @@ func (v *avroValue) bytes() ([]byte, bool) {
 	return v.take(int(n))
 }
 
-func (v *avroValue) boolean() bool {
+func (v *maker) boolean() bool {
 	b, ok := v.take(1)
 	switch {
 	case !ok:
@@ -237,29 +251,29 @@ func (v *avroValue) boolean() bool {
 	return true
 }
 
-func (v *avroValue) text(b []byte) bool {
+func (v *maker) text(b []byte) bool {
 	if !utf8.Valid(b) {
 		return v.wrong("a text that is not valid UTF-8")
 	}
-	v.out = AppendJSONString(v.out, b)
+	v.out = jsonvalue.AppendString(v.out, b)
 	return true
 }
 
-func (v *avroValue) float(f float64, bits int) bool {
+func (v *maker) float(f float64, bits int) bool {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		v.out = append(appendFloat(append(v.out, '"'), f, bits), '"')
+		v.out = append(jsonvalue.AppendFloat(append(v.out, '"'), f, bits), '"')
 		return true
 	}
-	v.out = appendFloat(v.out, f, bits)
+	v.out = jsonvalue.AppendFloat(v.out, f, bits)
 	return true
 }
 
 // binary writes bytes: a decimal as a number, what nobody knows the meaning of as base64.
-func (v *avroValue) binary(t *avroType, b []byte) bool {
+func (v *maker) binary(t *schemaType, b []byte) bool {
 	switch t.logical {
-	case avroDecimal:
+	case asDecimal:
 		return v.decimal(b, t.scale)
-	case avroUUID:
+	case asUUID:
 		v.out = append(v.out, '"')
 		for i, n := range []int{4, 2, 2, 2, 6} {
 			if i > 0 {
@@ -269,7 +283,7 @@ func (v *avroValue) binary(t *avroType, b []byte) bool {
 			b = b[n:]
 		}
 		v.out = append(v.out, '"')
-	case avroDuration:
+	case asDuration:
 		le := binary.LittleEndian
 		ms := le.Uint32(b[8:])
 		v.out = fmt.Appendf(v.out, `"P%dM%dDT%d.%03dS"`, le.Uint32(b), le.Uint32(b[4:]), ms/1000, ms%1000)
@@ -280,10 +294,10 @@ func (v *avroValue) binary(t *avroType, b []byte) bool {
 }
 
 // decimal writes a number of which the bytes, the most significant first, are the digits without a point.
-func (v *avroValue) decimal(b []byte, scale int) bool {
+func (v *maker) decimal(b []byte, scale int) bool {
 	const most = 416 // bytes, which so many digits need
 	if len(b) > most {
-		return v.wrong("a decimal of more than %d digits", avroDigits)
+		return v.wrong("a decimal of more than %d digits", mostDigits)
 	}
 	n := new(integer.Int).SetBytes(b)
 	if len(b) > 0 && b[0] >= 0x80 {
@@ -303,34 +317,34 @@ func (v *avroValue) decimal(b []byte, scale int) bool {
 }
 
 // number writes a whole number as what it stands for.
-func (v *avroValue) number(t *avroType, n int64) bool {
-	if t.kind == avroInt && n != int64(int32(n)) {
+func (v *maker) number(t *schemaType, n int64) bool {
+	if t.kind == kindInt && n != int64(int32(n)) {
 		return v.wrong("%d, which is no int of 32 bits", n)
 	}
 	const day = 86400
 	switch t.logical {
-	case avroDate:
+	case asDate:
 		return v.moment(n*day, 0, time.DateOnly, "")
-	case avroTimeMillis, avroTimeMicros:
+	case asTimeMillis, asTimeMicros:
 		units := int64(1e3)
-		if t.logical == avroTimeMicros {
+		if t.logical == asTimeMicros {
 			units = 1e6
 		}
 		if n < 0 || n >= day*units {
 			return v.wrong("%d is no time of day", n)
 		}
 		return v.moment(n/units, n%units*(1e9/units), time.TimeOnly, "")
-	case avroMillis, avroMicros, avroNanos:
-		return v.instant(n, [...]int64{1e3, 1e6, 1e9}[t.logical-avroMillis], "Z")
-	case avroLocalMillis, avroLocalMicros, avroLocalNanos:
-		return v.instant(n, [...]int64{1e3, 1e6, 1e9}[t.logical-avroLocalMillis], "")
+	case asMillis, asMicros, asNanos:
+		return v.instant(n, [...]int64{1e3, 1e6, 1e9}[t.logical-asMillis], "Z")
+	case asLocalMillis, asLocalMicros, asLocalNanos:
+		return v.instant(n, [...]int64{1e3, 1e6, 1e9}[t.logical-asLocalMillis], "")
 	}
 	v.out = strconv.AppendInt(v.out, n, 10)
 	return true
 }
 
 // instant writes so many units since 1970, of which a second has some.
-func (v *avroValue) instant(n, units int64, zone string) bool {
+func (v *maker) instant(n, units int64, zone string) bool {
 	seconds, rest := n/units, n%units
 	if rest < 0 {
 		seconds, rest = seconds-1, rest+units
@@ -338,11 +352,11 @@ func (v *avroValue) instant(n, units int64, zone string) bool {
 	return v.moment(seconds, rest*(1e9/units), "2006-01-02T15:04:05", zone)
 }
 
-func (v *avroValue) moment(seconds, nanos int64, layout, zone string) bool {
-	if seconds < firstSecond || seconds > lastSecond {
+func (v *maker) moment(seconds, nanos int64, layout, zone string) bool {
+	out, ok := jsonvalue.AppendMoment(append(v.out, '"'), seconds, nanos, layout)
+	if !ok {
 		return v.wrong("a time that is not in the years 1 to 9999")
 	}
-	v.out = time.Unix(seconds, 0).UTC().AppendFormat(append(v.out, '"'), layout)
-	v.out = append(append(appendFraction(v.out, nanos), zone...), '"')
+	v.out = append(append(out, zone...), '"')
 	return true
 }

@@ -1,4 +1,4 @@
-package formats
+package avro
 
 import (
 	"bytes"
@@ -16,9 +16,9 @@ import (
 	"waybill/formats/fault"
 )
 
-// An avroCodec unpacks the blocks of a file. Each is unpacked as a whole: max_part bounds it before and after that, max_unpacked and
+// A codec unpacks the blocks of a file. Each is unpacked as a whole: max_part bounds it before and after that, max_unpacked and
 // max_ratio bound all of them together.
-type avroCodec struct {
+type codec struct {
 	limits  Limits
 	unpacks func(packed []byte) error // into buf; nil: blocks are not packed
 	close   func()
@@ -28,15 +28,15 @@ type avroCodec struct {
 }
 
 var (
-	errAvroOver   = errors.New("more than max_part")
-	errAvroWindow = errors.New("a window of more than max_part")
-	errAvroAfter  = errors.New("something stands behind what was packed")
-	errAvroSum    = errors.New("its checksum is wrong")
+	errOver   = errors.New("more than max_part")
+	errWindow = errors.New("a window of more than max_part")
+	errAfter  = errors.New("something stands behind what was packed")
+	errSum    = errors.New("its checksum is wrong")
 )
 
-// newAvroCodec makes the codec with the name that a header says.
-func newAvroCodec(name string, l Limits) (*avroCodec, error) {
-	c := &avroCodec{limits: l, close: func() {}}
+// newCodec makes the codec with the name that a header says.
+func newCodec(name string, l Limits) (*codec, error) {
+	c := &codec{limits: l, close: func() {}}
 	switch name {
 	case "", "null":
 	case "deflate":
@@ -63,20 +63,20 @@ func newAvroCodec(name string, l Limits) (*avroCodec, error) {
 			c.buf, err = z.DecodeAll(packed, c.buf[:0])
 			switch {
 			case errors.Is(err, zstd.ErrWindowSizeExceeded):
-				return errAvroWindow
+				return errWindow
 			case errors.Is(err, zstd.ErrDecoderSizeExceeded), len(c.buf) > int(l.MaxPart):
-				return errAvroOver
+				return errOver
 			}
 			return err
 		}
 	default:
-		return nil, fmt.Errorf("its blocks are packed with %q: null, deflate, snappy, zstandard and bzip2 are read", cut([]byte(name)))
+		return nil, fmt.Errorf("its blocks are packed with %q: null, deflate, snappy, zstandard and bzip2 are read", fault.Cut(name))
 	}
 	return c, nil
 }
 
 // snappy unpacks what stands before a checksum of what comes out.
-func (c *avroCodec) snappy(packed []byte) error {
+func (c *codec) snappy(packed []byte) error {
 	if len(packed) < crc32.Size {
 		return io.ErrUnexpectedEOF
 	}
@@ -86,19 +86,19 @@ func (c *avroCodec) snappy(packed []byte) error {
 	case err != nil:
 		return err
 	case n > int(c.limits.MaxPart):
-		return errAvroOver
+		return errOver
 	}
 	if c.buf, err = snappy.Decode(c.buf[:cap(c.buf)], body); err != nil {
 		return err
 	}
 	if crc32.ChecksumIEEE(c.buf) != binary.BigEndian.Uint32(sum) {
-		return errAvroSum
+		return errSum
 	}
 	return nil
 }
 
 // drain reads what a packing gives; from is what it reads.
-func (c *avroCodec) drain(r io.Reader, from *bytes.Reader) error {
+func (c *codec) drain(r io.Reader, from *bytes.Reader) error {
 	most := int(c.limits.MaxPart)
 	c.buf = c.buf[:0]
 	for {
@@ -113,9 +113,9 @@ func (c *avroCodec) drain(r io.Reader, from *bytes.Reader) error {
 		c.buf = c.buf[:len(c.buf)+n]
 		switch {
 		case len(c.buf) > most:
-			return errAvroOver
+			return errOver
 		case errors.Is(err, io.EOF) && from.Len() > 0:
-			return errAvroAfter
+			return errAfter
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -125,14 +125,14 @@ func (c *avroCodec) drain(r io.Reader, from *bytes.Reader) error {
 }
 
 // unpack returns what a block holds, valid until the next one.
-func (c *avroCodec) unpack(packed []byte) ([]byte, *failure) {
+func (c *codec) unpack(packed []byte) ([]byte, *failure) {
 	data := packed
 	if c.unpacks != nil {
 		err := c.unpacks(packed)
-		if errors.Is(err, errAvroOver) {
+		if errors.Is(err, errOver) {
 			return nil, &failure{limit: "max_part", reason: fmt.Sprintf("it unpacks to more than max_part, %s", c.limits.MaxPart)}
 		}
-		if errors.Is(err, errAvroWindow) {
+		if errors.Is(err, errWindow) {
 			return nil, &failure{limit: "max_part", reason: fmt.Sprintf("to unpack it takes a window of more than max_part, %s", c.limits.MaxPart)}
 		}
 		if err != nil {
