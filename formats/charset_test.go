@@ -129,6 +129,8 @@ func TestByteOrderMarksAreFollowedAndContradictionsReported(t *testing.T) {
 		{"utf-32", "\x00\x00\xfe\xff\x00\x00\x00a\x00\x00\x00\n\x00\x00\x00\xe9", `["é"] <nil>`},
 		{"", "a\x00\x00\x00\n\x00\x00\x00", "[] offset 1: a NUL byte, which no text has; the file looks like UTF-32 without a byte order mark: say encoding: utf-32le"},
 		{"", "\x00\x00\x00a\x00\x00\x00\n", "[] offset 0: a NUL byte, which no text has; the file looks like UTF-32 without a byte order mark: say encoding: utf-32be"},
+		{"", "a\nb\x00c\n", "[] offset 3: a NUL byte, which no text has"},
+		{"cp500", "\x81\x25\x00\x82\x00", "[] offset 2: a NUL byte, which no text has"}, // turned into UTF-8 before: it cannot be UTF-16
 		{"", "a\n\xc0\xaf", "[] offset 2: byte 0xc0 is not valid UTF-8; if the file is in windows-1252, say encoding: windows-1252"},
 		{"", "a\n\xed\xa0\x80", "[] offset 2: byte 0xed is not valid UTF-8; if the file is in windows-1252, say encoding: windows-1252"},
 		{"", "a\n\xff", "[] offset 2: byte 0xff is not valid UTF-8; if the file is in windows-1252, say encoding: windows-1252"},

@@ -194,7 +194,7 @@ func (w *window) check(read int) {
 	}
 	fresh = fresh[:whole]
 	if i := bytes.IndexByte(fresh, 0); i >= 0 {
-		w.stop(i, nulReason(fresh, i))
+		w.stop(i, w.nulReason(fresh, i))
 		fresh = fresh[:i]
 	}
 	if !utf8.Valid(fresh) {
@@ -281,16 +281,23 @@ func invalidAt(b []byte) int {
 	return len(b)
 }
 
-func nulReason(b []byte, i int) string {
-	reason := "a NUL byte, which no text has"
-	if i+2 < len(b) && b[i+2] == 0 || i == 0 || i >= 2 && b[i-2] == 0 {
-		order := zeros(b[i&^3:])
-		if order == "" {
-			order = utf16le
-		}
-		reason += "; the file looks like " + strings.ToUpper(order[:len(order)-2]) + " without a byte order mark: say encoding: " + order
+// nulReason says what is wrong with the first NUL, fresh[i]. What has been turned into UTF-8 already is of no other encoding.
+func (w *window) nulReason(fresh []byte, i int) string {
+	const reason = "a NUL byte, which no text has"
+	at := w.base + int64(w.end+i)
+	_, turned := w.r.(*recoded)
+	if again := i+2 < len(fresh) && fresh[i+2] == 0; turned || at > 0 && !again {
+		return reason
 	}
-	return reason
+	from := i - int(at%4) // where a character of UTF-32 would begin
+	if from < 0 {
+		from += 4
+	}
+	order := zeros(fresh[min(from, len(fresh)):])
+	if order == "" {
+		order = utf16le
+	}
+	return reason + "; the file looks like " + strings.ToUpper(order[:len(order)-2]) + " without a byte order mark: say encoding: " + order
 }
 
 // capped refuses what is longer than it may be.
