@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -14,9 +13,10 @@ import (
 
 // Bounds of what is rendered and not yet emitted.
 const (
-	mostPending  = 256     // records
-	mostRendered = 1 << 20 // bytes
-	mostInFlight = 3       // pendings of one run: one is filled, one waits, one is emitted
+	mostPending  = 256      // records
+	mostRendered = 1 << 20  // bytes
+	mostInFlight = 3        // pendings of one run: one is filled, one waits, one is emitted
+	partsKept    = 64 << 10 // bytes of what a key is made of that are kept for the next
 )
 
 // An emitter makes messages, with their keys, of pending records and emits them in order. A run that fills one pending gets a
@@ -162,8 +162,7 @@ func (e *emitter) key(dst []byte, p *pending, d *draft, record int64) []byte {
 	h.parts = append(h.parts[:0], e.prefixes[d.route]...)
 	if d.named {
 		h.bytes(p.text[d.key.from:d.key.to])
-		sum := sha256.Sum256(p.bytes[d.body.from:d.body.to])
-		h.bytes(sum[:])
+		h.bytes(p.bytes[d.body.from:d.body.to])
 	} else {
 		h.text(e.in.Entry.Identity)
 		h.number(record)
@@ -171,7 +170,10 @@ func (e *emitter) key(dst []byte, p *pending, d *draft, record int64) []byte {
 	if e.in.Anew {
 		h.number(int64(e.in.Entry.Run))
 	}
-	return h.appendUUID(dst)
+	if dst = h.appendUUID(dst); cap(h.parts) > partsKept {
+		h.parts = nil
+	}
+	return dst
 }
 
 // message emits one message; text is that of the pending.

@@ -9,7 +9,7 @@ import (
 
 // Keys of messages are UUIDs made from a SHA-256 over parts, each preceded by its length as eight bytes, big-endian.
 //
-//	with key:     "1", job, route, key, SHA-256 of the body
+//	with key:     "1", job, route, key, body
 //	without:      "1", job, route, identity of the entry, number of the record
 //	one for all:  "1", job, route, identity of the entry, "0"
 //
@@ -79,8 +79,7 @@ func CorrectedKey(key string, run int, body []byte) string {
 	var h hasher
 	h.text(keyVersion)
 	h.text(key)
-	sum := sha256.Sum256(body)
-	h.bytes(sum[:])
+	h.bytes(body)
 	h.number(int64(run))
 	return string(h.appendUUID(nil))
 }
