@@ -14,8 +14,8 @@ type number struct {
 // integer returns text as JSON writes an integer, without copying where it is written so already; else appended to dst.
 // ok is false when it is none, or does not fit 64 bits.
 func (n *number) integer(dst, text []byte) (canon, rest []byte, ok bool) {
-	if plainInteger(text) {
-		return text, dst, true
+	if bare := unpadded(text); plainInteger(bare) {
+		return bare, dst, true
 	}
 	start := len(dst)
 	dst, fraction, ok := n.canonical(dst, text)
@@ -28,8 +28,10 @@ func (n *number) integer(dst, text []byte) (canon, rest []byte, ok bool) {
 
 // decimal is integer for decimals: every digit stays, 24.910 as 24.910.
 func (n *number) decimal(dst, text []byte) (canon, rest []byte, ok bool) {
-	if n.point == '.' && plainDecimal(text) {
-		return text, dst, true
+	if n.point == '.' {
+		if bare := unpadded(text); plainDecimal(bare) {
+			return bare, dst, true
+		}
 	}
 	start := len(dst)
 	dst, _, ok = n.canonical(dst, text)
@@ -37,6 +39,14 @@ func (n *number) decimal(dst, text []byte) (canon, rest []byte, ok bool) {
 		return nil, dst[:start], false
 	}
 	return dst[start:], dst, true
+}
+
+// unpadded is a number without the zeros that fill its columns.
+func unpadded(text []byte) []byte {
+	for len(text) > 1 && text[0] == '0' && text[1]-'0' <= 9 {
+		text = text[1:]
+	}
+	return text
 }
 
 // plainInteger: an optional minus and at most 18 digits, the first not 0 unless alone.

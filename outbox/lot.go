@@ -27,6 +27,7 @@ type Lot struct {
 	token   int64
 	guard   func(*store.Tx) error
 	open    map[lane]*batch
+	last    *batch // of open, that the last message went to; nil: none
 	order   []lane
 	seq     int
 	staged  int
@@ -70,11 +71,14 @@ func parted(parent int64) (_ int64, beside bool) { return max(parent, -parent), 
 // Add takes one message; its bytes are copied.
 func (l *Lot) Add(ctx context.Context, destination, route string, m *Message) error {
 	k := lane{destination, route}
-	b := l.open[k]
-	if b == nil {
-		b = l.fresh(k, m.Record)
-		l.open[k] = b
-		l.order = append(l.order, k)
+	b := l.last
+	if b == nil || b.lane != k { // most messages go where the one before went
+		if b = l.open[k]; b == nil {
+			b = l.fresh(k, m.Record)
+			l.open[k] = b
+			l.order = append(l.order, k)
+		}
+		l.last = b
 	}
 	b.add(m)
 	b.count++
@@ -83,6 +87,7 @@ func (l *Lot) Add(ctx context.Context, destination, route string, m *Message) er
 		return nil
 	}
 	delete(l.open, k)
+	l.last = nil
 	l.order = without(l.order, k)
 	return l.stage(ctx, b)
 }
