@@ -186,8 +186,8 @@ func (l *landscape) drained() bool {
 		var open, files, ticks int
 		r := db.Reader(ctx)
 		l.must(r.QueryRow(`SELECT count(*) FROM entries WHERE state IN ('held', 'received', 'working', 'accepted')`).Scan(&open))
-		l.must(r.QueryRow(`SELECT count(*) FROM files WHERE source IN ('drop', 'events') AND state <> 'closed'`).Scan(&files))
-		l.must(r.QueryRow(`SELECT count(*) FROM entries WHERE job = 'export' AND messages > 0`).Scan(&ticks))
+		l.must(r.QueryRow(`SELECT count(*) FROM files WHERE source IN (SELECT id FROM names WHERE kind = 'source' AND name IN ('drop', 'events')) AND state <> 'closed'`).Scan(&files))
+		l.must(r.QueryRow(`SELECT count(*) FROM entries WHERE job = (SELECT id FROM names WHERE kind = 'job' AND name = 'export') AND messages > 0`).Scan(&ticks))
 		empty = open == 0 && files == 0 && (ticks > 0 || len(l.sales) == 0)
 	})
 	return empty
@@ -232,7 +232,7 @@ func (p *process) forget() {
 func (l *landscape) states(job, state string) (n int) {
 	l.t.Helper()
 	l.look(func(ctx context.Context, db *store.DB, _ *ledger.Ledger, _ *spool.Spool) {
-		l.must(db.Reader(ctx).QueryRow(`SELECT count(*) FROM entries WHERE job = ? AND state = ?`, job, state).Scan(&n))
+		l.must(db.Reader(ctx).QueryRow(`SELECT count(*) FROM entries WHERE job = (SELECT id FROM names WHERE kind = 'job' AND name = ?) AND state = ?`, job, state).Scan(&n))
 	})
 	return n
 }

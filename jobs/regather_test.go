@@ -158,7 +158,7 @@ func TestAJobRenamedOntoOneThatWaitsForTheSameFilesHasOneSetOfThem(t *testing.T)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
-			p.is(0, `SELECT COUNT(*) FROM incomplete WHERE job <> 'orders'`)
+			p.is(0, `SELECT COUNT(*) FROM incomplete i JOIN names n ON n.id = i.job WHERE n.name <> 'orders'`)
 			p.is(0, `SELECT COUNT(*) FROM (SELECT file FROM companions GROUP BY file HAVING COUNT(*) > 1)`)
 		})
 	}

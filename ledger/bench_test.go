@@ -39,8 +39,12 @@ func BenchmarkLookAtKnownFiles(b *testing.B) {
 	for chunk := range slices.Chunk(arrivals, setSize) {
 		r.tx(func(tx *store.Tx) error {
 			for _, a := range chunk {
-				_, err := tx.Exec(`INSERT INTO files (source, path, version, size, mtime, state, seen) VALUES (?, ?, ?, 0, 0, 'closed', ?)`,
-					a.Source, []byte(a.Path), a.Version, store.Millis(r.clock.now()))
+				source, err := tx.Number(Source, a.Source)
+				if err != nil {
+					return err
+				}
+				_, err = tx.Exec(`INSERT INTO files (source, path, version, size, mtime, state, seen) VALUES (?, ?, ?, 0, 0, 'closed', ?)`,
+					source, []byte(a.Path), a.Version, store.Millis(r.clock.now()))
 				if err != nil {
 					return err
 				}

@@ -235,8 +235,12 @@ func TestUnknownTellsNewFromKnownInAnyNumber(t *testing.T) {
 				want[a.Path] = true
 			default:
 				r.tx(func(tx *store.Tx) error {
-					_, err := tx.Exec(`INSERT INTO files (source, path, version, size, mtime, state, seen) VALUES ('drop', ?, 'v1', 0, 0, 'landed', ?)`,
-						[]byte(a.Path), store.Millis(r.clock.now()))
+					source, err := tx.Number(Source, "drop")
+					if err != nil {
+						return err
+					}
+					_, err = tx.Exec(`INSERT INTO files (source, path, version, size, mtime, state, seen) VALUES (?, ?, 'v1', 0, 0, 'landed', ?)`,
+						source, []byte(a.Path), store.Millis(r.clock.now()))
 					return err
 				})
 			}

@@ -54,7 +54,7 @@ func (l *Ledger) Release(e Entry) {
 }
 
 // nextDueQuery names the condition of its index, due <> 0: else it would look at all that waits to be worked.
-const nextDueQuery = `SELECT MIN(due) FROM entries WHERE job = ? AND state IN ('received', 'working') AND due <> 0 AND due > ?`
+const nextDueQuery = `SELECT MIN(due) FROM entries WHERE job = ` + ofJob + ` AND state IN ('received', 'working') AND due <> 0 AND due > ?`
 
 // NextDue returns when the next entry of job that waits after a failure is due, zero when none waits.
 func (l *Ledger) NextDue(ctx context.Context, job string) (time.Time, error) {
@@ -125,7 +125,7 @@ type memory struct {
 const tokensPerRun = 1 << 32
 
 // takeQuery leaves out those that are claimed already: there may be as many of them as are looked for.
-const takeQuery = `SELECT e.id FROM entries e WHERE e.job = ? AND e.state IN ('received', 'working') AND e.due <= ?
+const takeQuery = `SELECT e.id FROM entries e WHERE e.job = ` + ofJob + ` AND e.state IN ('received', 'working') AND e.due <= ?
 	AND e.id NOT IN ` + store.Each + ` ORDER BY e.id LIMIT ?`
 
 func (m *memory) take(ctx context.Context, job string, n int) ([]Entry, error) {

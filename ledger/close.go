@@ -76,7 +76,7 @@ func (l *Ledger) remarkable(ctx context.Context, source string, arrivals []Arriv
 func remarkableQuery(n int) string {
 	return `WITH given (n, path, version) AS (VALUES (?, ?, ?)` + strings.Repeat(`, (?, ?, ?)`, n-1) + `)
 		SELECT given.n, COALESCE(f.id, 0), COALESCE(f.state, ''), COALESCE(f.reason, '') FROM given
-		LEFT JOIN files f ON f.source = ? AND f.path = given.path AND f.version = given.version
+		LEFT JOIN files f ON f.source = ` + ofSource + ` AND f.path = given.path AND f.version = given.version
 		WHERE given.n >= 0 AND (f.id IS NULL OR f.state = 'seen' OR f.reason = ? OR f.seen < ?) ORDER BY given.n`
 }
 
@@ -114,7 +114,7 @@ func (l *Ledger) Waiting(ctx context.Context, source string, list []Waiting) err
 	for _, w := range list {
 		var version, reason string
 		var until *int64
-		err := r.QueryRow(`SELECT version, reason, until FROM files WHERE source = ? AND path = ? AND state = 'seen' LIMIT 1`, source, []byte(w.Arrival.Path)).
+		err := r.QueryRow(`SELECT version, reason, until FROM files WHERE source = `+ofSource+` AND path = ? AND state = 'seen' LIMIT 1`, source, []byte(w.Arrival.Path)).
 			Scan(&version, &reason, &until)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("note waiting files of %s: %w", source, err)
@@ -142,7 +142,7 @@ func (l *Ledger) Waiting(ctx context.Context, source string, list []Waiting) err
 func (l *Ledger) wait(tx *store.Tx, source string, w Waiting) error {
 	a := w.Arrival
 	var state string
-	err := tx.QueryRow(`SELECT state FROM files WHERE source = ? AND path = ? AND version = ?`, source, []byte(a.Path), a.Version).Scan(&state)
+	err := tx.QueryRow(`SELECT state FROM files WHERE source = `+ofSource+` AND path = ? AND version = ?`, source, []byte(a.Path), a.Version).Scan(&state)
 	if err == nil && state != FileSeen {
 		return nil // it has landed meanwhile
 	}
@@ -151,17 +151,21 @@ func (l *Ledger) wait(tx *store.Tx, source string, w Waiting) error {
 	}
 	now := store.Millis(l.clock())
 	n, err := tx.Exec(`UPDATE files SET version = ?, size = ?, mtime = ?, reason = ?, until = ?, seen = ?
-		WHERE id = (SELECT id FROM files WHERE source = ? AND path = ? AND state = 'seen' LIMIT 1)`,
+		WHERE id = (SELECT id FROM files WHERE source = `+ofSource+` AND path = ? AND state = 'seen' LIMIT 1)`,
 		a.Version, a.Size, modTime(a.ModTime), w.Reason, store.NullMillis(w.Until), now, source, []byte(a.Path))
 	if err != nil || n > 0 {
 		return err
 	}
+	number, err := tx.Number(Source, source)
+	if err != nil {
+		return err
+	}
 	_, err = tx.Exec(`INSERT INTO files (source, path, version, size, mtime, state, reason, until, seen) VALUES (?, ?, ?, ?, ?, 'seen', ?, ?, ?)`,
-		source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), w.Reason, store.NullMillis(w.Until), now)
+		number, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), w.Reason, store.NullMillis(w.Until), now)
 	return err
 }
 
-const closableQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = ? AND f.state = 'closable' ORDER BY f.id LIMIT ?`
+const closableQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = ` + ofSource + ` AND f.state = 'closable' ORDER BY f.id LIMIT ?`
 
 // Closable returns up to n files of a source that can be closed, the oldest first. The same are returned again until Closed is
 // told of them. A file that failed has a report, which is read when it is asked for.

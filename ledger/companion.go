@@ -65,7 +65,7 @@ func (g *landing) keepCompanions(tx *store.Tx, policies []Policy) error {
 // keepCompanion writes the row of one companion. The version may have one: it was left where it lay, and vouches for another file now. What was read of it last
 // counts.
 func (g *landing) keepCompanion(tx *store.Tx, c *companion) error {
-	prior, err := scanFile(tx.QueryRow(`SELECT `+fileColumns+` FROM files f WHERE f.source = ? AND f.path = ? AND f.version = ?`,
+	prior, err := scanFile(tx.QueryRow(`SELECT `+fileColumns+` FROM files f WHERE f.source = `+ofSource+` AND f.path = ? AND f.version = ?`,
 		g.arrival.Source, []byte(c.Path), c.Version).Scan)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
@@ -81,8 +81,12 @@ func (g *landing) keepCompanion(tx *store.Tx, c *companion) error {
 	}
 	now := store.Millis(g.now)
 	if prior.ID == 0 {
+		source, err := tx.Number(Source, g.arrival.Source)
+		if err != nil {
+			return err
+		}
 		c.file, err = tx.Insert(`INSERT INTO files (source, path, version, size, mtime, digest, object, state, seen, landed, partner, trial) VALUES (?, ?, ?, ?, ?, ?, ?, 'landed', ?, ?, ?, ?)`,
-			g.arrival.Source, []byte(c.Path), c.Version, object.Size, modTime(c.ModTime), object.Digest, object.ID, now, now, g.arrival.Partner, g.arrival.Trial)
+			source, []byte(c.Path), c.Version, object.Size, modTime(c.ModTime), object.Digest, object.ID, now, now, g.arrival.Partner, g.arrival.Trial)
 		return err
 	}
 	c.file = prior.ID

@@ -13,12 +13,12 @@ const (
 	endingQuery = `SELECT e.id FROM entries e WHERE e.state = 'held' AND e.due <> 0 AND e.due <= ? ORDER BY e.due LIMIT ?`
 
 	// What has come in the place of an entry under the same name. Runs of the entry itself have its file.
-	inPlaceQuery = `SELECT COALESCE(MIN(e.id), 0) FROM files f JOIN entries e ON e.file = f.id WHERE f.source = ? AND f.path = ? AND f.partner = ? AND f.id <> ?
-		AND e.job = ? AND e.id > ? AND e.trial = 0 AND e.state NOT IN ('rejected', 'duplicate', 'cancelled')`
+	inPlaceQuery = `SELECT COALESCE(MIN(e.id), 0) FROM files f JOIN entries e ON e.file = f.id WHERE f.source = ` + ofSource + ` AND f.path = ? AND f.partner = ? AND f.id <> ?
+		AND e.job = ` + ofJob + ` AND e.id > ? AND e.trial = 0 AND e.state NOT IN ('rejected', 'duplicate', 'cancelled')`
 
 	// What is held for a time under the name of one that has come.
-	supersedeQuery = `UPDATE entries SET due = ? WHERE state = 'held' AND due > ? AND job = ? AND id < ?
-		AND file IN (SELECT id FROM files WHERE source = ? AND path = ? AND partner = ?)`
+	supersedeQuery = `UPDATE entries SET due = ? WHERE state = 'held' AND due > ? AND job = ` + ofJob + ` AND id < ?
+		AND file IN (SELECT id FROM files WHERE source = ` + ofSource + ` AND path = ? AND partner = ?)`
 )
 
 // Expire rejects entries that were held for a time, see [Outcome], when it has passed: with the reason they were held for, which is told to their senders as that of any

@@ -190,7 +190,7 @@ func (g *landing) run(tx *store.Tx) error {
 		}
 	}
 	if known { // versions of this name that were looked at and never taken
-		if _, err := tx.Exec(`DELETE FROM files WHERE source = ? AND path = ? AND state = 'seen' AND version <> ?`,
+		if _, err := tx.Exec(`DELETE FROM files WHERE source = `+ofSource+` AND path = ? AND state = 'seen' AND version <> ?`,
 			g.arrival.Source, []byte(g.arrival.Path), g.arrival.Version); err != nil {
 			return err
 		}
@@ -291,7 +291,11 @@ func (g *landing) keepFile(tx *store.Tx, prior int64, object spool.Object, decis
 			partner = ?, trial = ?, parent = ?, member = ? WHERE id = ?`, append(args, prior)...)
 		return err
 	}
-	args = append(args, a.Source, []byte(a.Path), a.Version)
+	source, err := tx.Number(Source, a.Source)
+	if err != nil {
+		return err
+	}
+	args = append(args, source, []byte(a.Path), a.Version)
 	id, err := tx.Insert(`INSERT INTO files (size, mtime, digest, object, state, reason, seen, landed, closed, partner, trial, parent, member, source, path, version)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, args...)
 	g.file.ID = id
@@ -347,9 +351,13 @@ func insertEntry(tx *store.Tx, e *Entry) error {
 	if e.State == Received {
 		tx.Notify(TopicEntries)
 	}
+	job, source, err := numbersOf(tx, *e)
+	if err != nil {
+		return err
+	}
 	id, err := tx.Insert(`INSERT INTO entries (kind, job, run, origin, file, source, name, identity, verdict, twin, state, reason, hold, since, till, received, finished, partner, trial)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.Kind, e.Job, e.Run, orNull(e.Origin), orNull(e.File), e.Source, e.Name, textOrNull(e.Identity), e.Verdict, orNull(e.Twin), e.State, e.Reason, e.Hold,
+		e.Kind, job, e.Run, orNull(e.Origin), orNull(e.File), orNull(source), e.Name, textOrNull(e.Identity), e.Verdict, orNull(e.Twin), e.State, e.Reason, e.Hold,
 		store.NullMillis(e.Since), store.NullMillis(e.Till), store.Millis(e.Received), store.NullMillis(e.Finished), e.Partner, e.Trial)
 	e.ID = id
 	return err

@@ -94,7 +94,7 @@ func (l *Ledger) strikeKnown(tx *store.Tx, set []*landing, plain []bool) error {
 			}
 		}
 		for ; n < size; n++ {
-			args = append(args, -1, "", []byte{}, "", "", nil)
+			args = append(args, -1, 0, []byte{}, 0, "", nil)
 		}
 		found, err := collect(tx, scanID, likenessQuery(size), args...)
 		for _, i := range found {
@@ -107,12 +107,20 @@ func (l *Ledger) strikeKnown(tx *store.Tx, set []*landing, plain []bool) error {
 		if !plain[i] {
 			continue
 		}
+		source, err := tx.Number(Source, g.arrival.Source)
+		if err != nil {
+			return err
+		}
 		for _, d := range g.decisions {
+			job, err := tx.Number(Job, d.policy.Job)
+			if err != nil {
+				return err
+			}
 			var digest any // those with the same bytes are the claimers, where content is the identity
 			if d.policy.Identity != "" && d.policy.Identity != ByContent {
 				digest = g.incoming.Digest
 			}
-			args = append(args, i, g.arrival.Source, []byte(g.arrival.Path), d.policy.Job, d.plain, digest)
+			args = append(args, i, source, []byte(g.arrival.Path), job, d.plain, digest)
 			if n++; n == most {
 				if err := ask(); err != nil {
 					return err
@@ -152,7 +160,11 @@ func (l *Ledger) landPlain(tx *store.Tx, list []*landing) error {
 			Object: objects[i], State: FileLanded, Seen: g.now, Landed: g.now, Partner: a.Partner}
 		parent, member := g.parentage(&g.file)
 		now := store.Millis(g.now)
-		args = append(args, a.Source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), g.incoming.Digest, objects[i], now, now, a.Partner, parent, member)
+		source, err := tx.Number(Source, a.Source)
+		if err != nil {
+			return err
+		}
+		args = append(args, source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), g.incoming.Digest, objects[i], now, now, a.Partner, parent, member)
 	}
 	files, err := tx.InsertAll(`INSERT INTO files (source, path, version, size, mtime, digest, object, seen, landed, partner, parent, member, state)`,
 		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'landed')`, args)
@@ -173,7 +185,11 @@ func (l *Ledger) landEntries(tx *store.Tx, list []*landing) error {
 			e := Entry{Kind: g.arrival.Kind, Job: d.policy.Job, Run: 1, File: g.file.ID, Source: g.arrival.Source, Name: Shown(g.arrival.Path),
 				Identity: d.plain, Verdict: d.verdict, State: d.state, Received: g.now, Partner: g.arrival.Partner}
 			g.entries = append(g.entries, e)
-			args = append(args, e.Kind, e.Job, e.File, e.Source, e.Name, e.Identity, store.Millis(e.Received), e.Partner)
+			job, source, err := numbersOf(tx, e)
+			if err != nil {
+				return err
+			}
+			args = append(args, e.Kind, job, e.File, source, e.Name, e.Identity, store.Millis(e.Received), e.Partner)
 		}
 	}
 	ids, err := tx.InsertAll(`INSERT INTO entries (kind, job, file, source, name, identity, received, partner, verdict, state)`,

@@ -22,7 +22,7 @@ func (m Mailbox) path(within string) []byte { return []byte(m.Partner + "/" + wi
 const waits = `f.partner <> '' AND f.parent IS NULL AND f.trial = ? AND f.state IN ('landed', 'closable') AND f.object IS NOT NULL`
 
 // Names are bytes; "/" is 0x2f and what follows it in order is "0".
-const droppedQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = ? AND f.path >= ? AND f.path < ? AND ` + waits + `
+const droppedQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = ` + ofSource + ` AND f.path >= ? AND f.path < ? AND ` + waits + `
 	AND instr(substr(f.path, ?), x'2f') = 0 AND NOT EXISTS (SELECT 1 FROM files g WHERE g.source = f.source AND g.path = f.path AND g.id > f.id
 		AND g.partner <> '' AND g.parent IS NULL AND g.trial = f.trial AND g.state IN ('landed', 'closable') AND g.object IS NOT NULL) ORDER BY f.path LIMIT ?`
 
@@ -45,7 +45,7 @@ func (l *Ledger) Dropped(ctx context.Context, m Mailbox, folder, after string, n
 	return list, nil
 }
 
-const waitingQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = ? AND f.path = ? AND ` + waits + ` ORDER BY f.id DESC LIMIT 1`
+const waitingQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = ` + ofSource + ` AND f.path = ? AND ` + waits + ` ORDER BY f.id DESC LIMIT 1`
 
 // Waits returns the newest version of a path that waits, or an error that is ErrNotFound.
 func (l *Ledger) Waits(ctx context.Context, m Mailbox, path string) (File, error) {
@@ -59,7 +59,7 @@ func (l *Ledger) Waits(ctx context.Context, m Mailbox, path string) (File, error
 // HasLanded reports whether a version of a path has landed: one that retention has removed has not.
 func (l *Ledger) HasLanded(ctx context.Context, m Mailbox, path, version string) (bool, error) {
 	var id int64
-	err := l.db.Reader(ctx).QueryRow(`SELECT id FROM files WHERE source = ? AND path = ? AND version = ? AND landed IS NOT NULL`, m.Source, m.path(path), version).Scan(&id)
+	err := l.db.Reader(ctx).QueryRow(`SELECT id FROM files WHERE source = `+ofSource+` AND path = ? AND version = ? AND landed IS NOT NULL`, m.Source, m.path(path), version).Scan(&id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return false, nil
@@ -72,7 +72,7 @@ func (l *Ledger) HasLanded(ctx context.Context, m Mailbox, path, version string)
 // A Use is how much lies somewhere.
 type Use struct{ Files, Bytes int64 }
 
-const useQuery = `SELECT COUNT(*), COALESCE(SUM(f.size), 0) FROM files f WHERE f.source = ? AND f.path >= ? AND f.path < ? AND ` + waits
+const useQuery = `SELECT COUNT(*), COALESCE(SUM(f.size), 0) FROM files f WHERE f.source = ` + ofSource + ` AND f.path >= ? AND f.path < ? AND ` + waits
 
 // Use returns how much waits in folder ("" is the mailbox itself) and below it.
 func (l *Ledger) Use(ctx context.Context, m Mailbox, folder string) (u Use, err error) {
@@ -97,7 +97,7 @@ func (l *Ledger) Mailboxes(ctx context.Context) (map[string]Use, error) {
 	list, err := collect(l.db.Reader(ctx), func(scan func(...any) error) (p part, err error) {
 		err = scan(&p.source, &p.use.Files, &p.use.Bytes)
 		return p, err
-	}, `SELECT f.source, COUNT(*), SUM(f.size) FROM files f WHERE f.partner <> '' AND f.state IN ('landed', 'closable') AND f.object IS NOT NULL GROUP BY f.source`)
+	}, `SELECT `+sourceName+`, COUNT(*), SUM(f.size) FROM files f WHERE f.partner <> '' AND f.state IN ('landed', 'closable') AND f.object IS NOT NULL GROUP BY f.source`)
 	if err != nil {
 		return nil, fmt.Errorf("measure what waits in mailboxes: %w", err)
 	}

@@ -24,8 +24,8 @@ type Owed struct {
 
 // Owe takes note, in the transaction that brings an entry to a state, that its sender is to be told. Figures are those of the outcome, "" where nothing was read.
 func (l *Ledger) Owe(tx *store.Tx, e Entry, after State, reason, figures string) error {
-	_, err := tx.Exec(`INSERT INTO owed (entry, job, after, reason, figures, at) VALUES (?, ?, ?, ?, ?, ?)`,
-		e.ID, e.Job, after, cut(reason, 4000), figures, store.Millis(l.clock()))
+	_, err := tx.Exec(`INSERT INTO owed (entry, after, reason, figures, at) VALUES (?, ?, ?, ?, ?)`,
+		e.ID, after, cut(reason, 4000), figures, store.Millis(l.clock()))
 	if err != nil {
 		return fmt.Errorf("owe the sender of #%d word: %w", e.ID, err)
 	}
@@ -34,7 +34,7 @@ func (l *Ledger) Owe(tx *store.Tx, e Entry, after State, reason, figures string)
 	return nil
 }
 
-const owedColumns = `SELECT id, entry, job, after, reason, figures, at FROM owed`
+const owedColumns = `SELECT o.id, o.entry, COALESCE((SELECT ` + jobName + ` FROM entries e WHERE e.id = o.entry), ''), o.after, o.reason, o.figures, o.at FROM owed o`
 
 func scanOwed(scan func(...any) error) (o Owed, err error) {
 	var at int64
@@ -70,7 +70,7 @@ func (l *Ledger) Owing(ctx context.Context) (map[string]int64, error) {
 	list, err := collect(l.db.Reader(ctx), func(scan func(...any) error) (c count, err error) {
 		err = scan(&c.job, &c.n)
 		return c, err
-	}, `SELECT job, COUNT(*) FROM owed GROUP BY job`)
+	}, `SELECT `+jobName+`, COUNT(*) FROM owed o JOIN entries e ON e.id = o.entry GROUP BY e.job`)
 	if err != nil {
 		return nil, fmt.Errorf("count acknowledgements to be made: %w", err)
 	}

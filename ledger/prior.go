@@ -6,8 +6,8 @@ import (
 	"waybill/store"
 )
 
-const priorQuery = `SELECT id, 1 FROM files WHERE source = ? AND path = ? AND version = ?
-	UNION ALL SELECT * FROM (SELECT id, 0 FROM files WHERE source = ? AND path = ? LIMIT 1) LIMIT 1`
+const priorQuery = `SELECT id, 1 FROM files WHERE source = ` + ofSource + ` AND path = ? AND version = ?
+	UNION ALL SELECT * FROM (SELECT id, 0 FROM files WHERE source = ` + ofSource + ` AND path = ? LIMIT 1) LIMIT 1`
 
 // prior looks for the file: its row when this version is known, and whether any version of its name is.
 func (g *landing) prior(tx *store.Tx) (id int64, known bool, err error) {

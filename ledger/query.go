@@ -28,13 +28,13 @@ func (l *Ledger) List(ctx context.Context, f Filter) ([]Entry, error) {
 	r := l.db.Reader(ctx)
 	q := where{}
 	if len(f.Jobs) > 0 {
-		q.in("e.job", f.Jobs)
+		q.in("e.job IN (SELECT n.id FROM names n WHERE n.kind = 'job' AND n.name", f.Jobs, ")")
 	}
 	if len(f.States) > 0 {
-		q.in("e.state", texts(f.States))
+		q.in("e.state", texts(f.States), "")
 	}
 	if f.Source != "" {
-		q.add("e.source = ?", f.Source)
+		q.add("e.source = "+ofSource, f.Source)
 	}
 	if f.Partner != "" {
 		q.add("e.partner = ?", f.Partner)
@@ -79,7 +79,8 @@ func (w *where) add(term string, args ...any) {
 	w.args = append(w.args, args...)
 }
 
-func (w *where) in(column string, values []string) {
+// in asks whether column is one of values; after follows.
+func (w *where) in(column string, values []string, after string) {
 	n := 1
 	for n < len(values) {
 		n *= 2 // few distinct statements
@@ -88,7 +89,7 @@ func (w *where) in(column string, values []string) {
 	for i := range args {
 		args[i] = values[min(i, len(values)-1)]
 	}
-	w.add(column+" IN "+store.In(n), args...)
+	w.add(column+" IN "+store.In(n)+after, args...)
 }
 
 func (w *where) text() string {
@@ -221,8 +222,8 @@ func (l *Ledger) Counts(ctx context.Context, since time.Time) ([]Count, error) {
 		err := scan(&c.Job, &c.State, &c.N, &oldest)
 		c.Oldest = store.Time(oldest)
 		return c, err
-	}, `SELECT job, state, COUNT(*), MIN(received) FROM entries WHERE state IN ('held', 'received', 'working', 'accepted', 'failed') GROUP BY job, state
-		UNION ALL SELECT job, state, COUNT(*), MIN(received) FROM entries WHERE id >= ? AND state IN ('delivered', 'rejected', 'duplicate', 'cancelled')
+	}, `SELECT `+jobName+`, state, COUNT(*), MIN(received) FROM entries e WHERE state IN ('held', 'received', 'working', 'accepted', 'failed') GROUP BY job, state
+		UNION ALL SELECT `+jobName+`, state, COUNT(*), MIN(received) FROM entries e WHERE id >= ? AND state IN ('delivered', 'rejected', 'duplicate', 'cancelled')
 		GROUP BY job, state ORDER BY 1, 2`, first)
 	if err != nil {
 		return nil, fmt.Errorf("count entries: %w", err)
@@ -269,7 +270,7 @@ func find(r store.Reader, path string) ([]File, error) {
 	for tail := path; tail != ""; {
 		var found []File
 		for _, s := range sources {
-			list, err := collect(r, scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.source = ? AND f.path = ? ORDER BY f.id DESC LIMIT ?`, s, []byte(tail), whyLimit)
+			list, err := collect(r, scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.source = `+ofSource+` AND f.path = ? ORDER BY f.id DESC LIMIT ?`, s, []byte(tail), whyLimit)
 			if err != nil {
 				return nil, err
 			}
@@ -290,19 +291,12 @@ func find(r store.Reader, path string) ([]File, error) {
 	return list, err
 }
 
-// sources returns the names of all sources that have files, hopping from one to the next along the index.
+// sources returns the names of all sources that have had files.
 func sources(r store.Reader) ([]string, error) {
-	var list []string
-	for last := ""; ; {
-		var next *string
-		if err := r.QueryRow(`SELECT MIN(source) FROM files WHERE source > ?`, last).Scan(&next); err != nil {
-			return nil, err
-		}
-		if next == nil {
-			return list, nil
-		}
-		list, last = append(list, *next), *next
-	}
+	return collect(r, func(scan func(...any) error) (name string, err error) {
+		err = scan(&name)
+		return name, err
+	}, `SELECT name FROM names WHERE kind = 'source' ORDER BY name`)
 }
 
 // words says where a file stands.

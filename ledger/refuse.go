@@ -20,9 +20,13 @@ func (l *Ledger) Refuse(ctx context.Context, a Arrival, reason string, note *Eve
 	err := l.db.Tx(ctx, func(tx *store.Tx) error {
 		list = nil
 		now := l.clock()
+		source, err := tx.Number(Source, a.Source)
+		if err != nil {
+			return err
+		}
 		file, err := tx.Insert(`INSERT INTO files (source, path, version, size, mtime, state, reason, seen, closed, partner, trial)
 			VALUES (?, ?, ?, ?, ?, 'closed', ?, ?, ?, ?, ?)`,
-			a.Source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), RefusedBecause+reason, store.Millis(now), store.Millis(now), a.Partner, a.Trial)
+			source, []byte(a.Path), a.Version, a.Size, modTime(a.ModTime), RefusedBecause+reason, store.Millis(now), store.Millis(now), a.Partner, a.Trial)
 		if err != nil {
 			return err
 		}

@@ -118,7 +118,7 @@ func (l *Ledger) rekey(tx *store.Tx, _ time.Time, e Entry) (bool, error) {
 	if err != nil || !ok || g.key == nil {
 		return false, err
 	}
-	_, err = tx.Exec(`UPDATE incomplete SET job = ?, key = ? WHERE entry = ? AND (job <> ? OR key <> ?)`, e.Job, fmt.Appendf(nil, "%x#%d", g.key, e.ID), e.ID, e.Job, g.key)
+	_, err = tx.Exec(`UPDATE incomplete SET job = `+ofJob+`, key = ? WHERE entry = ? AND (job <> `+ofJob+` OR key <> ?)`, e.Job, fmt.Appendf(nil, "%x#%d", g.key, e.ID), e.ID, e.Job, g.key)
 	return false, err
 }
 
@@ -344,10 +344,10 @@ func rewriteParts(tx *store.Tx, g *gathering) error {
 
 // place puts an entry where what belongs to it is looked for. other is one that stands there already.
 func (l *Ledger) place(tx *store.Tx, g *gathering) (other int64, err error) {
-	err = tx.QueryRow(`SELECT entry FROM incomplete WHERE job = ? AND key = ? AND entry <> ?`, g.entry.Job, g.key, g.entry.ID).Scan(&other)
+	err = tx.QueryRow(`SELECT entry FROM incomplete WHERE job = `+ofJob+` AND key = ? AND entry <> ?`, g.entry.Job, g.key, g.entry.ID).Scan(&other)
 	if !errors.Is(err, store.ErrNotFound) {
 		return other, err
 	}
-	_, err = tx.Exec(`UPDATE incomplete SET job = ?, key = ? WHERE entry = ? AND (job <> ? OR key <> ?)`, g.entry.Job, g.key, g.entry.ID, g.entry.Job, g.key)
+	_, err = tx.Exec(`UPDATE incomplete SET job = `+ofJob+`, key = ? WHERE entry = ? AND (job <> `+ofJob+` OR key <> ?)`, g.entry.Job, g.key, g.entry.ID, g.entry.Job, g.key)
 	return 0, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"waybill/store"
@@ -132,10 +131,8 @@ func (l *Ledger) adopt(tx *store.Tx, n Named, origins Origins) (renamed bool, er
 	if err := l.SetMark(tx, n.subject(), originMark, Mark{At: l.clock(), Text: origin}); err != nil {
 		return false, err
 	}
-	for _, s := range following(n) {
-		if _, err := tx.Exec(s.statement, s.args...); err != nil {
-			return false, fmt.Errorf("rename %s %s to %s: %w", n.Kind, n.Formerly, n.Name, err)
-		}
+	if err := follow(tx, n); err != nil {
+		return false, fmt.Errorf("rename %s %s to %s: %w", n.Kind, n.Formerly, n.Name, err)
 	}
 	return true, l.Record(tx, Event{Kind: "rename", Detail: map[string]any{"kind": n.Kind, "from": n.Formerly, "to": n.Name}})
 }
@@ -164,40 +161,75 @@ func (l *Ledger) distinguish(tx *store.Tx, n Named, origins Origins) error {
 	return l.SetMark(tx, n.subject(), originMark, Mark{At: l.clock(), Text: origin})
 }
 
+// follow has the rows of the ledger follow to the name of now.
+func follow(tx *store.Tx, n Named) error {
+	to, from := n.Name, n.Formerly
+	list := []change{
+		{`UPDATE OR REPLACE marks SET job = ? WHERE job = ?`, []any{n.subject(), n.Kind + "/" + from}},
+		{`DELETE FROM status WHERE part = ?`, []any{n.Kind + "/" + from}},
+	}
+	switch n.Kind {
+	case Job:
+		list = append(list, change{`UPDATE OR REPLACE marks SET job = ? WHERE job = ?`, []any{to, from}})
+		was, is, err := tx.Rename(Job, from, to)
+		if err != nil {
+			return err
+		}
+		list = append(list, oneJob(was, is)...)
+		to, from = manual+to, manual+from
+		fallthrough
+	case Source:
+		was, is, err := tx.Rename(Source, from, to)
+		if err != nil {
+			return err
+		}
+		list = append(list, oneSource(was, is)...)
+	}
+	for _, c := range list {
+		if _, err := tx.Exec(c.statement, c.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // A change is one statement with its arguments.
 type change struct {
 	statement string
 	args      []any
 }
 
-// following lists what changes in the rows of the ledger when something is renamed. Where rows of the new name are there
-// already, an identity that both have stays with the new one.
-func following(n Named) []change {
-	to, from := n.Name, n.Formerly
-	list := []change{
-		{`UPDATE OR REPLACE marks SET job = ? WHERE job = ?`, []any{n.Kind + "/" + to, n.Kind + "/" + from}},
-		{`DELETE FROM status WHERE part = ?`, []any{n.Kind + "/" + from}},
+// oneJob makes one job of two that have rows, where a name was in use before what has it now was renamed to it: was and is are the numbers of both. That is as much work as the
+// younger of them has rows. An identity that both have stays with what had the name, and so does the place where files that belong together are looked for.
+func oneJob(was, is int64) []change {
+	if was == 0 {
+		return nil
 	}
-	switch n.Kind {
-	case Job:
-		return slices.Concat(list, []change{
-			{`UPDATE OR REPLACE marks SET job = ? WHERE job = ?`, []any{to, from}},
-			{`UPDATE entries SET identity = NULL WHERE job = ? AND identity IN (SELECT identity FROM entries WHERE job = ? AND identity IS NOT NULL)`, []any{from, to}},
-			{`UPDATE entries SET job = ? WHERE job = ?`, []any{to, from}},
-			{`UPDATE owed SET job = ? WHERE job = ?`, []any{to, from}},
-			{`UPDATE OR IGNORE incomplete SET job = ? WHERE job = ?`, []any{to, from}},
-			{`UPDATE OR IGNORE identities SET job = ? WHERE job = ?`, []any{to, from}},
-		}, sourceRows(manual+to, manual+from))
-	case Source:
-		return slices.Concat(list, sourceRows(to, from))
+	kept, other := min(was, is), max(was, is)
+	return []change{
+		{`UPDATE entries SET identity = NULL WHERE id IN (SELECT CASE WHEN o.job = ? THEN o.id ELSE k.id END FROM entries o CROSS JOIN entries k ON k.job = ? AND k.identity = o.identity
+			WHERE o.job = ? AND o.identity IS NOT NULL)`, []any{was, kept, other}},
+		{`UPDATE entries SET job = ? WHERE job = ?`, []any{kept, other}},
+		{`UPDATE OR IGNORE identities SET job = ? WHERE job = ?`, []any{kept, other}},
+		{`DELETE FROM identities WHERE job = ?`, []any{other}},
+		{`UPDATE incomplete SET job = ? WHERE job = ?`, []any{-was, was}}, // out of the way
+		{`UPDATE incomplete SET job = ? WHERE job = ?`, []any{kept, is}},
+		{`UPDATE OR IGNORE incomplete SET job = ? WHERE job = ?`, []any{kept, -was}},
+		{`UPDATE incomplete SET job = ? WHERE job = ?`, []any{other, -was}}, // see Regather
 	}
-	return list
 }
 
-// sourceRows moves the files of a source. A version that both have seen stays once.
-func sourceRows(to, from string) []change {
+// oneSource is oneJob for sources. Of a version that both have seen the row of what had the name stays; the other goes by the old name on.
+func oneSource(was, is int64) []change {
+	if was == 0 {
+		return nil
+	}
+	kept, other := min(was, is), max(was, is)
 	return []change{
-		{`UPDATE OR IGNORE files SET source = ? WHERE source = ?`, []any{to, from}},
-		{`UPDATE entries SET source = ? WHERE source = ?`, []any{to, from}},
+		{`UPDATE entries SET source = ? WHERE file IN (SELECT id FROM files WHERE source = ?)`, []any{kept, other}},
+		{`UPDATE files SET source = ? WHERE id IN (SELECT CASE WHEN o.source = ? THEN o.id ELSE k.id END FROM files o CROSS JOIN files k ON k.source = ? AND k.path = o.path AND k.version = o.version
+			WHERE o.source = ?)`, []any{-was, was, kept, other}},
+		{`UPDATE files SET source = ? WHERE source = ?`, []any{kept, other}},
+		{`UPDATE files SET source = ? WHERE source = ?`, []any{other, -was}},
 	}
 }

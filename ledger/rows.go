@@ -6,13 +6,30 @@ import (
 	"waybill/store"
 )
 
+// Rows have the numbers of names, see store's Tx.Number: ofJob and ofSource are those of the name that is their argument, jobName and sourceName the names that rows AS e and AS f have now.
+const (
+	ofJob      = `(SELECT id FROM names WHERE kind = 'job' AND name = ?)`
+	ofSource   = `(SELECT id FROM names WHERE kind = 'source' AND name = ?)`
+	jobName    = `(SELECT n.name FROM names n WHERE n.id = e.job)`
+	sourceName = `(SELECT n.name FROM names n WHERE n.id = f.source)`
+)
+
 // entryColumns are what scanEntry reads, of entries AS e. A replay shows the identity that another run of its entry has: that
 // is what the keys of its messages come from.
-const entryColumns = `e.id, e.kind, e.job, e.run, COALESCE(e.origin, 0), COALESCE(e.file, 0), e.source, e.name,
+const entryColumns = `e.id, e.kind, ` + jobName + `, e.run, COALESCE(e.origin, 0), COALESCE(e.file, 0), COALESCE((SELECT n.name FROM names n WHERE n.id = e.source), ''), e.name,
 	COALESCE(e.identity, (SELECT o.identity FROM entries o WHERE o.id = e.origin AND o.identity IS NOT NULL
 		UNION ALL SELECT o.identity FROM entries o WHERE o.origin = e.origin AND o.identity IS NOT NULL LIMIT 1), ''),
 	e.verdict, COALESCE(e.twin, 0), e.state, e.reason, e.hold, e.approved, e.records, e.messages, e.rejects, e.dead, e.attempts, e.due, e.token,
 	e.since, e.till, e.config, e.received, e.accepted, e.finished, e.partner, e.trial`
+
+// numbersOf are the numbers of an entry's job and source, 0 where it has no source.
+func numbersOf(tx *store.Tx, e Entry) (job, source int64, err error) {
+	job, err = tx.Number(Job, e.Job)
+	if err == nil && e.Source != "" {
+		source, err = tx.Number(Source, e.Source)
+	}
+	return job, source, err
+}
 
 // scanEntry reads one row of entryColumns.
 func scanEntry(scan func(...any) error) (Entry, error) {
@@ -32,7 +49,7 @@ func entries(r store.Reader, query string, args ...any) ([]Entry, error) {
 	return collect(r, scanEntry, query, args...)
 }
 
-const fileColumns = `f.id, f.source, f.path, f.version, f.size, f.mtime, f.digest, COALESCE(f.object, 0), f.state, f.reason,
+const fileColumns = `f.id, ` + sourceName + `, f.path, f.version, f.size, f.mtime, f.digest, COALESCE(f.object, 0), f.state, f.reason,
 	f.until, f.seen, f.landed, f.closed, f.partner, f.trial, COALESCE(f.parent, 0), f.member`
 
 // scanFile reads one row of fileColumns.

@@ -58,7 +58,7 @@ func tickIdentity(name string) string { return "tick:" + name }
 // claimant returns the entry that has an identity, 0 when it is free.
 func claimant(r store.Reader, job, identity string) (int64, error) {
 	var id int64
-	err := r.QueryRow(`SELECT id FROM entries WHERE job = ? AND identity = ? UNION ALL SELECT entry FROM identities WHERE job = ? AND identity = ? LIMIT 1`,
+	err := r.QueryRow(`SELECT id FROM entries WHERE job = `+ofJob+` AND identity = ? UNION ALL SELECT entry FROM identities WHERE job = `+ofJob+` AND identity = ? LIMIT 1`,
 		job, identity, job, identity).Scan(&id)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, nil

@@ -87,7 +87,7 @@ func (l *Ledger) judgeSet(tx *store.Tx, p Policy, a Arrival, blank bool, digests
 func (g *landing) assemble(tx *store.Tx, p Policy) (*set, error) {
 	s := &set{have: map[string]File{}}
 	var id int64
-	err := tx.QueryRow(`SELECT entry FROM incomplete WHERE job = ? AND key = ?`, p.Job, g.ledger.setOf(p.Together, g.arrival)).Scan(&id)
+	err := tx.QueryRow(`SELECT entry FROM incomplete WHERE job = `+ofJob+` AND key = ?`, p.Job, g.ledger.setOf(p.Together, g.arrival)).Scan(&id)
 	if err == nil {
 		s.entry, err = entryByID(tx, id)
 	}
@@ -238,7 +238,7 @@ func (g *landing) keepIncomplete(tx *store.Tx, d *decision) error {
 	if t := d.policy.Together; t.Within > 0 {
 		due = store.Millis(g.now.Add(t.Within))
 	}
-	_, err := tx.Exec(`INSERT INTO incomplete (job, key, entry, due) VALUES (?, ?, ?, ?)`, d.policy.Job, g.ledger.setOf(d.policy.Together, g.arrival), g.entries[len(g.entries)-1].ID, due)
+	_, err := tx.Exec(`INSERT INTO incomplete (job, key, entry, due) VALUES (`+ofJob+`, ?, ?, ?)`, d.policy.Job, g.ledger.setOf(d.policy.Together, g.arrival), g.entries[len(g.entries)-1].ID, due)
 	return err
 }
 

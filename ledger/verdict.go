@@ -195,15 +195,15 @@ func (d *decision) likeness() string {
 // Rows of the next three queries are what scanPast reads.
 const (
 	// Numbered identities follow the plain one, "#" to "$".
-	claimersQuery = `SELECT e.id, e.kind, e.name, COALESCE(f.source, ''), f.path, f.digest
-		FROM entries e LEFT JOIN files f ON f.id = e.file WHERE e.job = ? AND e.identity >= ? AND e.identity < ?
-		UNION ALL SELECT entry, '', '', '', NULL, NULL FROM identities WHERE job = ? AND identity >= ? AND identity < ? LIMIT 16`
-	namesakesQuery = `SELECT e.id, e.kind, e.name, f.source, f.path, f.digest
-		FROM (SELECT id, source, path, digest FROM files WHERE source = ? AND path = ? AND partner = ? LIMIT 200) f JOIN entries e ON e.file = f.id
-		WHERE e.job = ? AND +e.identity IS NOT NULL LIMIT 16`
-	samebytesQuery = `SELECT e.id, e.kind, e.name, f.source, f.path, f.digest
+	claimersQuery = `SELECT e.id, e.kind, e.name, COALESCE(` + sourceName + `, ''), f.path, f.digest
+		FROM entries e LEFT JOIN files f ON f.id = e.file WHERE e.job = ` + ofJob + ` AND e.identity >= ? AND e.identity < ?
+		UNION ALL SELECT entry, '', '', '', NULL, NULL FROM identities WHERE job = ` + ofJob + ` AND identity >= ? AND identity < ? LIMIT 16`
+	namesakesQuery = `SELECT e.id, e.kind, e.name, ` + sourceName + `, f.path, f.digest
+		FROM (SELECT id, source, path, digest FROM files WHERE source = ` + ofSource + ` AND path = ? AND partner = ? LIMIT 200) f JOIN entries e ON e.file = f.id
+		WHERE e.job = ` + ofJob + ` AND +e.identity IS NOT NULL LIMIT 16`
+	samebytesQuery = `SELECT e.id, e.kind, e.name, ` + sourceName + `, f.path, f.digest
 		FROM (SELECT id, source, path, digest FROM files WHERE digest = ? AND partner = ? ORDER BY id DESC LIMIT 200) f JOIN entries e ON e.file = f.id
-		WHERE e.job = ? AND +e.identity IS NOT NULL LIMIT 16`
+		WHERE e.job = ` + ofJob + ` AND +e.identity IS NOT NULL LIMIT 16`
 )
 
 // resembling finds the entries of the job with the same identity, name or bytes. Those without an identity do not count: rejected

@@ -34,7 +34,7 @@ func (l *Ledger) Withdraw(ctx context.Context, m Mailbox, path, by string, note 
 	by = Shown(by)
 	err := l.db.Tx(ctx, func(tx *store.Tx) error {
 		now := l.clock()
-		files, err := collect(tx, scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.source = ? AND f.path = ? AND `+waits+` ORDER BY f.id`,
+		files, err := collect(tx, scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.source = `+ofSource+` AND f.path = ? AND `+waits+` ORDER BY f.id`,
 			m.Source, m.path(path), m.Trial)
 		if err != nil {
 			return err

@@ -34,6 +34,9 @@ type writer struct {
 
 	inserts map[insertKey]string // texts of statements, see insertion
 
+	numbers   map[named]int64 // see known
+	numbersOf *Executor
+
 	mu     sync.Mutex
 	queue  []*request
 	closed bool

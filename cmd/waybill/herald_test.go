@@ -31,8 +31,12 @@ func TestTheLogTellsOfFailedAndHeldEntriesAndOfWhatPeopleDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = i.db.Tx(t.Context(), func(tx *store.Tx) error {
+		job, err := tx.Number(ledger.Job, "j")
+		if err != nil {
+			return err
+		}
 		for _, state := range []string{"'held', 'files'", "'received', ''"} {
-			id, err := tx.Insert(`INSERT INTO entries (kind, job, source, name, received, verdict, state, hold) VALUES ('file', 'j', 's', 'n', 0, 'new', ` + state + `)`)
+			id, err := tx.Insert(`INSERT INTO entries (kind, job, name, received, verdict, state, hold) VALUES ('file', ?, 'n', 0, 'new', `+state+`)`, job)
 			if err != nil {
 				return err
 			}

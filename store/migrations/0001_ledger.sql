@@ -1,6 +1,14 @@
 -- Times are Unix milliseconds unless a column says otherwise.
 -- AUTOINCREMENT: where other rows, payloads or people keep an id, it must not come again when retention has removed the newest row.
 
+-- Jobs, sources and destinations: other rows have the number of a name, so that a rename changes one row.
+CREATE TABLE names (
+  id   INTEGER PRIMARY KEY,
+  kind TEXT    NOT NULL,               -- job, source, destination
+  name TEXT    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX names_name ON names (kind, name);
+
 -- spool: bytes kept for a file or a message; small ones here, large ones in a file named by name.
 CREATE TABLE objects (
   id     INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -15,7 +23,7 @@ CREATE UNIQUE INDEX objects_name ON objects (name) WHERE name IS NOT NULL;
 -- ledger
 CREATE TABLE files (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,
-  source  TEXT    NOT NULL,
+  source  INTEGER NOT NULL,            -- in names
   path    BLOB    NOT NULL,            -- as the source names it, any bytes, relative to the source's folder; of a partner: PARTNER/path
   version TEXT    NOT NULL,            -- what the source tells versions apart by (inode, size, times)
   size    INTEGER NOT NULL,
@@ -44,11 +52,11 @@ CREATE INDEX files_kept ON files (closed) WHERE closed IS NOT NULL AND object IS
 CREATE TABLE entries (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
   kind     TEXT    NOT NULL,           -- file, tick, request, manual
-  job      TEXT    NOT NULL,
+  job      INTEGER NOT NULL,           -- in names
   run      INTEGER NOT NULL DEFAULT 1, -- 2 and more: replays
   origin   INTEGER,                    -- replay of this entry
   file     INTEGER,
-  source   TEXT    NOT NULL DEFAULT '',
+  source   INTEGER,                    -- in names; that of its file
   name     TEXT    NOT NULL DEFAULT '',-- shown: the file's name escaped, or the tick's instant
   identity TEXT,                       -- claimed while not NULL; freed by rejection and cancelling
   verdict  TEXT    NOT NULL,           -- new, redelivery, suspect, correction, empty
@@ -83,7 +91,7 @@ CREATE INDEX entries_origin ON entries (origin) WHERE origin IS NOT NULL;
 
 -- Identities of entries that retention has removed; live ones stand in entries.
 CREATE TABLE identities (
-  job      TEXT    NOT NULL,
+  job      INTEGER NOT NULL,           -- in names
   identity TEXT    NOT NULL,
   entry    INTEGER NOT NULL,
   at       INTEGER NOT NULL,           -- when the entry came to its end
@@ -143,7 +151,7 @@ CREATE TABLE companions (              -- files that belong to an entry beside i
 CREATE INDEX companions_file ON companions (file);
 
 CREATE TABLE incomplete (              -- entries that are held until the files that belong to them have come
-  job   TEXT    NOT NULL,
+  job   INTEGER NOT NULL,              -- in names
   key   BLOB    NOT NULL,              -- SHA-256 of source, partner and what the names have in common, 16 bytes
   entry INTEGER NOT NULL,
   due   INTEGER,                       -- when it is told that it still waits; NULL: never, or it was
@@ -155,7 +163,6 @@ CREATE INDEX incomplete_due ON incomplete (due) WHERE due IS NOT NULL;
 CREATE TABLE owed (                    -- acknowledgements to be made, of jobs that acknowledge; gone once they are in the outbox
   id     INTEGER PRIMARY KEY AUTOINCREMENT,
   entry  INTEGER NOT NULL,
-  job    TEXT    NOT NULL,
   after  TEXT    NOT NULL,             -- what the entry came to: accepted, rejected, held, duplicate
   reason TEXT    NOT NULL,             -- of that, for the partner
   figures TEXT NOT NULL DEFAULT '',    -- JSON: header, trailer and totals of its file, for what the job tells of them

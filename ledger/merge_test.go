@@ -1,0 +1,125 @@
+package ledger
+
+import (
+	"fmt"
+	"testing"
+
+	"waybill/store"
+)
+
+// However many rows a job and its source have, a rename writes to none of them.
+func TestARenameLeavesTheRowsAsTheyAre(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, orders())
+	e := r.one("a.csv", "a")
+	rows := func() string {
+		var s string
+		if err := r.db.Reader(ctx).QueryRow(`SELECT e.job || ' ' || e.source || ' ' || f.source || ' ' || e.identity FROM entries e JOIN files f ON f.id = e.file WHERE e.id = ?`, e.ID).Scan(&s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	before := rows()
+	r.adopt(Named{Job, "purchases", "orders"}, Named{Source, "inbox", "drop"})
+	if after := rows(); after != before {
+		t.Errorf("%s, want %s", after, before)
+	}
+	got := r.entry(e.ID)
+	f, err := r.FileOf(ctx, e.ID)
+	if err != nil || got.Job != "purchases" || got.Source != "inbox" || f.Source != "inbox" {
+		t.Errorf("%+v, %+v, %v", got, f, err)
+	}
+}
+
+// Something may have had a name before what is renamed to it, for longer or not for so long.
+func TestWhatIsRenamedToANameThatWasInUseKeepsTheEntriesOfBoth(t *testing.T) {
+	t.Parallel()
+	for _, first := range []string{"old", "new"} {
+		t.Run(first+" came first", func(t *testing.T) {
+			t.Parallel()
+			second := map[string]string{"old": "new", "new": "old"}[first]
+			r := newRig(t)
+			var ids []int64
+			take := func(name, file, content string) {
+				r.SetRouter(routes{Policy{Job: name}})
+				a := arrival(file, content)
+				a.Source = name
+				_, es := r.land(a, content)
+				r.work(es[0].ID, Outcome{State: Delivered})
+				ids = append(ids, es[0].ID)
+			}
+			take(first, "one", "1")
+			take(first, "both", "b")
+			take(second, "two", "2")
+			take(second, "both", "b")
+			r.adopt(Named{Job, "new", "old"}, Named{Source, "new", "old"})
+			for _, id := range ids {
+				if e := r.entry(id); e.Job != "new" || e.Source != "new" {
+					t.Errorf("%+v", e)
+				}
+			}
+			if n := r.count(`SELECT COUNT(*) FROM entries WHERE identity IS NOT NULL`); n != 3 {
+				t.Errorf("%d entries have an identity, want one of those that both have", n)
+			}
+			r.SetRouter(routes{Policy{Job: "new"}})
+			for i, content := range []string{"1", "b", "2"} {
+				a := arrival([]string{"one", "both", "two"}[i], "later")
+				a.Source = "new"
+				if _, es := r.land(a, content); es[0].State != Duplicate {
+					t.Errorf("%s: %+v, want it known", content, es)
+				}
+			}
+			list, err := r.List(ctx, Filter{Jobs: []string{"new"}, Source: "new"})
+			if err != nil || len(list) != 7 {
+				t.Errorf("%d entries, %v", len(list), err)
+			}
+			r.SetRouter(routes{Policy{Job: "old"}})
+			a := arrival("one", "anew")
+			a.Source = "old"
+			if _, es := r.land(a, "1"); es[0].State != Received || es[0].Verdict != Fresh {
+				t.Errorf("what has the old name now: %+v, want it to know nothing of that", es)
+			}
+		})
+	}
+}
+
+// The executor keeps numbers in memory: never one that a rename, or a transaction that came to nothing, has made wrong.
+func TestNumbersAreThoseOfTheNamesOfNow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, orders())
+	x, err := r.db.TryExecutor("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Release()
+	number := func(name string) (id int64) {
+		r.tx(func(tx *store.Tx) (err error) {
+			id, err = tx.Number(Job, name)
+			return err
+		})
+		return id
+	}
+	_ = r.db.Tx(ctx, func(tx *store.Tx) error {
+		if _, err := tx.Number(Job, "never"); err != nil {
+			t.Error(err)
+		}
+		return fmt.Errorf("no")
+	})
+	a := number("a")
+	if n := number("never"); n == 0 || n == a {
+		t.Errorf("never has %d, a has %d", n, a)
+	}
+	if a != number("a") {
+		t.Error("a name has got another number")
+	}
+	r.adopt(Named{Job, "b", "a"})
+	if b := number("b"); b != a {
+		t.Errorf("b has %d, as a it had %d", b, a)
+	}
+	if again := number("a"); again == a {
+		t.Error("what has the name now has the number of what had it")
+	}
+	if n := r.count(`SELECT COUNT(*) FROM names WHERE kind = 'job'`); n != 3 {
+		t.Errorf("%d names", n)
+	}
+}
