@@ -48,6 +48,7 @@ type refusedError struct {
 	cause  error
 	plain  bool // it said so
 	asking error
+	until  time.Time // before which the login is not tried again
 }
 
 // Error implements error.
@@ -71,6 +72,8 @@ type hop struct {
 	pins    *pins
 	login   *credential
 	kind    atomic.Int32 // index of the offer of host keys that was right the last time
+	who     string       // tells its budget from others
+	budget  *budget      // set when it is used
 }
 
 // A conn is a connection to a server, with a session on it.
@@ -248,9 +251,18 @@ func (c *conn) keep(l *line, t timing) {
 	}
 }
 
-// connect opens one SSH connection. Where only fingerprints are pinned it may take a try for each kind of key. hangUp ends the
-// connections that it leads through: a jump host may keep a channel open that was closed.
-func (h *hop) connect(ctx context.Context, dial dialler, hangUp func(), t timing, now func() time.Time) (*ssh.Client, *line, error) {
+// connect opens one SSH connection, if its budget has a login for that. hangUp ends the connections that it leads through: a jump host may keep a channel
+// open that was closed.
+func (h *hop) connect(ctx context.Context, dial dialler, hangUp func(), t timing, now func() time.Time) (client *ssh.Client, l *line, err error) {
+	err = h.budget.spend(ctx, t, now, func() (err error) {
+		client, l, err = h.logIn(ctx, dial, hangUp, t, now)
+		return err
+	})
+	return client, l, err
+}
+
+// logIn opens one SSH connection. Where only fingerprints are pinned it may take a try for each kind of key.
+func (h *hop) logIn(ctx context.Context, dial dialler, hangUp func(), t timing, now func() time.Time) (*ssh.Client, *line, error) {
 	offers := h.pins.offers()
 	first := int(h.kind.Load())
 	var other *otherKeyError

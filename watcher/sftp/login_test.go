@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -193,6 +194,50 @@ func TestAWrongPasswordNeverLocksTheAccount(t *testing.T) {
 	defer src.Leave()
 	for _, err := range src.List(context.Background()) {
 		t.Error(err)
+	}
+}
+
+// Sources that lead to different servers by one jump host, or to one server with different settings, share the budget of the login.
+func TestAWrongPasswordIsTriedOnceHoweverManySourcesHaveIt(t *testing.T) {
+	t.Parallel()
+	host := newKey(t)
+	f := newFake(t, answering(newTree(nil).answer), host)
+	o := f.options(host.PublicKey())
+	o.Login.Password = "wrong"
+	b := source(t, o, usual())
+	clock := newHand()
+	b.on(clock)
+	variants := []Options{o}
+	for i := range 10 {
+		to := f.options(host.PublicKey())
+		to.Address, to.Jump = fmt.Sprintf("sftp%d.example", i), &Jump{Address: o.Address, Login: o.Login, HostKey: o.HostKey}
+		more := o
+		more.Files = 1 + i
+		variants = append(variants, to, more)
+	}
+	var all sync.WaitGroup
+	for _, o := range variants {
+		src, problems := New(o, Files{}, watcher.Settings{}, b.servers, b.Source.log)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		defer src.Leave()
+		all.Go(func() {
+			for _, err := range src.List(context.Background()) {
+				if err == nil || !strings.Contains(err.Error(), "the login is refused") || !strings.Contains(err.Error(), "not tried again before") {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := f.logins.Load(); n != 1 {
+		t.Errorf("%d logins, want 1", n)
+	}
+	clock.forward(16 * time.Minute)
+	b.unlistable()
+	if n := f.logins.Load(); n != 2 {
+		t.Errorf("%d logins after a quarter of an hour, want 2", n)
 	}
 }
 

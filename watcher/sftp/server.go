@@ -20,8 +20,9 @@ type Servers struct {
 	timing  timing
 	connect connector
 
-	mu  sync.Mutex
-	all map[string]*server
+	mu      sync.Mutex
+	all     map[string]*server
+	budgets map[string]*budget // of logins
 }
 
 // A connector connects by way of hops. Tests have others than connect.
@@ -29,7 +30,7 @@ type connector func(ctx context.Context, hops []*hop, t timing, now func() time.
 
 // NewServers returns an empty set.
 func NewServers(now func() time.Time) *Servers {
-	return &Servers{now: now, timing: usual(), connect: connect, all: map[string]*server{}}
+	return &Servers{now: now, timing: usual(), connect: connect, all: map[string]*server{}, budgets: map[string]*budget{}}
 }
 
 // share returns the server of a key, made by hops if there is none yet. Each share is given back by leave.
@@ -38,6 +39,9 @@ func (p *Servers) share(key string, files int, hops []*hop) *server {
 	defer p.mu.Unlock()
 	s := p.all[key]
 	if s == nil {
+		for _, h := range hops {
+			h.budget = p.budget(h.who)
+		}
 		s = &server{
 			hops: hops, timing: p.timing, now: p.now, connect: p.connect,
 			gate: make(chan struct{}, 1), files: make(chan struct{}, files), ahead: make(chan struct{}, readAhead),
@@ -74,7 +78,6 @@ type server struct {
 	mu       sync.Mutex
 	conn     *conn // nil: none
 	failed   int   // connections in a row
-	refused  int   // logins in a row
 	err      error // of the last try
 	due      time.Time
 	connects int // tries, ever
@@ -139,7 +142,7 @@ func (s *server) get(ctx context.Context) (c *conn, fresh bool, err error) {
 		s.fails(saidError{err})
 		return nil, false, s.away(s.err)
 	}
-	s.conn, s.failed, s.refused, s.err = c, 0, 0, nil
+	s.conn, s.failed, s.err = c, 0, nil
 	return c, true, nil
 }
 
@@ -160,15 +163,7 @@ func (s *server) fails(err error) {
 	pause := t.longest
 	switch {
 	case errors.As(err, &refused):
-		first := t.refused
-		if !refused.plain {
-			first = t.refused / 15 // it may have been the network
-		}
-		pause = t.forbidden
-		if s.refused < 8 {
-			pause = min(t.forbidden, first<<(2*s.refused))
-		}
-		s.refused++
+		pause = refused.until.Sub(s.now())
 	case errors.As(err, &other):
 		pause = t.forbidden // only the host key is looked at again; nothing is offered to a server that is not the one
 	default:

@@ -131,6 +131,7 @@ func newHop(address string, l Login, hostKeys []string, known []byte) (*hop, []P
 		return nil, []Problem{{"address", fmt.Sprintf("%q is no host: write host or host:port", address)}}
 	}
 	h := &hop{address: net.JoinHostPort(host, port)}
+	h.who = who(h.address, l)
 	var problems, more []Problem
 	h.login, problems = newCredential(l)
 	h.pins, more = newPins(h.address, hostKeys, known)
