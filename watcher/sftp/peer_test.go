@@ -24,7 +24,7 @@ func behind(t testing.TB, s *testenv.SSHD, tm timing, changes ...change) (*bench
 // hasty are times in which a dead peer is noticed soon, and a living one of a busy machine is not taken for dead.
 func hasty() timing {
 	tm := brisk()
-	tm.dial, tm.handshake, tm.keepalive, tm.silence = 3*time.Second, 3*time.Second, 100*time.Millisecond, 2*time.Second
+	tm.dial, tm.handshake, tm.keepalive, tm.silence = 3*time.Second, 3*time.Second, 300*time.Millisecond, 2*time.Second
 	tm.patience, tm.resume = 1500*time.Millisecond, 300*time.Millisecond
 	return tm
 }
