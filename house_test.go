@@ -62,6 +62,7 @@ var mayImport = map[string]struct {
 
 	// Support for tests: imported by tests only.
 	"testenv":             {nil, "real servers for tests"},
+	"formats/formatstest": {nil, "what tests of formats have in common"},
 	"outbox/outboxtest":   {[]string{"outbox"}, "the suite every target runs"},
 	"watcher/watchertest": {[]string{"watcher"}, "the suite every source of files runs"},
 	"bench":               {[]string{"*"}, "whole-process benchmarks"},

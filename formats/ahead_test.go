@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"waybill/formats/formatstest"
 )
 
 func aheadRecordsOf(n int, broken func(i int)) func(yield func(*Record, error) bool) {
@@ -179,7 +181,7 @@ func TestDecodingAheadTakesFlatMemory(t *testing.T) { // not parallel: it measur
 	const size = 4 << 20
 	d := decoder(t, Options{Format: "xml", Records: "/orders/order"}, benchXMLWants...)
 	rows := int64(size / len(benchXML))
-	body := &endless{text: []byte(benchXML), left: rows * int64(len(benchXML))}
+	body := &formatstest.Endless{Text: []byte(benchXML), Left: rows * int64(len(benchXML))}
 	n := int64(0)
 	grown := peak(t, io.MultiReader(strings.NewReader(benchXMLHead), body, strings.NewReader(benchXMLTail)), func(r io.Reader) {
 		for _, err := range d.Decode(Blob{Reader: r, Size: size}) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/linkedin/goavro/v2"
+
+	"waybill/formats/formatstest"
 )
 
 // avroFile is a file as the library writes it: what stands in front, and a block of records.
@@ -119,7 +121,7 @@ func TestAvroIsReadInFlatMemory(t *testing.T) { // not parallel: it measures mem
 	const n = 5_000
 	head, block := avroFile(t, avroV, "deflate", slices.Repeat([]any{map[string]any{"v": "A-1"}}, 100)...)
 	count := 0
-	file := io.MultiReader(strings.NewReader(head), &endless{text: []byte(block), left: int64(n * len(block))})
+	file := io.MultiReader(strings.NewReader(head), &formatstest.Endless{Text: []byte(block), Left: int64(n * len(block))})
 	most := peak(t, file, func(r io.Reader) {
 		for _, err := range decoder(t, Options{Format: "avro"}, columns("v")...).Decode(Blob{Reader: r, Size: -1}) {
 			if err != nil {

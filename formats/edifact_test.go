@@ -11,6 +11,8 @@ import (
 	"testing/iotest"
 
 	"pgregory.net/rapid"
+
+	"waybill/formats/formatstest"
 )
 
 // interchange puts messages, each of them segments without UNH and UNT, between UNB and UNZ.
@@ -205,7 +207,7 @@ func TestLimitsOfEDIFACT(t *testing.T) {
 // endlessEDI is an interchange of so many messages.
 func endlessEDI(messages int) io.Reader {
 	message := []byte("UNH+1+ORDERS:D:96A:UN'\n" + strings.Join(ediOrder, "'\n") + "'\nUNT+28+1'\n")
-	return io.MultiReader(strings.NewReader("UNB+UNOA:3+S:14+R:14+260131:1200+77'\n"), &endless{text: message, left: int64(messages * len(message))}, strings.NewReader(fmt.Sprintf("UNZ+%d+77'\n", messages)))
+	return io.MultiReader(strings.NewReader("UNB+UNOA:3+S:14+R:14+260131:1200+77'\n"), &formatstest.Endless{Text: message, Left: int64(messages * len(message))}, strings.NewReader(fmt.Sprintf("UNZ+%d+77'\n", messages)))
 }
 
 // TestTwoMillionSegmentsAreReadInFlatMemory is not parallel: it measures memory.
@@ -319,7 +321,7 @@ func TestWhatAWriterWritesIsRead(t *testing.T) {
 }
 
 func FuzzEDIFACT(f *testing.F) {
-	seeds(f, "testdata/edifact/*.edi")
+	formatstest.Seeds(f, "testdata/edifact/*.edi")
 	whole := decoder(f, Options{Format: "edifact", Raw: true, Limits: fuzzLimits})
 	fields := decoder(f, Options{Format: "edifact", Raw: true, Records: "ORDERS", Limits: fuzzLimits},
 		place1("a", "BGM.2"), place1("b", "UNB.5"), list("l", "LIN", place1("c", "LIN.3.1"), list("d", "ALC", place1("e", "PCD.1.2"))), Want{Name: "q", From: []string{"QTY[21].1.2"}, Number: true})

@@ -10,6 +10,8 @@ import (
 	"testing/iotest"
 
 	"pgregory.net/rapid"
+
+	"waybill/formats/formatstest"
 )
 
 func places(pairs ...string) []Want {
@@ -139,11 +141,11 @@ func TestAFixedLineWithoutFieldsIsItsText(t *testing.T) {
 func TestAFixedRecordWithoutEndIsRefusedWithoutBuffering(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Options{{Format: "fixed"}, {Format: "fixed", Ends: "none", Length: 1 << 30}} {
-		rest := &endless{text: bytes.Repeat([]byte("x"), 64<<10), left: 1 << 30}
+		rest := &formatstest.Endless{Text: bytes.Repeat([]byte("x"), 64<<10), Left: 1 << 30}
 		f := fileError(t, decoder(t, o, places("a", "1-4")...), Blob{Reader: rest, Size: -1})
 		wantLimit(t, f, "max_record")
-		if rest.taken > 20<<20 {
-			t.Errorf("%d bytes read", rest.taken)
+		if rest.Taken > 20<<20 {
+			t.Errorf("%d bytes read", rest.Taken)
 		}
 	}
 }

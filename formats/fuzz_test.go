@@ -4,30 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"testing/iotest"
+
+	"waybill/formats/formatstest"
 )
 
 // small limits are reached by small inputs.
 var fuzzLimits = Limits{MaxFile: 64 << 10, MaxUnpacked: 64 << 10, MaxRecord: 200, MaxField: 60, MaxColumns: 8, MaxDepth: 6, MaxCells: 20}
-
-func seeds(f *testing.F, pattern string) {
-	f.Helper()
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds in %s: %v", pattern, err)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-}
 
 // held reads a file and sees that limits hold and errors have positions. It returns what the records hold.
 func held(t *testing.T, d Decoder, b Blob) (rows [][]string, bad int, end error) {
@@ -78,7 +63,7 @@ func same(t *testing.T, d Decoder, data []byte, rows [][]string, end error) {
 }
 
 func FuzzCSV(f *testing.F) {
-	seeds(f, "testdata/csv/*.csv")
+	formatstest.Seeds(f, "testdata/csv/*.csv")
 	d := decoder(f, Options{Format: "csv", Raw: true, Limits: fuzzLimits})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		rows, _, end := held(t, d, Blob{Reader: bytes.NewReader(data), Size: int64(len(data))})
@@ -104,7 +89,7 @@ func FuzzCSV(f *testing.F) {
 var fuzzWants = []Want{{Name: "a", From: []string{"a", "b.c"}}, {Name: "l", List: true, From: []string{"lines"}, Fields: columns("no", "a")}, {Name: "h", From: []string{"$.h"}}}
 
 func FuzzJSON(f *testing.F) {
-	seeds(f, "testdata/json/*.json")
+	formatstest.Seeds(f, "testdata/json/*.json")
 	whole := decoder(f, Options{Format: "json", Raw: true, Limits: fuzzLimits})
 	fields := decoder(f, Options{Format: "json", Records: "items", Limits: fuzzLimits}, fuzzWants...)
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -179,8 +164,8 @@ func restated(t *testing.T, d Decoder, format string, data []byte) {
 }
 
 func FuzzNDJSON(f *testing.F) {
-	seeds(f, "testdata/json/*.ndjson")
-	seeds(f, "testdata/json/*.json")
+	formatstest.Seeds(f, "testdata/json/*.ndjson")
+	formatstest.Seeds(f, "testdata/json/*.json")
 	whole := decoder(f, Options{Format: "ndjson", Raw: true, Limits: fuzzLimits})
 	fields := decoder(f, Options{Format: "ndjson", Raw: true, Limits: fuzzLimits}, fuzzWants...)
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -84,28 +84,6 @@ type drip struct {
 
 func (d drip) Read(p []byte) (int, error) { return d.r.Read(p[:min(d.n, len(p))]) }
 
-// endless repeats a text; it counts what was taken.
-type endless struct {
-	text  []byte
-	left  int64
-	taken int64
-}
-
-func (e *endless) Read(p []byte) (int, error) {
-	if e.left <= 0 {
-		return 0, io.EOF
-	}
-	n := 0
-	for n < len(p) && e.left > 0 {
-		at := int(e.taken % int64(len(e.text)))
-		k := copy(p[n:min(len(p), n+int(min(e.left, 1<<30)))], e.text[at:])
-		n += k
-		e.taken += int64(k)
-		e.left -= int64(k)
-	}
-	return n, nil
-}
-
 // dose is n, or with the race detector, which makes reading ten times as slow and finds nothing by more of the same, few: too few, perhaps, to show
 // what the test is for. So the Makefile runs it once more without the race detector, which it knows by its name.
 func dose(t *testing.T, n, few int) int {

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"waybill/formats/formatstest"
 )
 
 // fileError reads a blob to its end, which must be a *FileError.
@@ -59,26 +61,26 @@ func (p *peeking) Read(b []byte) (int, error) {
 
 func TestUnclosedQuoteIsFoundWithinMaxRecord(t *testing.T) {
 	t.Parallel()
-	rest := &endless{text: bytes.Repeat([]byte("x,y\n"), 16<<10), left: 64 << 20}
+	rest := &formatstest.Endless{Text: bytes.Repeat([]byte("x,y\n"), 16<<10), Left: 64 << 20}
 	r := io.MultiReader(strings.NewReader("a,b\n1,2\n3,\"4\n"), rest)
 	f := fileError(t, decoder(t, Options{Format: "csv"}, columns("a")...), Blob{Reader: r, Size: -1})
 	wantLimit(t, f, "max_record")
 	if f.Line != 3 {
 		t.Errorf("the quote is said to be opened in line %d, want 3", f.Line)
 	}
-	if rest.taken > 20<<20 {
-		t.Errorf("%d bytes were read before the file was refused", rest.taken)
+	if rest.Taken > 20<<20 {
+		t.Errorf("%d bytes were read before the file was refused", rest.Taken)
 	}
 }
 
 func TestLongLineIsRefusedWithoutReadingIt(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Options{{Format: "csv"}, {Format: "ndjson"}, {Format: "tsv", Quote: "none"}} {
-		rest := &endless{text: bytes.Repeat([]byte("a"), 64<<10), left: 1 << 30}
+		rest := &formatstest.Endless{Text: bytes.Repeat([]byte("a"), 64<<10), Left: 1 << 30}
 		f := fileError(t, decoder(t, o, columns("a")...), Blob{Reader: io.MultiReader(strings.NewReader("a\n"), rest), Size: -1})
 		wantLimit(t, f, "max_record")
-		if f.Line != 2 || rest.taken > 20<<20 {
-			t.Errorf("%s: line %d, %d bytes read", o.Format, f.Line, rest.taken)
+		if f.Line != 2 || rest.Taken > 20<<20 {
+			t.Errorf("%s: line %d, %d bytes read", o.Format, f.Line, rest.Taken)
 		}
 	}
 }
@@ -145,7 +147,7 @@ func itoa(i int) string { b, _ := Bytes(i).MarshalText(); return string(b) }
 func TestFileLargerThanMaxFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int64{-1, 4 << 20} {
-		r := &endless{text: bytes.Repeat([]byte(strings.Repeat("1", 1022)+",\n"), 64), left: 4 << 20}
+		r := &formatstest.Endless{Text: bytes.Repeat([]byte(strings.Repeat("1", 1022)+",\n"), 64), Left: 4 << 20}
 		d := decoder(t, Options{Format: "csv", Limits: Limits{MaxFile: 1 << 20}})
 		f := fileError(t, d, Blob{Reader: r, Size: size})
 		wantLimit(t, f, "max_file")
@@ -186,7 +188,7 @@ func TestMemoryIsFlat(t *testing.T) {
 		}
 		d := decoder(t, c.o, wants...)
 		rows := int64(size / len(c.text))
-		body := &endless{text: bytes.Repeat([]byte(c.text), 512), left: rows * int64(len(c.text))}
+		body := &formatstest.Endless{Text: bytes.Repeat([]byte(c.text), 512), Left: rows * int64(len(c.text))}
 		n := int64(0)
 		grown := peak(t, io.MultiReader(strings.NewReader(c.head), body, strings.NewReader(c.tail)), func(r io.Reader) {
 			for _, err := range d.Decode(Blob{Reader: r, Size: -1}) {

@@ -3,11 +3,14 @@ package formats
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"pgregory.net/rapid"
+
+	"waybill/formats/formatstest"
 )
 
 func partsDecoder(t testing.TB, o Options, parts ...Part) Decoder {
@@ -144,25 +147,12 @@ func TestALineThatIsFollowedWithoutEndIsRefused(t *testing.T) {
 	t.Parallel()
 	parts := []Part{{Name: "a", Kind: "A", Wants: []Want{{Name: "rows", List: true, Kind: "B", Fields: places("x", "2")}}}}
 	d := partsDecoder(t, Options{Format: "fixed", Kind: "1"}, parts...)
-	r := &endless{text: []byte("Bx\n"), left: 1 << 30}
-	_, err := readParts(d, parts, Blob{Reader: struct{ *endlessAfter }{&endlessAfter{head: strings.NewReader("Ay\n"), rest: r}}, Size: -1})
+	r := &formatstest.Endless{Text: []byte("Bx\n"), Left: 1 << 30}
+	_, err := readParts(d, parts, Blob{Reader: io.MultiReader(strings.NewReader("Ay\n"), r), Size: -1})
 	var bad *FileError
-	if !errors.As(err, &bad) || bad.Limit != "max_record" && bad.Limit != "max_cells" || r.taken > 16<<20 {
-		t.Fatalf("%v after %d bytes", err, r.taken)
+	if !errors.As(err, &bad) || bad.Limit != "max_record" && bad.Limit != "max_cells" || r.Taken > 16<<20 {
+		t.Fatalf("%v after %d bytes", err, r.Taken)
 	}
-}
-
-// endlessAfter is a beginning and what never ends behind it.
-type endlessAfter struct {
-	head *strings.Reader
-	rest *endless
-}
-
-func (e *endlessAfter) Read(p []byte) (int, error) {
-	if e.head.Len() > 0 {
-		return e.head.Read(p)
-	}
-	return e.rest.Read(p)
 }
 
 func TestWhatIsWrongWithPartsOfLinesIsToldByPath(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -354,16 +355,12 @@ func TestBreakingOffStopsReading(t *testing.T) {
 func TestTroubleInReadingIsNotTheFilesFault(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Options{{Format: "csv"}, {Format: "json"}, {Format: "ndjson"}} {
-		r := io.MultiReader(strings.NewReader("[\n"), errorReader{})
+		r := io.MultiReader(strings.NewReader("[\n"), iotest.ErrReader(errGone))
 		_, err := read(decoder(t, o), Blob{Reader: r, Size: -1})
 		if err == nil || !strings.Contains(err.Error(), "read at offset 2: the disk is gone") {
 			t.Errorf("%s: %v", o.Format, err)
 		}
 	}
 }
-
-type errorReader struct{}
-
-func (errorReader) Read([]byte) (int, error) { return 0, errGone }
 
 var errGone = fmt.Errorf("the disk is gone")

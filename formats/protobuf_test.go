@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 	"pgregory.net/rapid"
 
+	"waybill/formats/formatstest"
 	"waybill/formats/jsonvalue"
 )
 
@@ -554,7 +555,7 @@ func TestProtobufIsReadInFlatMemory(t *testing.T) { // not parallel: it measures
 	const n = 500_000
 	d := decoder(t, shopOptions(), append(columns("id", "number"), list("lines", "lines", columns("sku")...))...)
 	count := 0
-	most := peak(t, &endless{text: one, left: int64(n * len(one))}, func(r io.Reader) {
+	most := peak(t, &formatstest.Endless{Text: one, Left: int64(n * len(one))}, func(r io.Reader) {
 		for rec, err := range d.Decode(Blob{Reader: r, Size: -1}) {
 			if err != nil || len(rec.Cells) != 3 {
 				t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"waybill/formats/formatstest"
 )
 
 const orderXSD = `<?xml version="1.0"?>
@@ -203,7 +205,7 @@ func TestADocumentIsComparedInFlatMemory(t *testing.T) { // not parallel: it mea
 	one := []byte("<order><id>a</id><line sku=\"a\"><qty>1</qty></line></order>\n")
 	records := dose(t, 200_000, 40_000)
 	n := 0
-	most := peak(t, io.MultiReader(strings.NewReader("<orders xmlns=\"urn:o\">"), &endless{text: one, left: int64(records * len(one))}, strings.NewReader("</orders>")), func(r io.Reader) {
+	most := peak(t, io.MultiReader(strings.NewReader("<orders xmlns=\"urn:o\">"), &formatstest.Endless{Text: one, Left: int64(records * len(one))}, strings.NewReader("</orders>")), func(r io.Reader) {
 		for _, err := range d.Decode(Blob{Reader: r, Size: -1}) {
 			if err != nil {
 				t.Fatal(err)

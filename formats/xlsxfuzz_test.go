@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"waybill/formats/formatstest"
 )
 
 var fuzzBook = Limits{MaxFile: 256 << 10, MaxUnpacked: 1 << 20, MaxRecord: 64 << 10, MaxField: 1 << 10, MaxColumns: 50, MaxSheet: 256 << 10, MaxPart: 64 << 10, MaxStrings: 64 << 10, MaxSheetCells: 20_000}
@@ -52,7 +54,7 @@ func heldBook(t *testing.T, data []byte) {
 
 // FuzzXLSX reads any bytes as a workbook: those of the corpus, damaged.
 func FuzzXLSX(f *testing.F) {
-	seeds(f, "testdata/xlsx/*.xlsx")
+	formatstest.Seeds(f, "testdata/xlsx/*.xlsx")
 	f.Fuzz(func(t *testing.T, data []byte) { heldBook(t, data) })
 }
 

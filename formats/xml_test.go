@@ -12,6 +12,8 @@ import (
 	"testing/iotest"
 
 	"pgregory.net/rapid"
+
+	"waybill/formats/formatstest"
 )
 
 // An xmlElement is an element as the tests draw and compare it.
@@ -255,7 +257,7 @@ func TestPathsLeadWhereTheyShould(t *testing.T) {
 }
 
 func FuzzXML(f *testing.F) {
-	seeds(f, "testdata/xml/*.xml")
+	formatstest.Seeds(f, "testdata/xml/*.xml")
 	limits := fuzzLimits
 	limits.MaxDepth = 20
 	limits.MaxField = 200
@@ -329,12 +331,12 @@ func TestNothingOutsideTheFileIsFetched(t *testing.T) { // hostile input 18: the
 // Hostile input 19. Not parallel: it looks at the heap of the process.
 func TestXMLDepthOfAMillionIsRefusedEarly(t *testing.T) {
 	for _, o := range []Options{{Format: "xml"}, {Format: "xml", Records: "/b/c"}} {
-		rest := &endless{text: bytes.Repeat([]byte("<a>"), 1<<10), left: 3_000_000}
+		rest := &formatstest.Endless{Text: bytes.Repeat([]byte("<a>"), 1<<10), Left: 3_000_000}
 		var f *FileError
 		grown := peak(t, rest, func(r io.Reader) { f = fileError(t, decoder(t, o), Blob{Reader: r, Size: -1}) })
 		wantLimit(t, f, "max_depth")
-		if rest.taken > 1<<20 || grown > 1<<20 {
-			t.Errorf("%d bytes read, the heap grew by %d", rest.taken, grown)
+		if rest.Taken > 1<<20 || grown > 1<<20 {
+			t.Errorf("%d bytes read, the heap grew by %d", rest.Taken, grown)
 		}
 	}
 }
@@ -404,13 +406,13 @@ func TestHugeTextsOfXMLAreRefusedWithoutBuffering(t *testing.T) { // hostile inp
 			}
 			d := decoder(t, Options{Format: "xml", Records: "/r/a", Limits: limits}, Want{Name: "a", From: []string{"."}}, Want{Name: "x", From: []string{"@x"}}, Want{Name: "c", List: true, From: []string{"c"}, Fields: columns("d")},
 				Want{Name: "h", From: []string{"/r/h"}})
-			rest := &endless{text: bytes.Repeat([]byte(c.text), 4<<10), left: 1 << 30}
+			rest := &formatstest.Endless{Text: bytes.Repeat([]byte(c.text), 4<<10), Left: 1 << 30}
 			f := fileError(t, d, Blob{Reader: io.MultiReader(strings.NewReader(c.head), rest), Size: -1})
 			if c.limit != "" {
 				wantLimit(t, f, c.limit)
 			}
-			if rest.taken > 20<<20 || f.Line > 1 || f.Offset < 0 {
-				t.Errorf("%d bytes read: %v", rest.taken, f)
+			if rest.Taken > 20<<20 || f.Line > 1 || f.Offset < 0 {
+				t.Errorf("%d bytes read: %v", rest.Taken, f)
 			}
 		})
 	}

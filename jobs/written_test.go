@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"waybill/formats/formatstest"
 	"waybill/ledger"
 )
 
@@ -408,7 +408,7 @@ func TestHeaderTrailerAndTotalsAreWrittenInFlatMemory(t *testing.T) { // not in 
 	const many = 200_000
 	out := &counted{}
 	in := input("f", "")
-	in.Files, in.Blob.Reader = out, io.LimitReader(&endless{text: record}, int64(len(record))*many)
+	in.Files, in.Blob.Reader = out, &formatstest.Endless{Text: []byte(record), Left: int64(len(record)) * many}
 	o, err := p.Run(t.Context(), in, func(*Rendered) error { return nil })
 	if err != nil || o.State != ledger.Accepted || o.Records != many {
 		t.Fatal(show(o), err)
@@ -435,20 +435,6 @@ send:
     trailer: {kind: T, columns: [{title: n, value: =totals.n}, {title: s, value: =totals.s}, {title: m, value: =totals.m}, {title: h, value: =totals.h}]}
     totals: {n: {count: records}, s: {sum: n, of: a}, m: {min: no, of: a}, h: {hash: no, of: a, digits: 9}}
 `
-
-// endless is a text without end.
-type endless struct {
-	text string
-	at   int
-}
-
-func (r *endless) Read(p []byte) (n int, _ error) {
-	for n < len(p) {
-		k := copy(p[n:], r.text[r.at:])
-		n, r.at = n+k, (r.at+k)%len(r.text)
-	}
-	return n, nil
-}
 
 // counted is a file of which only the end is kept. It looks at the heap now and then.
 type counted struct {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"waybill/formats"
+	"waybill/formats/formatstest"
 )
 
 // zipWith makes an archive; each of make adds to it.
@@ -376,7 +377,7 @@ func fuzzArchive(f *testing.F, kind string) {
 }
 
 func FuzzZip(f *testing.F) {
-	seeds(f, "testdata/*.zip")
+	formatstest.Seeds(f, "testdata/*.zip")
 	f.Add(zipWith(f, file("a.csv", []byte("1")), file("sub/", nil), file("sub/b.csv", bytes.Repeat([]byte("2"), 3000))))
 	fuzzArchive(f, "zip")
 }

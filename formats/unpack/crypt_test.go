@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"filippo.io/age"
@@ -19,6 +20,7 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"waybill/formats"
+	"waybill/formats/formatstest"
 )
 
 // landedAt is when the files of these tests land; the keys were made an hour before.
@@ -590,15 +592,15 @@ func TestArmorWithoutEndTakesNoMemory(t *testing.T) {
 		if len(ps) > 0 {
 			t.Fatal(ps)
 		}
-		long := &endless{text: []byte(c.more), left: 64 << 20}
+		long := &formatstest.Endless{Text: []byte(c.more), Left: 64 << 20}
 		_, end, err := u.Open(formats.Blob{Reader: io.MultiReader(strings.NewReader(c.head), long), Size: -1}, Staging{At: landedAt()})
 		end()
 		var f *formats.FileError
 		if !errors.As(err, &f) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if long.taken > 1<<20 {
-			t.Errorf("%s: %d bytes were taken", name, long.taken)
+		if long.Taken > 1<<20 {
+			t.Errorf("%s: %d bytes were taken", name, long.Taken)
 		}
 	}
 }
@@ -610,7 +612,7 @@ func TestArmorThatCannotBeReadIsNoFaultOfTheFile(t *testing.T) {
 	if len(ps) > 0 {
 		t.Fatal(ps)
 	}
-	_, end, err := u.Open(formats.Blob{Reader: io.MultiReader(strings.NewReader("-----BEGIN PGP MESSAGE-----\n"), errorReader{}), Size: -1}, Staging{At: landedAt()})
+	_, end, err := u.Open(formats.Blob{Reader: io.MultiReader(strings.NewReader("-----BEGIN PGP MESSAGE-----\n"), iotest.ErrReader(errGone)), Size: -1}, Staging{At: landedAt()})
 	end()
 	var f *formats.FileError
 	if err == nil || errors.As(err, &f) || !strings.Contains(err.Error(), "the disk is gone") {

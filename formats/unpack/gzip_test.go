@@ -7,8 +7,10 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"waybill/formats"
+	"waybill/formats/formatstest"
 )
 
 func TestTroubleInsideGzip(t *testing.T) {
@@ -35,8 +37,8 @@ func TestTroubleInsideGzip(t *testing.T) {
 		want string
 		file bool
 	}{
-		"disk gone":           {io.MultiReader(bytes.NewReader(half), errorReader{}), "the disk is gone", false},
-		"disk gone at once":   {errorReader{}, "the disk is gone", false},
+		"disk gone":           {io.MultiReader(bytes.NewReader(half), iotest.ErrReader(errGone)), "the disk is gone", false},
+		"disk gone at once":   {iotest.ErrReader(errGone), "the disk is gone", false},
 		"damaged inside":      {bytes.NewReader(broken), "damaged", true},
 		"method unknown":      {bytes.NewReader(method), "the gzip header is damaged", true},
 		"half":                {bytes.NewReader(half), "truncated", true},
@@ -67,7 +69,7 @@ func bomb(t testing.TB, zeros int64) []byte {
 	t.Helper()
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	if _, err := io.Copy(z, &endless{text: make([]byte, 4096), left: zeros}); err != nil {
+	if _, err := io.Copy(z, &formatstest.Endless{Text: make([]byte, 4096), Left: zeros}); err != nil {
 		t.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
@@ -117,7 +119,7 @@ func TestBlanksUnderOneMiBMayPackWell(t *testing.T) {
 }
 
 func FuzzGzip(f *testing.F) {
-	seeds(f, "../testdata/csv/*.gz")
+	formatstest.Seeds(f, "../testdata/csv/*.gz")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for b, err := range Unpack(formats.Blob{Reader: bytes.NewReader(data), Size: int64(len(data))}, []string{"gzip"}, fuzzLimits()) {
 			if err != nil {

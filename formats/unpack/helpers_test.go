@@ -2,10 +2,7 @@ package unpack
 
 import (
 	"errors"
-	"io"
 	"iter"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -57,50 +54,11 @@ func readCSV(t testing.TB, b formats.Blob) (records int, err error) {
 	return records, nil
 }
 
-// endless repeats a text; it counts what was taken.
-type endless struct {
-	text  []byte
-	left  int64
-	taken int64
-}
-
-func (e *endless) Read(p []byte) (int, error) {
-	if e.left <= 0 {
-		return 0, io.EOF
-	}
-	n := 0
-	for n < len(p) && e.left > 0 {
-		at := int(e.taken % int64(len(e.text)))
-		k := copy(p[n:min(len(p), n+int(min(e.left, 1<<30)))], e.text[at:])
-		n += k
-		e.taken += int64(k)
-		e.left -= int64(k)
-	}
-	return n, nil
-}
-
-type errorReader struct{}
-
-func (errorReader) Read([]byte) (int, error) { return 0, errors.New("the disk is gone") }
+var errGone = errors.New("the disk is gone")
 
 // small limits are reached by small inputs.
 func fuzzLimits() formats.Limits {
 	return formats.Limits{MaxFile: 64 << 10, MaxUnpacked: 64 << 10, MaxRecord: 200, MaxField: 60, MaxColumns: 8, MaxDepth: 6, MaxCells: 20}
-}
-
-func seeds(f *testing.F, pattern string) {
-	f.Helper()
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds in %s: %v", pattern, err)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
 }
 
 func must(t testing.TB, err error) {

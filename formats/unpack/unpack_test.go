@@ -11,11 +11,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 
 	"waybill/formats"
+	"waybill/formats/formatstest"
 )
 
 // packAs compresses text with one of the kinds there is an encoder for.
@@ -137,8 +139,8 @@ func TestTroubleInsideStreams(t *testing.T) {
 			want   string
 			file   bool
 		}{
-			"disk gone":         {io.MultiReader(bytes.NewReader(good[:len(good)/2]), errorReader{}), formats.Limits{}, "the disk is gone", false},
-			"disk gone at once": {errorReader{}, formats.Limits{}, "the disk is gone", false},
+			"disk gone":         {io.MultiReader(bytes.NewReader(good[:len(good)/2]), iotest.ErrReader(errGone)), formats.Limits{}, "the disk is gone", false},
+			"disk gone at once": {iotest.ErrReader(errGone), formats.Limits{}, "the disk is gone", false},
 			"half":              {bytes.NewReader(good[:len(good)/2]), formats.Limits{}, "truncated", true},
 			"too long":          {bytes.NewReader(good), formats.Limits{MaxFile: 100}, "max_file", true},
 		} {
@@ -187,12 +189,12 @@ func fuzzStream(f *testing.F, kind string) {
 }
 
 func FuzzZstd(f *testing.F) {
-	seeds(f, "../testdata/csv/*.zst")
+	formatstest.Seeds(f, "../testdata/csv/*.zst")
 	fuzzStream(f, "zstd")
 }
 
 func FuzzBzip2(f *testing.F) {
-	seeds(f, "../testdata/csv/*.bz2")
+	formatstest.Seeds(f, "../testdata/csv/*.bz2")
 	fuzzStream(f, "bzip2")
 }
 
