@@ -11,10 +11,7 @@ import (
 )
 
 // ColumnNumber reads a column's place as the configuration writes it, "C" or "3", from 1.
-func ColumnNumber(s string) (int, error) { return columnNumber(s) }
-
-// columnNumber reads a column's place, "C" or "3", from 1.
-func columnNumber(s string) (int, error) {
+func ColumnNumber(s string) (int, error) {
 	if n, err := strconv.Atoi(s); err == nil && n >= 1 && s[0] != '+' {
 		return n, nil
 	}

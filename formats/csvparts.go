@@ -27,7 +27,7 @@ func newCSVParts(o Options, parts []Part) (Decoder, []Problem) {
 	d.delim, d.quote = separators(o.Delimiter, o.Quote)
 	ps := d.findTitles(parts)
 	if o.Kind != "" {
-		at, err := columnNumber(o.Kind)
+		at, err := ColumnNumber(o.Kind)
 		if _, digits := strconv.Atoi(o.Kind); err == nil && (digits == nil || d.titles == 0) {
 			d.kind = at - 1
 		} else if d.titles == 0 {
@@ -92,7 +92,7 @@ func (d *csvDecoder) columnOf(w Want, path string, above bool) (int, []Problem) 
 	case len(w.Fields) > 0:
 		return -1, []Problem{{path, "a row of csv holds no lists or objects: use group, or kind for a list of the lines that follow"}}
 	case w.Column != "":
-		at, err := columnNumber(w.Column)
+		at, err := ColumnNumber(w.Column)
 		if err == nil && at > d.o.Limits.MaxColumns {
 			err = fmt.Errorf("column %s lies beyond max_columns, %d", w.Column, d.o.Limits.MaxColumns)
 		}

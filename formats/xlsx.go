@@ -69,7 +69,7 @@ func newXLSX(o Options, wants []Want) (Decoder, []Problem) {
 			ps = append(ps, Problem{path, "a row of xlsx holds no lists or objects: use group"})
 		case w.Column != "":
 			var err error
-			if at, err = columnNumber(w.Column); err == nil && at > min(o.Limits.MaxColumns, xlsx.MaxColumns) {
+			if at, err = ColumnNumber(w.Column); err == nil && at > min(o.Limits.MaxColumns, xlsx.MaxColumns) {
 				err = fmt.Errorf("column %s lies beyond max_columns, %d", w.Column, min(o.Limits.MaxColumns, xlsx.MaxColumns))
 			}
 			if err != nil {

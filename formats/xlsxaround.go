@@ -86,7 +86,7 @@ func (d *xlsxDecoder) side(p Part, w Want) (s xlsxSide, ps []Problem) {
 	case w.Column != "" && p.Role == Header:
 		return problem(".column", "goes with records and trailer: write from with the name of the cell, as B1, or the text left of it")
 	case w.Column != "":
-		at, err := columnNumber(w.Column)
+		at, err := ColumnNumber(w.Column)
 		if err != nil {
 			return problem(".column", "%s", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"waybill/failpoint"
 	"waybill/ledger"
@@ -71,23 +70,13 @@ func (w *Worker) owe(tx *store.Tx, done []*piece, gone map[int64]bool) error {
 
 // acknowledge puts into the outbox what is owed, until ctx ends.
 func (w *Worker) acknowledge(ctx context.Context) {
-	woken, end := w.DB.Watch(ledger.TopicOwed)
-	defer end()
-	timer := time.NewTicker(idleLook)
-	defer timer.Stop()
-	for ctx.Err() == nil {
+	w.whenever(ctx, ledger.TopicOwed, func() bool {
 		if err := w.Acknowledge(ctx); err != nil && ctx.Err() == nil {
 			w.Log.Error("cannot acknowledge, it will be tried again", "error", err)
 			w.pause(ctx, retryFirst)
 		}
-		select {
-		case <-ctx.Done():
-		case <-w.DB.Failed():
-			return
-		case <-woken:
-		case <-timer.C:
-		}
-	}
+		return false
+	})
 }
 
 // owedMost is how many acknowledgements are put into the outbox in one transaction, as far as setBytes lets them.

@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"bytes"
+
 	"waybill/jobs/expression"
 	"waybill/outbox"
 )
@@ -30,7 +32,7 @@ func answerScope() *expression.Scope {
 // answerEnv is an answer as those expressions see it; unreadable says why it has no body.
 func answerEnv(r outbox.Response) (env map[string]any, unreadable error) {
 	response := map[string]any{"status": int64(r.Status), "headers": headersObject(r.Headers)}
-	if len(r.Body) > 0 {
+	if len(bytes.TrimSpace(r.Body)) > 0 {
 		response["body"], unreadable = decodeJSON(r.Body)
 	}
 	return map[string]any{"response": response}, unreadable

@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,12 +14,7 @@ func (c *compiler) judge(path string, o *Send) outbox.Judge {
 	if o.Success == "" && len(o.Capture) == 0 {
 		return nil
 	}
-	response := expression.Type{Kind: expression.KindObject, Fields: []expression.Field{
-		{Name: "status", Type: expression.Of(expression.KindInteger)},
-		{Name: "headers", Type: expression.Of(expression.KindAny)},
-		{Name: "body", Type: expression.Of(expression.KindAny)},
-	}}
-	s := &scope{expression: expression.NewScope(nil, expression.Field{Name: "response", Type: response})}
+	s := &scope{expression: answerScope()}
 	j := &judge{}
 	if o.Success != "" {
 		if success := c.condition(s, path+".success", o.Success); success != nil {
@@ -47,12 +41,7 @@ type capture struct {
 
 // judge is an outbox.Judge. A body that should be looked at and is not JSON cannot be told: Opaque.
 func (j *judge) judge(r outbox.Response) (outbox.Verdict, []outbox.Capture, string) {
-	response := map[string]any{"status": int64(r.Status), "headers": headersObject(r.Headers)}
-	env := map[string]any{"response": response}
-	var unreadable error
-	if len(bytes.TrimSpace(r.Body)) > 0 {
-		response["body"], unreadable = decodeJSON(r.Body)
-	}
+	env, unreadable := answerEnv(r)
 	if j.success != nil {
 		ok, err := j.success.Bool(env)
 		switch {

@@ -12,16 +12,23 @@ import (
 
 // settle finishes entries whose messages are all confirmed or set aside, until ctx ends.
 func (w *Worker) settle(ctx context.Context) {
-	woken, end := w.DB.Watch(outbox.SettledTopic)
-	defer end()
-	timer := time.NewTicker(idleLook)
-	defer timer.Stop()
-	for ctx.Err() == nil {
+	w.whenever(ctx, outbox.SettledTopic, func() (more bool) {
 		n, err := w.Settle(ctx)
 		if err != nil && ctx.Err() == nil {
 			w.Log.Error("cannot finish delivered entries", "error", err)
 		}
-		if n > 0 && err == nil {
+		return n > 0 && err == nil
+	})
+}
+
+// whenever does something when a topic wakes it, and now and then, until ctx ends; at once again while there is more to do.
+func (w *Worker) whenever(ctx context.Context, topic string, do func() (more bool)) {
+	woken, end := w.DB.Watch(topic)
+	defer end()
+	timer := time.NewTicker(idleLook)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		if do() {
 			continue
 		}
 		select {

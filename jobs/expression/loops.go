@@ -22,13 +22,13 @@ func (c *compiler) builtin(n *ast.BuiltinNode) term {
 	list := c.needKind(c.compile(n.Arguments[0]), n.Name, lists)
 	switch n.Name {
 	case "all":
-		return c.quantifier(n, list, func(seen, hits int) bool { return hits == seen }, false)
+		return c.hits(n, list, Of(KindBoolean), aMiss, func(seen, hits int) any { return hits == seen })
 	case "any":
-		return c.quantifier(n, list, func(_, hits int) bool { return hits > 0 }, true)
+		return c.hits(n, list, Of(KindBoolean), aHit, func(_, hits int) any { return hits > 0 })
 	case "none":
-		return c.quantifier(n, list, func(_, hits int) bool { return hits == 0 }, true)
+		return c.hits(n, list, Of(KindBoolean), aHit, func(_, hits int) any { return hits == 0 })
 	case "one":
-		return c.hits(n, list, Of(KindBoolean), func(hits int) any { return hits == 1 })
+		return c.hits(n, list, Of(KindBoolean), theEnd, func(_, hits int) any { return hits == 1 })
 	case "count":
 		return c.count(n, list)
 	case "filter":
@@ -84,17 +84,19 @@ func (c *compiler) condition(n *ast.BuiltinNode, list term) body {
 	return b
 }
 
-// items runs code that gives a list.
-func items(r *run, list code, at spot) ([]any, error) {
-	v, err := list(r)
-	if err != nil {
-		return nil, err
+// over runs what gives a list, and does something with that.
+func over(list term, at spot, do func(r *run, l []any) (any, error)) code {
+	return func(r *run) (any, error) {
+		v, err := list.code(r)
+		if err != nil {
+			return nil, err
+		}
+		l, ok := v.([]any)
+		if !ok {
+			return nil, at.err(fmt.Errorf("a list is needed here, not %s", noun(v)))
+		}
+		return do(r, l)
 	}
-	l, ok := v.([]any)
-	if !ok {
-		return nil, at.err(fmt.Errorf("a list is needed here, not %s", noun(v)))
-	}
-	return l, nil
 }
 
 // visit computes the predicate for the i-th element.
@@ -121,38 +123,19 @@ func (b body) holds(r *run, i int, item any) (bool, error) {
 	return hit, nil
 }
 
-// quantifier counts hits until one more, or one that is none, decides.
-func (c *compiler) quantifier(n *ast.BuiltinNode, list term, holds func(seen, hits int) bool, stopAtHit bool) term {
-	b, at := c.condition(n, list), c.at(n)
-	return term{typ: Of(KindBoolean), spot: at, code: func(r *run) (any, error) {
-		l, err := items(r, list.code, at)
-		if err != nil {
-			return nil, err
-		}
-		hits := 0
-		for i, item := range l {
-			hit, err := b.holds(r, i, item)
-			if err != nil {
-				return nil, err
-			}
-			if hit {
-				hits++
-			}
-			if hit == stopAtHit {
-				return holds(i+1, hits), nil
-			}
-		}
-		return holds(len(l), hits), nil
-	}}
-}
+// until says which element ends a count.
+type until uint8
 
-func (c *compiler) hits(n *ast.BuiltinNode, list term, typ Type, result func(hits int) any) term {
+const (
+	theEnd until = iota
+	aHit
+	aMiss
+)
+
+// hits counts the elements that a condition holds for, and those that were looked at.
+func (c *compiler) hits(n *ast.BuiltinNode, list term, typ Type, end until, result func(seen, hits int) any) term {
 	b, at := c.condition(n, list), c.at(n)
-	return term{typ: typ, spot: at, code: func(r *run) (any, error) {
-		l, err := items(r, list.code, at)
-		if err != nil {
-			return nil, err
-		}
+	return term{typ: typ, spot: at, code: over(list, at, func(r *run, l []any) (any, error) {
 		hits := 0
 		for i, item := range l {
 			hit, err := b.holds(r, i, item)
@@ -162,25 +145,24 @@ func (c *compiler) hits(n *ast.BuiltinNode, list term, typ Type, result func(hit
 			if hit {
 				hits++
 			}
+			if hit && end == aHit || !hit && end == aMiss {
+				return result(i+1, hits), nil
+			}
 		}
-		return result(hits), nil
-	}}
+		return result(len(l), hits), nil
+	})}
 }
 
 func (c *compiler) count(n *ast.BuiltinNode, list term) term {
 	if len(n.Arguments) == 1 {
 		return c.function(n, "len", n.Arguments)
 	}
-	return c.hits(n, list, Of(KindInteger), func(hits int) any { return int64(hits) })
+	return c.hits(n, list, Of(KindInteger), theEnd, func(_, hits int) any { return int64(hits) })
 }
 
 func (c *compiler) filter(n *ast.BuiltinNode, list term) term {
 	b, at := c.condition(n, list), c.at(n)
-	return term{typ: list.typ, spot: at, code: func(r *run) (any, error) {
-		l, err := items(r, list.code, at)
-		if err != nil {
-			return nil, err
-		}
+	return term{typ: list.typ, spot: at, code: over(list, at, func(r *run, l []any) (any, error) {
 		kept := []any{}
 		for i, item := range l {
 			hit, err := b.holds(r, i, item)
@@ -195,27 +177,24 @@ func (c *compiler) filter(n *ast.BuiltinNode, list term) term {
 			return nil, at.err(err)
 		}
 		return kept, nil
-	}}
+	})}
 }
 
 func (c *compiler) mapped(n *ast.BuiltinNode, list term) term {
 	b, at := c.body(n.Arguments[1], list), c.at(n)
-	return term{typ: ListOf(b.typ), spot: at, code: func(r *run) (any, error) {
-		l, err := items(r, list.code, at)
-		if err != nil {
-			return nil, err
-		}
+	return term{typ: ListOf(b.typ), spot: at, code: over(list, at, func(r *run, l []any) (any, error) {
 		if err := r.takeElements(len(l)); err != nil {
 			return nil, at.err(err)
 		}
 		results := make([]any, len(l))
 		for i, item := range l {
+			var err error
 			if results[i], err = b.visit(r, i, item); err != nil {
 				return nil, err
 			}
 		}
 		return results, nil
-	}}
+	})}
 }
 
 func (c *compiler) find(n *ast.BuiltinNode, list term, last, index bool) term {
@@ -224,11 +203,7 @@ func (c *compiler) find(n *ast.BuiltinNode, list term, last, index bool) term {
 	if index {
 		typ = Of(KindInteger).optional()
 	}
-	return term{typ: typ, spot: at, code: func(r *run) (any, error) {
-		l, err := items(r, list.code, at)
-		if err != nil {
-			return nil, err
-		}
+	return term{typ: typ, spot: at, code: over(list, at, func(r *run, l []any) (any, error) {
 		for i := range l {
 			if last {
 				i = len(l) - 1 - i
@@ -244,7 +219,7 @@ func (c *compiler) find(n *ast.BuiltinNode, list term, last, index bool) term {
 			}
 		}
 		return nil, nil
-	}}
+	})}
 }
 
 // sum of nothing is 0; elements that are decimals make a decimal.
@@ -256,11 +231,7 @@ func (c *compiler) sum(n *ast.BuiltinNode, list term) term {
 	c.needKind(b.term, "sum", numbers)
 	typ := arithmeticType(b.typ, b.typ)
 	add, zero := operations["+"], zeroOf(typ)
-	return term{typ: typ, spot: at, code: func(r *run) (any, error) {
-		l, err := items(r, list.code, at)
-		if err != nil {
-			return nil, err
-		}
+	return term{typ: typ, spot: at, code: over(list, at, func(r *run, l []any) (any, error) {
 		total := zero
 		for i, item := range l {
 			v, err := b.visit(r, i, item)
@@ -272,7 +243,7 @@ func (c *compiler) sum(n *ast.BuiltinNode, list term) term {
 			}
 		}
 		return total, nil
-	}}
+	})}
 }
 
 func zeroOf(t Type) any {
@@ -286,11 +257,7 @@ func zeroOf(t Type) any {
 func (c *compiler) groupBy(n *ast.BuiltinNode, list term) term {
 	b, at := c.body(n.Arguments[1], list), c.at(n)
 	c.needKind(b.term, "groupBy", scalars)
-	return term{typ: Of(KindObject), spot: at, code: func(r *run) (any, error) {
-		l, err := items(r, list.code, at)
-		if err != nil {
-			return nil, err
-		}
+	return term{typ: Of(KindObject), spot: at, code: over(list, at, func(r *run, l []any) (any, error) {
 		groups := map[string][]any{}
 		for i, item := range l {
 			v, err := b.visit(r, i, item)
@@ -311,7 +278,7 @@ func (c *compiler) groupBy(n *ast.BuiltinNode, list term) term {
 			result[name] = group
 		}
 		return result, nil
-	}}
+	})}
 }
 
 // sortBy orders by a key, and leaves what has the same key in its order.
@@ -328,11 +295,7 @@ func (c *compiler) sortBy(n *ast.BuiltinNode, list term) term {
 		}
 	}
 	type keyed struct{ key, item any }
-	return term{typ: list.typ, spot: at, code: func(r *run) (any, error) {
-		l, err := items(r, list.code, at)
-		if err != nil {
-			return nil, err
-		}
+	return term{typ: list.typ, spot: at, code: over(list, at, func(r *run, l []any) (any, error) {
 		if err := r.takeElements(3 * len(l)); err != nil {
 			return nil, at.err(err)
 		}
@@ -358,7 +321,7 @@ func (c *compiler) sortBy(n *ast.BuiltinNode, list term) term {
 			sorted[i] = p.item
 		}
 		return sorted, nil
-	}}
+	})}
 }
 
 // reduce computes #acc anew for each element, from what stands third on.
@@ -374,11 +337,7 @@ func (c *compiler) reduce(n *ast.BuiltinNode, list term) term {
 		b = c.bodyWith(n.Arguments[1], list, &acc)
 	}
 	at, first := c.at(n), converted(initial, acc)
-	return term{typ: acc, spot: at, code: func(r *run) (any, error) {
-		l, err := items(r, list.code, at)
-		if err != nil {
-			return nil, err
-		}
+	return term{typ: acc, spot: at, code: over(list, at, func(r *run, l []any) (any, error) {
 		value, err := first(r)
 		if err != nil {
 			return nil, err
@@ -390,5 +349,5 @@ func (c *compiler) reduce(n *ast.BuiltinNode, list term) term {
 			}
 		}
 		return value, nil
-	}}
+	})}
 }
