@@ -85,7 +85,23 @@ func newCSVPartsEncoder(w Writing, parts []WrittenPart) (*csvEncoder, []Problem)
 			ps = append(ps, Problem{"titles", "one line of titles does not go with several kinds of records"})
 		}
 	}
+	for _, p := range parts {
+		if e.titles && p.Role == Body {
+			ps = append(ps, p.in(e.checkTitles(p.Columns))...)
+		}
+	}
 	return e, ps
+}
+
+// checkTitles sees that the titles can be written.
+func (e *csvEncoder) checkTitles(columns []Column) (ps []Problem) {
+	check := newTextChecker(e.charset, e.replace)
+	for i, c := range columns {
+		if _, err := e.text(check, Value{Kind: Text, Bytes: []byte(c.Title)}); err != nil {
+			ps = append(ps, Problem{fmt.Sprintf("columns[%d].title", i), fmt.Sprintf("%q cannot be written: %s", c.Title, err)})
+		}
+	}
+	return ps
 }
 
 // Encode writes the titles and the rows.

@@ -20,6 +20,9 @@ func fixedFormat() format {
 		writes: []string{"encoding", "unmappable", "lines", "unit", "decimal"}, checkWriting: checkFixedWriting, encoder: newFixedEncoder, partsEncoder: newFixedParted}
 }
 
+// blankLine are the characters of a line that is no row of a file of several parts; the last is what some systems end a file with.
+const blankLine = " \t\x1a"
+
 const (
 	unitBytes = "bytes"
 	endsNone  = "none"
@@ -218,7 +221,7 @@ func (r *fixedReading) next() (last bool, err error) {
 		if r.text, err = r.line(); err != nil {
 			return false, err
 		}
-		if len(r.text) == 0 || layout != nil && len(bytes.Trim(r.text, " \t\x1a")) == 0 {
+		if len(r.text) == 0 || layout != nil && len(bytes.Trim(r.text, blankLine)) == 0 {
 			continue
 		}
 		r.columns = r.rule(r.text)

@@ -162,6 +162,26 @@ func (e *fixedEncoder) CheckParts() func(part, column int, v Value) error {
 	}
 }
 
+// CheckRows tells which lines would be blank: of a file of several parts a reader takes those for no rows. Where each begins with its kind there are none, and
+// where all are records of one kind a blank one is one of them.
+func (e *fixedEncoder) CheckRows() func(part int, row []Value) error {
+	if len(e.parts) < 2 || len(e.parts[0].lead) > 0 {
+		return nil
+	}
+	return func(part int, row []Value) error {
+		for i, c := range e.parts[part].columns {
+			text := row[i].Bytes
+			if k := row[i].Kind; k == Null || k == Absent {
+				text = nil
+			}
+			if len(bytes.Trim(text, blankLine)) > 0 || c.fill != ' ' && e.columns(text) < c.width {
+				return nil
+			}
+		}
+		return &ValueError{Reason: "the line would be blank, and a reader takes that for no row: give the rows kinds, or a column that is always filled"}
+	}
+}
+
 // text is what is to stand in a column, and how many of its columns it takes.
 func (e *fixedEncoder) text(check textChecker, c *fixedColumn, v Value) (text []byte, columns int, err error) {
 	if v.Kind == Null || v.Kind == Absent {

@@ -48,6 +48,12 @@ type PartsChecker interface {
 	CheckParts() func(part, column int, v Value) error
 }
 
+// A RowChecker is a PartsEncoder that can tell beforehand which row cannot be written although each of its values can. CheckRows may return nil; its function
+// may be used by many goroutines.
+type RowChecker interface {
+	CheckRows() func(part int, row []Value) error
+}
+
 // NewPartsEncoder is NewEncoder for a file of several parts. Their kinds are the first cell of a row (csv, tsv), the first columns of a line (fixed, as many as
 // the longest has) or a first member "kind" (ndjson). Paths of problems start with that of the part: "columns[0].width", "header.columns[0].width",
 // "records.NAME.columns[0].width".

@@ -26,7 +26,10 @@ func (r *run) cells(at int, w *written, f *frame) (made spot, err error) {
 		p.cells = append(p.cells, cell{kind, spot{from, len(p.bytes)}})
 	}
 	made.to = len(p.cells)
-	return made, nil
+	if bad := r.p.routes[at].rowCheck; bad != nil {
+		err = bad(w.part, r.values(made)[:w.shown])
+	}
+	return made, err
 }
 
 // cell appends the text of a column to the pending bytes and returns its kind.

@@ -107,11 +107,48 @@ func (c *compiler) encoder(path, as string, o *Send, r *route, parts []formats.W
 	for _, p := range problems {
 		c.problem(path+"."+p.Path, "%s", p.Text)
 	}
-	if len(problems) == 0 && r.each == "record" && r.empty && r.head == nil && r.tail == nil {
+	if len(problems) > 0 {
+		return
+	}
+	if checker, ok := r.encoder.(formats.RowChecker); ok {
+		r.rowCheck = checker.CheckRows()
+		c.constantRows(path, o, r)
+	}
+	if r.each == "record" && r.empty && r.head == nil && r.tail == nil {
 		s := &sheet{}
 		if err := r.encoder.EncodeParts(s, func(func(formats.Row, error) bool) {}); err == nil && len(s.text) == 0 {
 			c.problem(path+".no_rows", "would send an empty message: only titles, a header or a trailer are there without rows")
 		}
+	}
+}
+
+// constantRows tells now of rows that are the same each time, and that cannot be written.
+func (c *compiler) constantRows(path string, o *Send, r *route) {
+	check := func(at string, columns []Column, w *written) {
+		var row []formats.Value
+		for _, column := range w.columns[:w.shown] {
+			if column.value.fixed {
+				row = append(row, formats.Value{Kind: formats.Text, Bytes: column.value.literal})
+			}
+		}
+		if len(row) < len(columns) || r.rowCheck == nil {
+			return
+		}
+		if err := r.rowCheck(w.part, row); err != nil {
+			c.problem(at+".columns", "%s", err)
+		}
+	}
+	if o.Header != nil {
+		check(path+".header", o.Header.Columns, r.head)
+	}
+	if o.Trailer != nil {
+		check(path+".trailer", o.Trailer.Columns, r.tail)
+	}
+	if len(o.Records.Kinds) == 0 {
+		check(path, o.Columns, &r.rows[0])
+	}
+	for i, k := range o.Records.Kinds {
+		check(path+".records."+k.Name, k.Columns, &r.rows[i])
 	}
 }
 

@@ -28,11 +28,12 @@ type route struct {
 	plain       bool   // no body: the record itself
 	shaper      shaper // what a body becomes that is not to be JSON; nil: it is
 	null        bool
-	encoder     formats.PartsEncoder // each file or window; nil: the original bytes
-	rows        []written            // the kinds of its rows; none: each is one value
-	head, tail  *written             // what stands around them; nil: nothing
-	totals      []total              // over its rows
-	empty       bool                 // written even without records
+	encoder     formats.PartsEncoder                      // each file or window; nil: the original bytes
+	rowCheck    func(part int, row []formats.Value) error // which rows it cannot write although it can their values; nil: none
+	rows        []written                                 // the kinds of its rows; none: each is one value
+	head, tail  *written                                  // what stands around them; nil: nothing
+	totals      []total                                   // over its rows
+	empty       bool                                      // written even without records
 	judge       outbox.Judge
 	marked      bool // has a marker
 	open        bool // records without declared fields
