@@ -290,7 +290,7 @@ func (l *loader) list(at place, v reflect.Value) {
 	elements := at.node.Content
 	if at.node.Kind != yaml.SequenceNode {
 		if !at.field.one {
-			l.mismatch(at, "a list", "write [ ] around it")
+			l.mismatch(at, "a list", l.listed(at, v.Type().Elem()))
 			return
 		}
 		elements = []*yaml.Node{at.node}
@@ -303,6 +303,24 @@ func (l *loader) list(at place, v reflect.Value) {
 		}
 		l.value(element, v.Index(i))
 	}
+}
+
+// listed says how a list is written: with the keys that each of its elements must have, where they are mappings.
+func (l *loader) listed(at place, element reflect.Type) string {
+	if at.list == "" && l.plans.shape(element) == structShape && (at.node.Kind == yaml.MappingNode || l.plans.of(element).scalar == nil) {
+		var keys []string
+		for _, f := range l.plans.of(element).fields {
+			if f.required && (f.as == "value" || f.as == "expression") {
+				keys = append(keys, f.name+": =…")
+			} else if f.required {
+				keys = append(keys, f.name+": …")
+			}
+		}
+		if len(keys) > 0 {
+			return fmt.Sprintf("write %s: [{%s}]", at.owner.Value, strings.Join(keys, ", "))
+		}
+	}
+	return "write [ ] around it"
 }
 
 // element is what the tags of a list say of one element.

@@ -62,12 +62,20 @@ func newRowsEncoder(w Writing, parts []WrittenPart, e jsonEncoder) (*jsonEncoder
 			part.names, part.titles = append(part.names, append(jsonvalue.AppendString(nil, []byte(c)), ':')), append(part.titles, c)
 		}
 		if len(titles) == 0 && (p.Role != Body || p.Name != "") {
-			bad = append(bad, Problem{"columns", "missing: they are the members of the object"})
+			bad = append(bad, Problem{"columns", "missing: they are " + made(w.Format)})
 		}
 		ps = append(ps, p.in(bad)...)
 		e.parts = append(e.parts, part)
 	}
 	return &e, ps
+}
+
+// made says what the columns of a part are where they are no cells.
+func made(format string) string {
+	if format == "xml" {
+		return "elements, and in a header attributes of the root element, that stand around the records"
+	}
+	return "members of the object"
 }
 
 // Encode writes the rows.

@@ -80,7 +80,7 @@ send: [{to: erp, key: =no}]
 		"send[0].key: =no may be absent: make the field required, or write a second choice behind ??",
 	}},
 	{"routes", `
-receive: {source: s, files: ["/x", "{day", "{a}{a}"]}
+receive: {source: s, files: ["/x", "{day", "{a}{a}", "{order-no}.csv"]}
 read: {format: csv, fields: {no: {required: true}, note: {}, n: {type: integer, required: true}}}
 check:
   record: [{that: '=n', say: x}, {that: '=nothing > 1', say: x}]
@@ -99,6 +99,7 @@ send:
 		`receive.files[0]: "/x" is no pattern: write a name such as orders_*.csv, relative to the source's folder`,
 		`receive.files[1]: "{day": write {name} or {name:%Y%m%d}`,
 		`receive.files[2]: "{a}{a}" holds {a} twice`,
+		`receive.files[3]: "{order-no}.csv": {order-no} cannot be named as file.part.order-no: a name has letters, digits and _, and begins with no digit; write {order_no}`,
 		"check.record[0].that: *",
 		"check.record[1].that: *",
 		`check.unique.key: *`,
@@ -122,6 +123,16 @@ send:
 		"send[7].when: does not go with the file's original bytes: leave it out, or say what is written with columns, body or as",
 		"send[8].success: *",
 		"send[8].capture.id: *",
+	}},
+	{"totals that nobody can name", `
+receive: {source: s}
+read: {format: csv, fields: {no: {required: true}}, totals: {a b: {count: records}, a-b: {hash: no}, 1st: {count: records}, é_1: {count: records}}}
+check: {file: [{that: '=totals.é_1 > 0', say: x}]}
+send: [{to: erp}]
+`, []string{
+		`read.totals.a b: "a b" cannot stand behind totals. in an expression: a name has letters, digits and _, and begins with no digit; write a_b`,
+		`read.totals.a-b: "a-b" cannot stand behind totals. in an expression: a name has letters, digits and _, and begins with no digit; write a_b`,
+		`read.totals.1st: "1st" cannot stand behind totals. in an expression: a name has letters, digits and _, and begins with no digit; write _1st`,
 	}},
 	{"a query's rows need a key", `
 schedule: {cron: "0 * * * *"}

@@ -16,6 +16,9 @@ func (c *compiler) totals(o *Read) {
 		if !c.whole(at) {
 			continue
 		}
+		if !c.totalName(at, t.Name) {
+			continue
+		}
 		key, one := t.says()
 		switch {
 		case !one:
@@ -28,6 +31,15 @@ func (c *compiler) totals(o *Read) {
 			c.figure(at, key, t)
 		}
 	}
+}
+
+// totalName sees that expressions and templates can name a total, which is there for nothing else.
+func (c *compiler) totalName(at, name string) bool {
+	named := expression.IsName(name)
+	if !named {
+		c.problem(at, "%q cannot stand behind totals. in an expression: a name has letters, digits and _, and begins with no digit; write %s", name, expression.Named(name))
+	}
+	return named
 }
 
 // says is the key that says what a total is; one: there is one, and no second.

@@ -220,6 +220,9 @@ func (c *compiler) rowTotals(path string, o *Send, r *route) expression.Field {
 	for i := range o.Totals {
 		t := &o.Totals[i]
 		at := path + ".totals." + t.Name
+		if !c.totalName(at, t.Name) {
+			continue
+		}
 		key, one := t.says()
 		var made *total
 		switch {

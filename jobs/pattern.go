@@ -106,6 +106,8 @@ func (g *glob) hole(re *strings.Builder, rest string) (after string, err error) 
 	switch {
 	case !found || name == "" || formatted && format == "":
 		return "", fmt.Errorf("%q: write {name} or {name:%%Y%%m%%d}", g.text)
+	case !expression.IsName(name):
+		return "", fmt.Errorf("%q: {%s} cannot be named as file.part.%s: a name has letters, digits and _, and begins with no digit; write {%s}", g.text, name, name, expression.Named(name))
 	case slices.ContainsFunc(g.parts, func(p part) bool { return p.name == name }):
 		return "", fmt.Errorf("%q holds {%s} twice", g.text, name)
 	}

@@ -67,6 +67,9 @@ func (c *compiler) field(n *ast.MemberNode, object term, name string) term {
 	case KindObject:
 		found, ok, open := object.typ.field(name)
 		if !ok && !open {
+			if whole := unwritable(name, names(object.typ.Fields)); whole != "" && object.ref != "" && object.ref != "#" {
+				c.fail(n.Property, "%s has no field %s: write %s[%q] in single quotes", object.ref, name, object.ref, whole)
+			}
 			c.fail(n.Property, "%s has no field %s%s", object.called(), name, suggest(name, names(object.typ.Fields)))
 		}
 		typ = found

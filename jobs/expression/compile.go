@@ -183,6 +183,9 @@ func (c *compiler) unknown(name string) string {
 			return fmt.Sprintf("unknown name %s, outside of the element it is up.%s", name, name)
 		}
 	}
+	if n := unwritable(name, names(c.scope.fields)); n != "" {
+		return fmt.Sprintf("unknown name %s: no expression can write the name of the field %q, call it %s and say from where it is read", name, n, Named(n))
+	}
 	list := c.scope.all()
 	for _, l := range c.locals {
 		list = append(list, l.name)

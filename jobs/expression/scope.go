@@ -242,6 +242,36 @@ func isPath(s string) bool {
 	return true
 }
 
+// IsName reports whether expressions and templates can write name as it is, also behind a point: totals.name.
+func IsName(name string) bool { return name != "" && ident(name) == len(name) }
+
+// Named makes of a text a name that expressions can write.
+func Named(text string) string {
+	if text == "" {
+		return "name"
+	}
+	name := []rune(text)
+	for i, r := range name {
+		if r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			name[i] = '_'
+		}
+	}
+	if unicode.IsDigit(name[0]) {
+		return "_" + string(name)
+	}
+	return string(name)
+}
+
+// unwritable is that one of the names which no expression can write, of which name is all that was taken for one: of order-no it is order.
+func unwritable(name string, names []string) string {
+	for _, n := range names {
+		if !IsName(n) && strings.HasPrefix(n, name) && ident(n) == len(name) {
+			return n
+		}
+	}
+	return ""
+}
+
 // ident is the length of the identifier at the beginning of s.
 func ident(s string) int {
 	for i, r := range s {
