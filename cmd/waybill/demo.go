@@ -256,7 +256,7 @@ func (s *stage) suggest(bad string) {
 		t.line("  %s %s %-20s # %s", self, with, c[0], c[1])
 	}
 	t.line("or edit %s, which is in windows-1252, and drop it (password: %s; the host key is %s):", s.path(mineName), supplierPassword, s.hostKey)
-	t.line("  sftp -P %d %s@localhost   # then: put %s in/; the demo reads out/ as well, and tells here what it says", s.port, supplierPartner, s.path(mineName))
+	t.line("  sftp -P %d -o PubkeyAuthentication=no %s@localhost   # then: put %s in/; the demo reads out/ as well, and tells here what it says", s.port, supplierPartner, s.path(mineName))
 	t.line("")
 }
 

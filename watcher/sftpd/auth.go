@@ -11,10 +11,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Tries and attempts of one connection. A try is a key or password that is wrong; an attempt is anything asked at all.
+// What one connection may try. An agent offers its keys before anybody is asked for a password, so keys have more tries, as many as with OpenSSH; an attempt is
+// anything asked at all.
 const (
-	mostTries    = 3
-	mostAttempts = 20
+	mostPasswords = 3 // that are wrong
+	mostTries     = 6 // keys and passwords that are wrong
+	mostAttempts  = 20
 )
 
 // A login is how a connection has proved who it is.
@@ -78,6 +80,7 @@ type examiner struct {
 	end     func() // closes the connection
 
 	attempts  int
+	guesses   int    // passwords that were wrong
 	user      string // of the last attempt
 	client    string
 	why       []string // what was refused, for the log
@@ -113,10 +116,13 @@ func (e *examiner) config() *ssh.ServerConfig {
 				return nil, err
 			}
 			l, err := e.password(m.User(), password)
-			if err != nil {
-				return nil, err
+			if err == nil {
+				return l.permissions(l), nil
 			}
-			return l.permissions(l), nil
+			if e.guesses++; e.guesses >= mostPasswords {
+				e.end()
+			}
+			return nil, err
 		}
 	}
 	c.AuthLogCallback = func(m ssh.ConnMetadata, method string, err error) {

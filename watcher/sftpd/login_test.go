@@ -254,6 +254,38 @@ func TestWhoMayNotLogInGetsOneAnswerForOneHash(t *testing.T) {
 	}
 }
 
+// Whose agent has keys for other servers is asked for his password all the same; and passwords are guessed three times at most.
+func TestKeysForOthersLeaveTriesForAPassword(t *testing.T) {
+	t.Parallel()
+	h := open(t, nil, partner("acme", func(p *Partner) { p.Password = cheap("correct horse battery") }))
+	asked := 0
+	login := func(keys int, passwords ...string) string {
+		var strangers []ssh.Signer
+		for range keys {
+			strangers = append(strangers, edKey(t))
+		}
+		asked = 0
+		next := ssh.RetryableAuthMethod(ssh.PasswordCallback(func() (string, error) {
+			asked++
+			return passwords[min(asked, len(passwords))-1], nil
+		}), 10)
+		c, err := h.dial("acme", with(strangers...), next)
+		if err != nil {
+			return err.Error()
+		}
+		_ = c.Close()
+		return ""
+	}
+	for keys := range mostTries {
+		if got := login(keys, "correct horse battery"); got != "" {
+			t.Errorf("after %d keys: %s", keys, got)
+		}
+	}
+	if got := login(0, "wrong"); got == "" || asked != mostPasswords {
+		t.Errorf("%d wrong passwords: %q", asked, got)
+	}
+}
+
 func TestWithoutPasswordsNoneIsAskedFor(t *testing.T) {
 	t.Parallel()
 	h := open(t, nil, partner("acme", nil, edKey(t).PublicKey()))
