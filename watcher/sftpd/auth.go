@@ -115,14 +115,17 @@ func (e *examiner) config() *ssh.ServerConfig {
 			if err := e.attempt(m); err != nil {
 				return nil, err
 			}
-			l, err := e.password(m.User(), password)
-			if err == nil {
-				return l.permissions(l), nil
-			}
-			if e.guesses++; e.guesses >= mostPasswords {
+			if e.guesses == mostPasswords {
+				_ = e.refuse("too many passwords")
 				e.end()
+				return nil, errEnough
 			}
-			return nil, err
+			l, err := e.password(m.User(), password)
+			if err != nil {
+				e.guesses++
+				return nil, err
+			}
+			return l.permissions(l), nil
 		}
 	}
 	c.AuthLogCallback = func(m ssh.ConnMetadata, method string, err error) {
