@@ -63,9 +63,11 @@ func (d *avroDecoder) record(one *avro.Record, parser *jsonParser, cells []Cell,
 		return newRecordError(rec, one.JSON, one.Wrong)
 	}
 	err := d.lines.read(parser, one.JSON, cells, rec)
-	var bad *RecordError
-	if errors.As(err, &bad) {
-		bad.Offset = rec.Offset // not that in the JSON
+	if err != nil {
+		var bad *RecordError
+		if errors.As(err, &bad) {
+			bad.Offset = rec.Offset // not that in the JSON
+		}
 	}
 	return err
 }

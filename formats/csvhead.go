@@ -153,11 +153,12 @@ func (r *csvReading) missing(w Want, name string, titles []string) string {
 	if w.Column != "" {
 		return fmt.Sprintf("column %s of field %s: the file has only %s", w.Column, name, counted(r.columns, "column"))
 	}
-	quoted := make([]string, len(w.From))
-	for i, f := range w.From {
-		quoted[i] = strconv.Quote(f)
-	}
-	return fmt.Sprintf("no column %s for field %s%s", strings.Join(quoted, " or "), name, meant(w.From[0], titles))
+	return noColumn(w.From, name, titles)
+}
+
+// noColumn says that a field has none of its titles, and which may have been meant.
+func noColumn(from []string, field string, titles []string) string {
+	return fmt.Sprintf("no column %s for field %s%s", quoted(from), field, meant(from[0], titles))
 }
 
 // found tells what the file has instead, and whether the delimiter seems to be another.

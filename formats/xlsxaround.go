@@ -220,7 +220,7 @@ func (r *xlsxReading) bindTail(titles []string) (missing []string) {
 		s := &r.tail[i]
 		if s.column == 0 {
 			if s.column = anyOf(titles, s.text) + 1; s.column == 0 && s.must {
-				missing = append(missing, r.missing(Want{Name: s.name, From: s.text}, titles))
+				missing = append(missing, noColumn(s.text, s.name, titles))
 			}
 		}
 		if s.column > 0 {

@@ -221,7 +221,7 @@ func (r *xlsxReading) bind(titles []string) error {
 			at = anyOf(titles, w.From) + 1
 		}
 		if at == 0 && (w.Must || r.d.o.Columns.Missing != ignore) {
-			missing = append(missing, r.missing(w, titles))
+			missing = append(missing, noColumn(w.From, w.Name, titles))
 		}
 		if at > 0 && at <= r.width {
 			named[at-1] = true
@@ -293,14 +293,6 @@ func (r *xlsxReading) twice(titles []string) error {
 		}
 	}
 	return nil
-}
-
-func (r *xlsxReading) missing(w Want, titles []string) string {
-	quoted := make([]string, len(w.From))
-	for i, f := range w.From {
-		quoted[i] = strconv.Quote(f)
-	}
-	return fmt.Sprintf("no column %s for field %s%s", strings.Join(quoted, " or "), w.Name, meant(w.From[0], titles))
 }
 
 // there tells what the sheet has instead.
