@@ -95,7 +95,7 @@ func (l *landscape) checkRepeats(ctx context.Context, db *store.DB, seen int) {
 	doubts, err := out.Doubts(ctx)
 	l.must(err)
 	var unknown int
-	l.must(db.Reader(ctx).QueryRow(`SELECT COALESCE(sum(repeats), 0) FROM batches WHERE destination = 'api'`).Scan(&unknown))
+	l.must(db.Reader(ctx).QueryRow(`SELECT COALESCE(sum(repeats), 0) FROM batches WHERE destination = (SELECT id FROM names WHERE kind = 'destination' AND name = 'api')`).Scan(&unknown))
 	feared := doubts["api"].Total
 	if seen > feared+unknown {
 		l.t.Errorf("%d messages came again; the program speaks of %d after crashes at most and %d that nobody answered", seen, feared, unknown)

@@ -127,7 +127,7 @@ func TestRetentionTakesOnlyWhatIsClosed(t *testing.T) {
 	r.work(pending.ID, Outcome{State: Delivered})
 	closeFile(pending)
 	r.tx(func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO batches (parent, token, destination, route, seq, first, count, state, made) VALUES (?, 1, 'd', 'r', 0, 0, 1, 'ready', 0)`, pending.ID)
+		_, err := tx.Exec(`INSERT INTO batches (parent, token, destination, route, seq, first, count, state, made) VALUES (?, 1, 1, 'r', 0, 0, 1, 'ready', 0)`, pending.ID)
 		return err
 	})
 	open := r.one("open", "open")

@@ -57,3 +57,94 @@ func BenchmarkRenameOfALargeJobAndSource(b *testing.B) {
 	}
 	b.ReportMetric(float64(longest.Microseconds())/1000, "longest-ms")
 }
+
+// What a person or a timer asks of a ledger with a long past. Where it writes, or could, nobody else does meanwhile.
+func BenchmarkAskALargeLedger(b *testing.B) {
+	r := newRig(b, orders())
+	r.tx(func(tx *store.Tx) error { return r.fill(tx, "other", "exports", 1) })
+	r.tx(func(tx *store.Tx) error { return r.fill(tx, "drop", "orders", large) })
+	day := r.clock.now().Add(-24 * time.Hour)
+	must := func(b *testing.B, n int, err error) {
+		if err != nil {
+			b.Fatal(n, err)
+		}
+	}
+	list := func(f Filter) func(b *testing.B) {
+		return func(b *testing.B) {
+			es, err := r.List(ctx, f)
+			must(b, len(es), err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		ask  func(b *testing.B)
+	}{
+		{"list the newest", list(Filter{})},
+		{"list of a job that has few", list(Filter{Jobs: []string{"exports"}})},
+		{"list of jobs that have few", list(Filter{Jobs: []string{"exports", "none"}})},
+		{"list of a state that few have", list(Filter{States: []State{Rejected}})},
+		{"list of open states", list(Filter{States: []State{Held, Received, Failed}})},
+		{"list of a source that has few", list(Filter{Source: "other"})},
+		{"list of a partner that has none", list(Filter{Partner: "acme"})},
+		{"list by text", list(Filter{Text: "nowhere"})},
+		{"list since", list(Filter{Since: day})},
+		{"show", func(b *testing.B) {
+			_, err := r.Entry(ctx, 1)
+			must(b, 0, err)
+		}},
+		{"why", func(b *testing.B) {
+			s, err := r.Why(ctx, "in/orders_777.csv")
+			must(b, len(s), err)
+		}},
+		{"why, of what never came", func(b *testing.B) {
+			s, err := r.Why(ctx, "in/nothing.csv")
+			must(b, len(s), err)
+		}},
+		{"status of a day in which all came", func(b *testing.B) {
+			n, err := r.Counts(ctx, day)
+			must(b, len(n), err)
+		}},
+		{"status of a day in which nothing came", func(b *testing.B) {
+			n, err := r.Counts(ctx, r.clock.now().Add(time.Hour))
+			must(b, len(n), err)
+		}},
+		{"next due", func(b *testing.B) {
+			_, err := r.NextDue(ctx, "orders")
+			must(b, 0, err)
+		}},
+		{"owing", func(b *testing.B) {
+			n, err := r.Owing(ctx)
+			must(b, len(n), err)
+		}},
+		{"mailboxes", func(b *testing.B) {
+			n, err := r.Mailboxes(ctx)
+			must(b, len(n), err)
+		}},
+		{"expire", func(b *testing.B) {
+			es, err := r.Expire(ctx)
+			must(b, len(es), err)
+		}},
+		{"overdue", func(b *testing.B) {
+			es, err := r.Overdue(ctx)
+			must(b, len(es), err)
+		}},
+		{"regather", func(b *testing.B) {
+			must(b, 0, r.Regather(ctx, func(string) bool { return true }, func(Entry) {}))
+		}},
+		{"claim", func(b *testing.B) {
+			for _, e := range r.claim("orders", setSize) {
+				r.Release(e)
+			}
+		}},
+		{"prune what is young", func(b *testing.B) {
+			p, err := r.Prune(ctx, Retain{Files: time.Hour, Entries: time.Hour, Identities: time.Hour})
+			must(b, int(p.Entries), err)
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				c.ask(b)
+			}
+		})
+	}
+}

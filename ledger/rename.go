@@ -199,8 +199,8 @@ type change struct {
 	args      []any
 }
 
-// oneJob makes one job of two that have rows, where a name was in use before what has it now was renamed to it: was and is are the numbers of both. That is as much work as the
-// younger of them has rows. An identity that both have stays with what had the name, and so does the place where files that belong together are looked for.
+// oneJob makes one job of two that have rows, where a name was in use before what has it now was renamed to it: was and is are the numbers of both. All entries are
+// looked at, and those of the younger one rewritten: no index over jobs alone is worth its cost at each landing, and the planner would take it where a better one is. An identity that both have stays with what had the name, and so does the place where files that belong together are looked for.
 func oneJob(was, is int64) []change {
 	if was == 0 {
 		return nil

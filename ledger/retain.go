@@ -41,26 +41,38 @@ func (l *Ledger) Prune(ctx context.Context, r Retain) (Pruned, error) {
 		what  string
 		on    bool
 		count *int64
-		step  func(*store.Tx, time.Time, int64) (n, next int64, err error)
+		look  func(r store.Reader, before time.Time, after int64) ([]int64, error) // nil: the step looks by itself
+		step  func(tx *store.Tx, before time.Time, after int64, page []int64) (n, next int64, err error)
 		age   time.Duration
 	}{
-		{"waiting files", true, &p.Files, l.pruneSeen, seenKept},
-		{"identities", r.Identities > 0, &p.Identities, l.freeIdentities, r.Identities},
-		{"identities of removed entries", r.Identities > 0, &p.Identities, l.pruneIdentities, r.Identities},
-		{"bytes", r.Files > 0, &p.Objects, l.pruneObjects, r.Files},
-		{"entries", r.Entries > 0, &p.Entries, l.pruneEntries, r.Entries},
-		{"files", r.Entries > 0, &p.Files, l.pruneFiles, r.Entries},
-		{"events", r.Entries > 0, &p.Events, l.pruneEvents, r.Entries},
-		{"commands", true, new(int64), l.pruneControls, controlsKept},
+		{"waiting files", true, &p.Files, nil, l.pruneSeen, seenKept},
+		{"identities", r.Identities > 0, &p.Identities, l.kept, l.freeIdentities, r.Identities},
+		{"identities of removed entries", r.Identities > 0, &p.Identities, nil, l.pruneIdentities, r.Identities},
+		{"bytes", r.Files > 0, &p.Objects, nil, l.pruneObjects, r.Files},
+		{"entries", r.Entries > 0, &p.Entries, oldEntries, l.pruneEntries, r.Entries},
+		{"files", r.Entries > 0, &p.Files, oldFiles, l.pruneFiles, r.Entries},
+		{"events", r.Entries > 0, &p.Events, nil, l.pruneEvents, r.Entries},
+		{"commands", true, new(int64), nil, l.pruneControls, controlsKept},
 	}
 	for _, s := range steps {
 		if !s.on {
 			continue
 		}
 		// Each step looks at rows after a cursor and says where the next one begins: 0 at the end.
+		before := now.Add(-s.age)
 		for cursor, more := int64(0), true; more; {
+			var page []int64
+			if s.look != nil { // many rows may have to be looked at, in which nobody is to be kept from writing
+				var err error
+				if page, err = s.look(l.db.Reader(ctx), before, cursor); err != nil {
+					return p, fmt.Errorf("prune %s: %w", s.what, err)
+				}
+				if len(page) == 0 {
+					break
+				}
+			}
 			err := l.db.Tx(ctx, func(tx *store.Tx) error {
-				n, next, err := s.step(tx, now.Add(-s.age), cursor)
+				n, next, err := s.step(tx, before, cursor, page)
 				*s.count += n
 				cursor, more = next, next != 0
 				return err
@@ -81,13 +93,32 @@ func last(ids []int64) int64 {
 	return ids[len(ids)-1]
 }
 
-func (l *Ledger) pruneSeen(tx *store.Tx, before time.Time, _ int64) (n, next int64, err error) {
+// oldEntries is a page of entries that were received before, with a greater id than after. Ids rise with time, so that none is looked at that is younger.
+func oldEntries(r store.Reader, before time.Time, after int64) ([]int64, error) {
+	first, err := firstSince(r, before)
+	if err != nil {
+		return nil, err
+	}
+	return collect(r, scanID, `SELECT id FROM entries WHERE id > ? AND id < ? ORDER BY id LIMIT ?`, after, first, setSize)
+}
+
+// kept is oldEntries for freeIdentities.
+func (l *Ledger) kept(r store.Reader, before time.Time, after int64) ([]int64, error) {
+	return oldEntries(r, before, max(after, l.freed.Load()))
+}
+
+// oldFiles is a page of files that were not seen since.
+func oldFiles(r store.Reader, before time.Time, after int64) ([]int64, error) {
+	return collect(r, scanID, `SELECT id FROM files WHERE id > ? AND seen < ? ORDER BY id LIMIT ?`, after, store.Millis(before), setSize)
+}
+
+func (l *Ledger) pruneSeen(tx *store.Tx, before time.Time, _ int64, _ []int64) (n, next int64, err error) {
 	n, err = tx.Exec(`DELETE FROM files WHERE id IN (SELECT id FROM files WHERE state = 'seen' AND seen < ? LIMIT ?)`, store.Millis(before), setSize)
 	return n, n / setSize, err
 }
 
 // pruneObjects lets go of the bytes of closed files. Those with an entry that is worked again (a replay) or failed keep them.
-func (l *Ledger) pruneObjects(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
+func (l *Ledger) pruneObjects(tx *store.Tx, before time.Time, after int64, _ []int64) (n, next int64, err error) {
 	type kept struct{ id, object, closed int64 }
 	// Ordered by the time of closing; the cursor is that time, so one that keeps its bytes is passed over, not met again and again.
 	list, err := collect(tx, func(scan func(...any) error) (k kept, err error) {
@@ -116,11 +147,7 @@ func (l *Ledger) pruneObjects(tx *store.Tx, before time.Time, after int64) (n, n
 }
 
 // pruneEntries removes final entries and keeps their identities apart. An entry stays while a replay of it is not final.
-func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
-	page, err := collect(tx, scanID, `SELECT id FROM entries WHERE id > ? AND received < ? ORDER BY id LIMIT ?`, after, store.Millis(before), setSize)
-	if err != nil || len(page) == 0 {
-		return 0, 0, err
-	}
+func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, _ int64, page []int64) (n, next int64, err error) {
 	places, args := store.Set(page)
 	ids, err := collect(tx, scanID, `SELECT e.id FROM entries e WHERE e.id IN `+places+` AND e.finished < ?
 		AND e.state IN ('delivered', 'rejected', 'duplicate', 'cancelled')
@@ -153,12 +180,7 @@ func (l *Ledger) pruneEntries(tx *store.Tx, before time.Time, after int64) (n, n
 }
 
 // freeIdentities lets go of the identities of final entries, whose rows stay. Those of ticks stay too: an instant comes once.
-func (l *Ledger) freeIdentities(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
-	after = max(after, l.freed.Load())
-	page, err := collect(tx, scanID, `SELECT id FROM entries WHERE id > ? AND received < ? ORDER BY id LIMIT ?`, after, store.Millis(before), setSize)
-	if err != nil || len(page) == 0 {
-		return 0, 0, err
-	}
+func (l *Ledger) freeIdentities(tx *store.Tx, before time.Time, _ int64, page []int64) (n, next int64, err error) {
 	places, args := store.Set(page)
 	n, err = tx.Exec(`UPDATE entries SET identity = NULL WHERE id IN `+places+` AND finished < ? AND kind <> 'tick' AND identity IS NOT NULL
 		AND state IN ('delivered', 'rejected', 'duplicate', 'cancelled')`, append(args, store.Millis(before))...)
@@ -168,18 +190,14 @@ func (l *Ledger) freeIdentities(tx *store.Tx, before time.Time, after int64) (n,
 	return n, next, err
 }
 
-func (l *Ledger) pruneIdentities(tx *store.Tx, before time.Time, _ int64) (n, next int64, err error) {
+func (l *Ledger) pruneIdentities(tx *store.Tx, before time.Time, _ int64, _ []int64) (n, next int64, err error) {
 	n, err = tx.Exec(`DELETE FROM identities WHERE (job, identity) IN
 		(SELECT job, identity FROM identities WHERE at < ? AND identity NOT LIKE 'tick:%' LIMIT ?)`, store.Millis(before), setSize)
 	return n, n / setSize, err
 }
 
 // pruneFiles removes rows of files whose entries and bytes are gone, unless a listing has shown them lately.
-func (l *Ledger) pruneFiles(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
-	page, err := collect(tx, scanID, `SELECT id FROM files WHERE id > ? AND seen < ? ORDER BY id LIMIT ?`, after, store.Millis(before), setSize)
-	if err != nil || len(page) == 0 {
-		return 0, 0, err
-	}
+func (l *Ledger) pruneFiles(tx *store.Tx, before time.Time, _ int64, page []int64) (n, next int64, err error) {
 	places, args := store.Set(page)
 	n, err = tx.Exec(`DELETE FROM files WHERE id IN `+places+` AND closed < ? AND seen < ? AND object IS NULL
 		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.file = files.id) AND NOT EXISTS (SELECT 1 FROM companions c WHERE c.file = files.id)`,
@@ -188,7 +206,7 @@ func (l *Ledger) pruneFiles(tx *store.Tx, before time.Time, after int64) (n, nex
 }
 
 // pruneEvents removes the beginning of the chains, as far as no entry that is left could need it, and anchors what follows.
-func (l *Ledger) pruneEvents(tx *store.Tx, before time.Time, after int64) (n, next int64, err error) {
+func (l *Ledger) pruneEvents(tx *store.Tx, before time.Time, after int64, _ []int64) (n, next int64, err error) {
 	var oldest int64
 	err = tx.QueryRow(`SELECT received FROM entries ORDER BY id LIMIT 1`).Scan(&oldest)
 	if err == nil {
@@ -226,7 +244,7 @@ func (l *Ledger) pruneEvents(tx *store.Tx, before time.Time, after int64) (n, ne
 	return n, next, nil
 }
 
-func (l *Ledger) pruneControls(tx *store.Tx, before time.Time, _ int64) (n, next int64, err error) {
+func (l *Ledger) pruneControls(tx *store.Tx, before time.Time, _ int64, _ []int64) (n, next int64, err error) {
 	n, err = tx.Exec(`DELETE FROM controls WHERE id IN (SELECT id FROM controls WHERE state <> 'waiting' AND at < ? ORDER BY id LIMIT ?)`, store.Millis(before), setSize)
 	return n, n / setSize, err
 }

@@ -193,7 +193,7 @@ func (p *pass) write(tx *store.Tx, touched map[int]bool, frame, keys []byte, dea
 	var answersID int64
 	if frame != nil {
 		var err error
-		answersID, err = tx.Insert(`INSERT INTO answers (destination, at, keys, frame) VALUES (?, ?, ?, ?)`, p.c.name(), now, keys, frame)
+		answersID, err = tx.Insert(`INSERT INTO answers (at, keys, frame) VALUES (?, ?, ?)`, now, keys, frame)
 		if err != nil {
 			return err
 		}

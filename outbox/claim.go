@@ -99,7 +99,7 @@ const newerMost = 8
 func (c *courier) take(ctx context.Context, now time.Time, before map[int64]bool, condition string, more []any) (found []*leased, err error) {
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
-		WHERE b.destination = ? AND b.state = 'ready' AND (b.due <= ? OR b.due > ?)`+unpaused+mine+condition+` ORDER BY b.id LIMIT ?`,
+		WHERE b.destination = `+ofDestination+` AND b.state = 'ready' AND (b.due <= ? OR b.due > ?)`+unpaused+mine+condition+` ORDER BY b.id LIMIT ?`,
 		slices.Concat([]any{c.name(), store.Millis(now), c.horizon(now), subject(c.name())}, args, more, []any{passBatches})...)
 	if err != nil {
 		return nil, fmt.Errorf("claim messages: %w", err)
@@ -141,7 +141,7 @@ func (c *courier) horizon(now time.Time) int64 {
 func (c *courier) nextDue(ctx context.Context, now time.Time) time.Duration {
 	var due *int64
 	mine, args := c.out.mine()
-	err := c.out.db.Reader(ctx).QueryRow(`SELECT min(b.due) FROM batches b WHERE b.destination = ? AND b.state = 'ready' AND b.due > ?`+mine,
+	err := c.out.db.Reader(ctx).QueryRow(`SELECT min(b.due) FROM batches b WHERE b.destination = `+ofDestination+` AND b.state = 'ready' AND b.due > ?`+mine,
 		append([]any{c.name(), store.Millis(now)}, args...)...).Scan(&due)
 	if err != nil || due == nil {
 		return idle
@@ -268,7 +268,7 @@ func (c *courier) nextTrial(ctx context.Context) (*leased, int, error) {
 func (c *courier) oneFrom(ctx context.Context, from int64) (*leased, error) {
 	mine, args := c.out.mine()
 	rows, err := c.out.db.Reader(ctx).Query(`SELECT `+leasedColumns+` FROM batches b JOIN payloads p ON p.batch = b.id
-		WHERE b.destination = ? AND b.state = 'ready' AND b.id >= ?`+unpaused+mine+` ORDER BY b.id LIMIT 1`,
+		WHERE b.destination = `+ofDestination+` AND b.state = 'ready' AND b.id >= ?`+unpaused+mine+` ORDER BY b.id LIMIT 1`,
 		append([]any{c.name(), from, subject(c.name())}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("choose a message to try: %w", err)

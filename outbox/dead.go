@@ -43,10 +43,14 @@ func insertDead(tx *store.Tx, destination string, d dead, now int64) error {
 	if err != nil {
 		return fmt.Errorf("store the history of a dead letter: %w", err)
 	}
+	number, err := tx.Number(named, destination)
+	if err != nil {
+		return err
+	}
 	m := d.batch.messages[d.index]
 	_, err = tx.Exec(`INSERT INTO dead_letters (parent, batch, idx, destination, route, key, record, state, kind, reason, history, at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)`,
-		d.batch.parent, d.batch.id, d.index, destination, d.batch.route, m.Key, m.Record, d.kind, d.reason, string(history), now)
+		d.batch.parent, d.batch.id, d.index, number, d.batch.route, m.Key, m.Record, d.kind, d.reason, string(history), now)
 	return err
 }
 
@@ -73,7 +77,7 @@ func (f DeadFilter) where() (condition string, args []any) {
 		condition, args = condition+" AND parent IN (?, ?)", append(args, f.Parent, Beside(f.Parent))
 	}
 	if f.Destination != "" {
-		and("destination = ?", f.Destination)
+		and("destination = "+ofDestination, f.Destination)
 	}
 	if f.Kind != "" {
 		and("kind = ?", f.Kind)
@@ -88,7 +92,7 @@ func (f DeadFilter) where() (condition string, args []any) {
 	return condition, args
 }
 
-const deadColumns = `id, parent, batch, idx, destination, route, key, record, state, kind, reason, history, at, closed, note`
+const deadColumns = `id, parent, batch, idx, (SELECT n.name FROM names n WHERE n.id = dead_letters.destination), route, key, record, state, kind, reason, history, at, closed, note`
 
 // DeadLetters lists dead letters, oldest first.
 func (o *Outbox) DeadLetters(ctx context.Context, f DeadFilter) ([]DeadLetter, error) {

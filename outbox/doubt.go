@@ -127,7 +127,7 @@ func (o *Outbox) letGo() {
 
 // doubt counts what the process before, which delivered for the given parents, may have had under way, and keeps it.
 func (o *Outbox) doubt(tx *store.Tx, parents string, careful map[string]bool) (map[string]int, error) {
-	names, err := column(tx, `SELECT DISTINCT destination FROM batches WHERE state = 'ready'`)
+	names, err := column(tx, `SELECT n.name FROM names n WHERE n.kind = 'destination' AND EXISTS (SELECT 1 FROM batches b WHERE b.destination = n.id AND b.state = 'ready')`)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func column(tx *store.Tx, query string) (list []string, err error) {
 
 // openMessages counts what is neither confirmed nor set aside, up to doubtMost.
 func openMessages(tx *store.Tx, destination, parents string) (n int, err error) {
-	query, args := `SELECT count, done FROM batches WHERE destination = ? AND state = 'ready'`, []any{destination}
+	query, args := `SELECT count, done FROM batches WHERE destination = `+ofDestination+` AND state = 'ready'`, []any{destination}
 	if parents != "" {
 		query, args = query+` AND parent IN `+store.Each, append(args, parents)
 	}

@@ -124,9 +124,13 @@ func (l *Lot) fresh(k lane, first int64) *batch {
 func (b *batch) pack(o *Outbox) { b.frames = b.payload(b.frames[:0], o.encoder) }
 
 func (l *Lot) insert(tx *store.Tx, b *batch, state string) error {
+	destination, err := l.out.number(tx, b.destination)
+	if err != nil {
+		return err
+	}
 	id, err := tx.Insert(`INSERT INTO batches (parent, token, destination, route, seq, first, count, state, made)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		l.parent, l.token, l.out.nameOf(b.destination), b.route, b.seq, b.first, b.count, state, store.Millis(l.out.now()))
+		l.parent, l.token, destination, b.route, b.seq, b.first, b.count, state, store.Millis(l.out.now()))
 	if err != nil {
 		return err
 	}
@@ -171,7 +175,11 @@ func ReleaseAll(tx *store.Tx, lots []*Lot) error {
 		made := store.Millis(l.out.now())
 		for _, k := range l.order {
 			b := l.open[k]
-			rows = append(rows, l.parent, l.token, l.out.nameOf(b.destination), b.route, b.seq, b.first, b.count, made)
+			destination, err := l.out.number(tx, b.destination)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, l.parent, l.token, destination, b.route, b.seq, b.first, b.count, made)
 		}
 	}
 	ids, err := tx.InsertAll(`INSERT INTO batches (parent, token, destination, route, seq, first, count, made, state)`, `(?, ?, ?, ?, ?, ?, ?, ?, 'ready')`, rows)

@@ -107,12 +107,33 @@ func (o *Outbox) tidy(ctx context.Context) error {
 			return fmt.Errorf("remove staged messages of #%d: %w", id, err)
 		}
 	}
-	err = o.db.Tx(ctx, func(tx *store.Tx) error {
-		return o.dropRows(tx, `SELECT p.object, p.parent FROM outputs p WHERE NOT EXISTS (SELECT 1 FROM batches b WHERE b.parent = p.parent)
-			AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.id = p.parent AND e.state IN ('held', 'received', 'working', 'accepted'))`)
-	})
-	if err != nil {
+	if err := o.tidyOutputs(ctx); err != nil {
 		return fmt.Errorf("remove files of removed messages: %w", err)
+	}
+	return nil
+}
+
+// idleOutputs are those of entries that have no messages and will have none.
+const idleOutputs = `SELECT p.object, p.parent FROM outputs p WHERE p.object > ? AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.parent = p.parent)
+	AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.id = p.parent AND e.state IN ('held', 'received', 'working', 'accepted'))`
+
+// tidyOutputs removes idle outputs. All are looked at, in which nobody is to be kept from writing: so it looks before it takes hold, and looks there again.
+func (o *Outbox) tidyOutputs(ctx context.Context) error {
+	for after := int64(0); ctx.Err() == nil; {
+		var object, parent int64
+		err := o.db.Reader(ctx).QueryRow(idleOutputs+` ORDER BY p.object LIMIT 1`, after).Scan(&object, &parent)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			err = o.db.Tx(ctx, func(tx *store.Tx) error {
+				return o.dropRows(tx, idleOutputs+` AND p.object <= ?`, object-1, object)
+			})
+		}
+		if err != nil {
+			return err
+		}
+		after = object
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ type BatchInfo struct {
 	answers     string
 }
 
-const infoColumns = `b.id, b.parent, b.destination, b.route, b.first, b.count, b.state, b.done, b.dead, b.repeats, b.due, b.made, b.finished, b.trouble, b.answers, b.token = 0`
+const infoColumns = `b.id, b.parent, (SELECT n.name FROM names n WHERE n.id = b.destination), b.route, b.first, b.count, b.state, b.done, b.dead, b.repeats, b.due, b.made, b.finished, b.trouble, b.answers, b.token = 0`
 
 func scanInfo(rows *store.Rows, more ...any) (BatchInfo, error) {
 	var b BatchInfo
@@ -332,7 +332,7 @@ type Waiting struct {
 // Waiting counts what waits, by destination; also for destinations that are no longer configured.
 func (o *Outbox) Waiting(ctx context.Context) (map[string]Waiting, error) {
 	found := map[string]Waiting{}
-	rows, err := o.db.Reader(ctx).Query(`SELECT destination, count(*), sum(count), min(made) FROM batches WHERE state = 'ready' GROUP BY destination`)
+	rows, err := o.db.Reader(ctx).Query(`SELECT (SELECT n.name FROM names n WHERE n.id = b.destination), count(*), sum(b.count), min(b.made) FROM batches b WHERE b.state = 'ready' GROUP BY b.destination`)
 	if err != nil {
 		return nil, fmt.Errorf("count what waits: %w", err)
 	}
@@ -349,7 +349,7 @@ func (o *Outbox) Waiting(ctx context.Context) (map[string]Waiting, error) {
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("count what waits: %w", err)
 	}
-	deads, err := o.db.Reader(ctx).Query(`SELECT destination, count(*) FROM dead_letters WHERE state = 'open' GROUP BY destination`)
+	deads, err := o.db.Reader(ctx).Query(`SELECT (SELECT n.name FROM names n WHERE n.id = d.destination), count(*) FROM dead_letters d WHERE d.state = 'open' GROUP BY d.destination`)
 	if err != nil {
 		return nil, fmt.Errorf("count dead letters: %w", err)
 	}

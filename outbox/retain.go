@@ -76,13 +76,21 @@ func (o *Outbox) prune(ctx context.Context, keep time.Duration) (removed int64, 
 		}
 		removed += n
 	}
-	err = o.db.Tx(ctx, func(tx *store.Tx) error {
-		// Answers are younger than what they answer, so one that is older than all that is kept belongs to nothing.
-		_, err := tx.Exec(`DELETE FROM answers WHERE at < ? AND at < (SELECT COALESCE(MIN(made), ?) FROM batches)`, before, before)
-		return err
-	})
-	if err != nil {
+	if err := o.pruneAnswers(ctx, before); err != nil {
 		return removed, fmt.Errorf("remove answers: %w", err)
 	}
 	return removed, nil
+}
+
+// pruneAnswers removes the oldest answers. They are younger than what they answer, so one that is older than all that is kept belongs to nothing.
+func (o *Outbox) pruneAnswers(ctx context.Context, before int64) error {
+	var oldest int64
+	err := o.db.Reader(ctx).QueryRow(`SELECT COALESCE((SELECT made FROM batches ORDER BY id LIMIT 1), ?)`, before).Scan(&oldest)
+	for n := int64(pruneMost); err == nil && n == pruneMost && ctx.Err() == nil; {
+		err = o.db.Tx(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.Exec(`DELETE FROM answers WHERE id IN (SELECT a.id FROM (SELECT id, at FROM answers ORDER BY id LIMIT ?) a WHERE a.at < ?)`, pruneMost, min(before, oldest))
+			return err
+		})
+	}
+	return err
 }

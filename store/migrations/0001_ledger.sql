@@ -215,7 +215,7 @@ CREATE TABLE batches (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   parent      INTEGER NOT NULL,        -- the entry; negative: the entry's acknowledgements, which it does not wait for
   token       INTEGER NOT NULL,        -- the claim it was staged under
-  destination TEXT    NOT NULL,
+  destination INTEGER NOT NULL,        -- in names
   route       TEXT    NOT NULL,        -- which send of which job: "orders/0"
   seq         INTEGER NOT NULL,        -- within the lot
   first       INTEGER NOT NULL,        -- record number of the first message
@@ -255,7 +255,6 @@ CREATE INDEX outputs_parent ON outputs (parent);
 
 CREATE TABLE answers (
   id          INTEGER PRIMARY KEY,
-  destination TEXT    NOT NULL,
   at          INTEGER NOT NULL,
   keys        BLOB    NOT NULL,        -- 32-bit hashes of captured values
   frame       BLOB    NOT NULL         -- zstd: batch, index and receipt of each message
@@ -266,7 +265,7 @@ CREATE TABLE dead_letters (
   parent      INTEGER NOT NULL,
   batch       INTEGER NOT NULL,
   idx         INTEGER NOT NULL,
-  destination TEXT    NOT NULL,
+  destination INTEGER NOT NULL,        -- in names
   route       TEXT    NOT NULL,
   key         TEXT    NOT NULL,
   record      INTEGER NOT NULL,
