@@ -199,7 +199,11 @@ func (e *examiner) offered(user string, key ssh.PublicKey) (*login, error) {
 		return l, nil
 	}
 	k := Key{PublicKey: key}
-	if err := k.check(m.leastRSA()); err != nil {
+	least := leastRSA
+	if e.legacy { // where it is noted; refusal lets partners with old clients in there, and nobody else
+		least = leastRSALegacy
+	}
+	if err := k.check(least); err != nil {
 		return nil, e.refuse(err.Error())
 	}
 	if !m.Partner.knows(key) {

@@ -341,6 +341,13 @@ func TestOldClientsLogInWhereTheyMay(t *testing.T) {
 	if err := try(h.address, "old"); !errors.As(err, &negotiation) {
 		t.Errorf("an old client at listen: %v", err)
 	}
+	// His client may be new and his key too short: that is taken where it is noted.
+	if got := h.refused("old", with(signer)); !strings.Contains(got, "unable to authenticate") {
+		t.Errorf("a short key at listen: %s", got)
+	}
+	if d := h.journal.wait(t, "login refused", func(d map[string]any) bool { return d["partner"] == "old" }); !strings.Contains(fmt.Sprint(d["why"]), "2048 bits is too weak") {
+		t.Errorf("refused: %v", d)
+	}
 	if s := h.server.Status(); s.Legacy != 1 || len(s.LegacyListen) != 1 {
 		t.Errorf("status: %+v", s)
 	}

@@ -262,14 +262,6 @@ func (m *Member) refusal(a netip.Addr, legacy bool, now time.Time) string {
 	return ""
 }
 
-// leastRSA is the shortest RSA key that the member may log in with.
-func (m *Member) leastRSA() int {
-	if m.Partner.Profile == Legacy {
-		return leastRSALegacy
-	}
-	return leastRSA
-}
-
 // account makes the account of a partner from its folders to drop into.
 func account(name string, p *Partner, drops []Folder) *Account {
 	a := &Account{Name: name, Quota: Quota{Bytes: p.Quota, Files: p.Files, FileSize: p.MaxFile}, Folders: drops}
