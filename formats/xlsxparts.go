@@ -2,7 +2,11 @@ package formats
 
 import (
 	"fmt"
+	"io"
 	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
 )
 
 const (
@@ -67,4 +71,32 @@ func (e *xlsxEncoder) writtenStyles() string {
 		`<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>` +
 		fmt.Sprintf(`<cellXfs count="%d">%s</cellXfs>`, styleDecimals+decimals+len(e.codes), xfs.String()) +
 		`<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>`
+}
+
+// A lentWriter gives its writer back when it is closed.
+type lentWriter struct {
+	*flate.Writer
+	pool *sync.Pool
+}
+
+func (l lentWriter) Close() error {
+	err := l.Writer.Close()
+	l.pool.Put(l.Writer)
+	if err != nil {
+		return fmt.Errorf("write rows: %w", err)
+	}
+	return nil
+}
+
+// compressor lends a writer, as good as new.
+func (e *xlsxEncoder) compressor(w io.Writer) (io.WriteCloser, error) {
+	if f, ok := e.deflate.Get().(*flate.Writer); ok {
+		f.Reset(w)
+		return lentWriter{f, e.deflate}, nil
+	}
+	f, err := flate.NewWriter(w, flate.DefaultCompression)
+	if err != nil {
+		return nil, fmt.Errorf("write rows: %w", err)
+	}
+	return lentWriter{f, e.deflate}, nil
 }

@@ -10,11 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"github.com/klauspost/compress/flate"
 
 	"waybill/formats/xlsx"
 )
@@ -44,6 +43,7 @@ type xlsxEncoder struct {
 	titles  bool
 	guard   bool
 	sheet   string
+	deflate *sync.Pool // of *flate.Writer: one takes a MiB, and a message may be a workbook
 }
 
 // An xlsxColumn is how a column looks.
@@ -86,7 +86,7 @@ func newXLSXEncoder(w Writing, columns []Column) (Encoder, []Problem) {
 	case len(columns) > xlsx.MaxColumns:
 		return nil, []Problem{{"columns", fmt.Sprintf("a sheet has at most %d columns", xlsx.MaxColumns)}}
 	}
-	e := &xlsxEncoder{titles: w.Titles != skip, guard: w.Formulas != keep, sheet: cmp.Or(w.Sheet, "Sheet1")}
+	e := &xlsxEncoder{titles: w.Titles != skip, guard: w.Formulas != keep, sheet: cmp.Or(w.Sheet, "Sheet1"), deflate: &sync.Pool{}}
 	var ps []Problem
 	for i, c := range columns {
 		path := fmt.Sprintf("columns[%d].", i)
@@ -139,7 +139,7 @@ func checkCell(v Value) error {
 // Encode writes the titles and the rows. How wide the columns are is taken from the first of them. The same rows give the same bytes.
 func (e *xlsxEncoder) Encode(w io.Writer, rows iter.Seq2[[]Value, error]) error {
 	z := zip.NewWriter(w)
-	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.DefaultCompression) })
+	z.RegisterCompressor(zip.Deflate, e.compressor)
 	for _, part := range e.parts() {
 		if err := writePart(z, part.name, part.text); err != nil {
 			return err

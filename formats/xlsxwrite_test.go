@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -207,4 +210,39 @@ func TestXLSXOpensInLibreOffice(t *testing.T) {
 	if err != nil || string(text) != "No,Day\n=1+1,2026-11-21\n" {
 		t.Errorf("%q, %v", text, err)
 	}
+}
+
+// What a workbook was written with before does not show in the next: messages are to be the same whenever they are made.
+func TestTheSameRowsAreTheSameWorkbookHoweverManyWereWritten(t *testing.T) {
+	t.Parallel()
+	columns := []Column{{Title: "A"}, {Title: "B"}}
+	write := func(e Encoder, n int) string {
+		var b bytes.Buffer
+		if err := e.Encode(&b, func(yield func([]Value, error) bool) {
+			for i := range n {
+				if !yield([]Value{{Kind: Text, Bytes: fmt.Appendf(nil, "row %d of %d", i, n)}, {Kind: Number, Bytes: strconv.AppendInt(nil, int64(i*n), 10)}}, nil) {
+					return
+				}
+			}
+		}); err != nil {
+			t.Error(err)
+		}
+		return b.String()
+	}
+	var wg sync.WaitGroup
+	used, ps := NewEncoder(Writing{Format: "xlsx"}, columns)
+	if len(ps) > 0 {
+		t.Fatal(ps)
+	}
+	for range 4 {
+		wg.Go(func() {
+			for _, n := range []int{1, 3000, 0, 2, 40, 700, 1} {
+				fresh, _ := NewEncoder(Writing{Format: "xlsx"}, columns)
+				if write(used, n) != write(fresh, n) {
+					t.Errorf("a workbook of %d rows is another one", n)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
