@@ -28,8 +28,8 @@ var reachedAfter = map[string]string{
 	"outbox/asking":    "outbox/marked:2",
 }
 
-// apart are steps that tests of their own kill a process at: watcher/sftpd/kill_test.go, acknowledge_test.go, archive_test.go, set_test.go.
-var apart = regexp.MustCompile(`^sftpd/|^spool/adopt|^ledger/owed$|^jobs/acknowledg|^jobs/unpacked$|^ledger/members|^ledger/gathering$`)
+// apart are steps that tests of their own kill a process at: watcher/sftpd/kill_test.go, acknowledge_test.go, archive_test.go, set_test.go, statement_test.go.
+var apart = regexp.MustCompile(`^sftpd/|^spool/adopt|^ledger/owed$|^jobs/acknowledg|^jobs/unpacked$|^ledger/members|^ledger/gathering$|^store/statement$`)
 
 // points collects the named steps from the program's source, so that a new one is tested without being listed here.
 func points(t *testing.T) []string {

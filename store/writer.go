@@ -326,6 +326,7 @@ func (w *writer) exec(query string) error {
 
 // prepare keeps one prepared statement per text: the texts are constants of the program, so there are few.
 func (w *writer) prepare(query string) (*sql.Stmt, error) {
+	failpoint.Hit("store/statement")
 	if st := w.stmts[query]; st != nil {
 		return st, nil
 	}

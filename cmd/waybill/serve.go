@@ -148,8 +148,8 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := d.adopt(ctx, l, func() {}); err != nil {
 		return err
 	}
-	d.regather(ctx)
 	d.worker = d.instance.worker(d.land)
+	d.regather(ctx) // once arrivals go by the jobs of now: without any, nothing would want its files
 	l.mailboxes(d.log)
 	d.outbox.SetDestinations(l.destinations)
 	d.sftp, err = d.openSFTP(ctx)
