@@ -140,6 +140,18 @@ func corpusDecoder(t *testing.T, settings, fields string) (Decoder, []string) {
 			o.Columns.Missing = value
 		case "unpack":
 			unpack = strings.Split(value, ",")
+		case "unit":
+			o.Unit = value
+		case "ends":
+			o.Ends = value
+		case "short":
+			o.TooShort = value
+		case "length":
+			o.Length = corpusNumber(t, value)
+		case "schema":
+			o.Schema, o.Files = value, os.ReadFile
+		case "unknown":
+			o.Unknown = value
 		case "titles":
 			n := corpusNumber(t, value)
 			o.Titles = &n

@@ -70,7 +70,7 @@ func TestJobsReadAndWriteProtobuf(t *testing.T) {
 	if err != nil || strings.Join(got, "|") != strings.Join(want, "|") {
 		t.Errorf("%s: %v\n got %q\nwant %q", o.Reason, err, got, want)
 	}
-	if o, err = p.Run(t.Context(), input("o.pb", kitchenFile(7)), func(*Rendered) error { return nil }); err != nil || len(o.Rejects) != 1 || o.Rejects[0].Reason != "is none of NEW, PAID" {
+	if o, err = p.Run(t.Context(), input("o.pb", kitchenFile(7)), func(*Rendered) error { return nil }); err != nil || len(o.Rejects) != 1 || o.Rejects[0].Reason != "is none of NEW, PAID (in the record at offset 28)" {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"waybill/formats"
@@ -44,12 +45,21 @@ type collector struct {
 func (r *run) reject(record, line int64, faults ...fault) {
 	c := &r.rejects
 	c.records++
-	for i := range faults {
+	for _, f := range faults {
+		f.reason += r.where(record, line, f.reason)
 		if r.in.Faulty != nil {
-			r.in.Faulty(record, faults[i].field, faults[i].reason)
+			r.in.Faulty(record, f.field, f.reason)
 		}
-		c.keep(ledger.Reject{Record: record, Line: line, Field: faults[i].field, Value: clip(faults[i].value), Reason: faults[i].reason})
+		c.keep(ledger.Reject{Record: record, Line: line, Field: f.field, Value: clip(f.value), Reason: f.reason})
 	}
+}
+
+// where says at which byte a record begins whose format has no lines, if the reason does not.
+func (r *run) where(record, line int64, reason string) string {
+	if line > 0 || record != r.number || r.offset < 0 || strings.HasPrefix(reason, "offset ") {
+		return ""
+	}
+	return fmt.Sprintf(" (in the record at offset %d)", r.offset)
 }
 
 func (c *collector) keep(r ledger.Reject) {

@@ -89,6 +89,7 @@ type run struct {
 	once    []constant
 
 	number, line int64 // of the record at hand
+	offset       int64 // at which it begins, where its format has no lines; -1 where it does not count
 	source       *formats.Record
 	part         *segment  // what it is
 	bases        []frame   // by part
@@ -286,7 +287,10 @@ func (r *run) badRecord(err error) error {
 
 // step works one record, or what stands around records.
 func (r *run) step(rec *formats.Record) error {
-	r.source, r.number, r.line = rec, rec.Number, rec.Line
+	r.source, r.number, r.line, r.offset = rec, rec.Number, rec.Line, -1
+	if rec.Line == 0 && r.in.Rows == nil {
+		r.offset = rec.Offset
+	}
 	r.turn(rec.Part)
 	r.make.reset()
 	r.faults = r.faults[:0]

@@ -191,6 +191,26 @@ func (l *Ledger) Rejects(ctx context.Context, entry int64) ([]Reject, error) {
 	return list, nil
 }
 
+// Around returns the first runs of the same job that came before and behind an entry as a file of the same name, from the same source and partner: the ones that it
+// took the place of, and that took its place. 0 stands for none. What is only tried has no such neighbours.
+func (l *Ledger) Around(ctx context.Context, entry int64) (before, after int64, err error) {
+	next := func(which, order string) (id int64, err error) {
+		err = l.db.Reader(ctx).QueryRow(`SELECT e.id FROM entries at JOIN files f ON f.id = at.file JOIN files g ON g.source = f.source AND g.path = f.path AND g.partner = f.partner
+			JOIN entries e ON e.file = g.id AND e.job = at.job WHERE at.id = ? AND at.trial = 0 AND e.trial = 0 AND e.origin IS NULL AND `+which+` ORDER BY e.id `+order+` LIMIT 1`, entry).Scan(&id)
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		return id, err
+	}
+	if before, err = next("e.id < at.id", "DESC"); err == nil {
+		after, err = next("e.id > at.id", "ASC")
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("namesakes of #%d: %w", entry, err)
+	}
+	return before, after, nil
+}
+
 // Replays returns the runs of an entry after the first, the oldest first.
 func (l *Ledger) Replays(ctx context.Context, first int64) ([]Entry, error) {
 	list, err := entries(l.db.Reader(ctx), `SELECT `+entryColumns+` FROM entries e WHERE e.origin = ? ORDER BY e.run`, first)

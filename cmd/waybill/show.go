@@ -60,7 +60,9 @@ type way struct {
 	Parent       *entryView           `json:"parent,omitempty"`  // of a member of an archive: the archive's entry
 	Members      []entryView          `json:"members,omitempty"` // of an archive: its files, the newest run of each
 	Replays      []entryView          `json:"replays,omitempty"`
-	Rejected     []ledger.Reject      `json:"rejected"` // the first of them
+	Corrects     int64                `json:"corrects,omitempty"`     // the rejected entry in whose place it came, under the same name
+	CorrectedBy  int64                `json:"corrected_by,omitempty"` // of a rejected entry: the next under its name
+	Rejected     []ledger.Reject      `json:"rejected"`               // the first of them
 	Destinations []*traffic           `json:"destinations"`
 	DeadLetters  []deadView           `json:"dead_letters"`
 	Acknowledged []ackView            `json:"acknowledgements,omitempty"`
@@ -86,7 +88,7 @@ func (i *instance) way(ctx context.Context, id int64, o showOptions) (*way, erro
 	switch {
 	case err == nil:
 		w.File = viewOfFile(f, folderOf(i.p.configured(ctx, i.db.Folder()), f.Source))
-		if err := errors.Join(i.family(ctx, w, f), i.besides(ctx, w)); err != nil {
+		if err := errors.Join(i.family(ctx, w, f), i.besides(ctx, w), i.namesakes(ctx, w)); err != nil {
 			return nil, err
 		}
 	case !errors.Is(err, ledger.ErrNotFound):
@@ -179,7 +181,13 @@ func (p *program) way(w *way, o showOptions) error {
 	if e.Twin != 0 {
 		verdict += fmt.Sprintf(" of #%d", e.Twin)
 	}
+	if w.Corrects != 0 {
+		verdict += fmt.Sprintf("; it comes in place of #%d, which was rejected", w.Corrects)
+	}
 	line("verdict", "%s", verdict)
+	if w.CorrectedBy != 0 {
+		line("then", "#%d came in its place", w.CorrectedBy)
+	}
 	if !e.Since.IsZero() || !e.Till.IsZero() {
 		line("window", "from %s, up to %s", clock(e.Since), clock(e.Till))
 	}

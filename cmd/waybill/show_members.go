@@ -72,3 +72,25 @@ func (p *program) wayMembers(w *way) error {
 	}
 	return nil
 }
+
+// namesakes finds the rejected file in whose place one came, and the one that came in place of a rejected one: a name that is dropped again, mended or not.
+func (i *instance) namesakes(ctx context.Context, w *way) error {
+	if w.entry.Origin != 0 {
+		return nil
+	}
+	before, after, err := i.ledger.Around(ctx, w.Entry)
+	if err != nil {
+		return err
+	}
+	if w.entry.State == ledger.Rejected {
+		w.CorrectedBy = after
+	}
+	if before == 0 {
+		return nil
+	}
+	e, err := i.ledger.Entry(ctx, before)
+	if err == nil && e.State == ledger.Rejected {
+		w.Corrects = before
+	}
+	return err
+}

@@ -1,0 +1,2 @@
+id;number
+A-1;7
