@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ type Finding struct {
 	Skip      int        // csv, tsv: lines above the table when it has no titles
 	Columns   []string   // csv, tsv: titles, or the numbers of the columns
 	Decimal   string     // csv, tsv, fixed: "." or ",", "" when no number decides it
-	Length    int        // fixed: characters of a line
+	Length    int        // fixed: characters of a line, or of a record
+	Ends      string     // fixed: "none" where records have no line ends
 	Records   string     // json, xml: the path of what stands there several times, "" when nothing does
 	Evidence  []Evidence // what each of these was known by, in the order in which it was found
 }
@@ -142,9 +144,23 @@ func (f *Finding) look(head []byte, all bool) error {
 			f.found("format", "it is no text, but bytes that no format begins with; Protobuf cannot be told by looking: say format: protobuf and its schema")
 			return nil
 		}
-		f.found("format", "no format is like it")
+		f.found("format", "%s", cmp.Or(brokenJSON(body, all), "no format is like it"))
 	}
 	return nil
+}
+
+// brokenJSON says of text that begins as JSON where it is none, "" where it does not begin so.
+func brokenJSON(text []byte, all bool) string {
+	if text[0] != '{' && text[0] != '[' {
+		return ""
+	}
+	p := newJSONParser(Limits{}.WithDefaults())
+	p.reset(text, all)
+	if end := p.value(0, nil, nil, 0); end > 0 {
+		return "it begins with a JSON value, but what stands behind that in the same line is read by no format: ask for one value a line (NDJSON), or for an array"
+	}
+	line, column := bytes.Count(text[:p.fail.at], []byte("\n"))+1, p.fail.at-bytes.LastIndexByte(text[:p.fail.at], '\n')
+	return fmt.Sprintf("it begins as JSON, but in line %d, column %d: %s", line, column, p.fail.reason)
 }
 
 // isWorkbook tells whether a zip archive with these files is one.

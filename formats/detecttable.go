@@ -313,35 +313,3 @@ func (f *Finding) decide(votes map[byte]int, shown map[byte]string) {
 		f.found("decimal", "but %s with the other mark", counted(other, "number"))
 	}
 }
-
-// columns knows lines of one length.
-func (f *Finding) columns(text []byte, all bool) bool {
-	list := strings.Split(strings.TrimRight(strings.ReplaceAll(string(text), "\r", ""), "\n"), "\n")
-	if !all && len(list) > 1 {
-		list = list[:len(list)-1]
-	}
-	lengths := map[int]int{}
-	best, lines := 0, 0
-	for _, l := range list {
-		n := len([]rune(l))
-		if n == 0 {
-			continue
-		}
-		lines++
-		if lengths[n]++; lengths[n] > lengths[best] {
-			best = n
-		}
-	}
-	if lines == 1 && (f.Encoding == "cp037" || len(text) >= 1<<10) && !strings.Contains(string(text), "\n") {
-		f.Format = "fixed"
-		f.found("format", "there are no line ends and nothing parts cells: say ends: none and how long a record is (length)")
-		return true
-	}
-	if lines < 3 || best < 8 || lengths[best]*10 < lines*9 {
-		return false
-	}
-	f.Format, f.Length = "fixed", best
-	f.found("format", "%d of %d lines have %s, and nothing parts cells", lengths[best], lines, counted(best, "character"))
-	f.found("length", "that of the lines")
-	return true
-}

@@ -51,7 +51,7 @@ func formOf(name string, b formats.Blob) (form, error) {
 		f.lines, f.Encoding = found.Encoding != "", found.Encoding
 		return f, usage("%s is nothing that a job could read: %s", name, f.why["format"])
 	}
-	f.Format, f.Delimiter, f.Quote, f.Length = found.Format, found.Delimiter, found.Quote, found.Length
+	f.Format, f.Delimiter, f.Quote, f.Length, f.Ends = found.Format, found.Delimiter, found.Quote, found.Length, found.Ends
 	switch declared := strings.HasPrefix(f.why["encoding"], "as the file declares"); {
 	case declared, found.Format == "edifact", strings.HasSuffix(found.Format, "json") && found.Encoding == formats.UTF8:
 	default:
