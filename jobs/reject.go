@@ -88,7 +88,7 @@ func (c *collector) wholly(r ledger.Reject) {
 // file rejects the file as a whole.
 func (c *collector) file(e *formats.FileError) {
 	reason := e.Reason
-	if e.Limit != "" {
+	if e.Limit != "" && !strings.Contains(reason, e.Limit) {
 		reason += " (" + e.Limit + ")"
 	}
 	c.whole, c.partial = &ledger.Reject{Line: e.Line, Reason: reason}, e.Incomplete

@@ -17,6 +17,7 @@ func TestAFileThatCannotBeReadIsRejectedWithThePlace(t *testing.T) {
 	}{
 		"json": {"format: json", "[\n  {\"no\": 1}, ]", "line 2, column 14: a comma before the end", 2},
 		"csv":  {"format: csv", "no\n1\n\"2\n", "line 3: a quote is opened here", 3},
+		"deep": {"format: json", strings.Repeat("[", 101), "line 1, column 101: record 1: lists and objects are nested deeper than 100 (max_depth)", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -26,7 +27,7 @@ func TestAFileThatCannotBeReadIsRejectedWithThePlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o.State != ledger.Rejected || !strings.HasPrefix(o.Reason, c.want) || o.Rejects[0].Reason != o.Reason || o.Rejects[0].Line != c.line {
+			if o.State != ledger.Rejected || !strings.HasPrefix(o.Reason, c.want) || o.Rejects[0].Reason != o.Reason || o.Rejects[0].Line != c.line || strings.Count(o.Reason, "(max_depth)") > 1 {
 				t.Errorf("%+v, want %s", o, c.want)
 			}
 		})
