@@ -30,11 +30,15 @@ func (p Pick) of(number int64) (reason string, ok bool) {
 // how many records were written.
 //
 // The reason is one more column (csv, tsv, xlsx), stands behind the line (fixed), is one more member (json, ndjson) or a comment before the element
-// (xml). Where lines are of one length, of several kinds or not text there is no room for it.
+// (xml). Where lines are of one length, of several kinds or not text there is no room for it, nor is there in an interchange (edifact), whose UNZ counts the messages that are left.
 func Picked(open func() (Blob, func()), o Options, parts []Part, pick Pick, w io.Writer) (int64, error) {
 	switch o.Format {
 	case "xlsx":
 		return pickedRows(open, o, parts, pick, w)
+	case "edifact":
+		if pick.All {
+			return pickedInterchange(open, o, parts, w)
+		}
 	case "avro", "protobuf": // bytes behind counts and lengths, perhaps packed: a part of them is no file
 		return 0, errors.New("single records of a file of format " + o.Format + " cannot be written as a file of their own: --json shows what is wrong with each; mend what writes the file")
 	}
@@ -76,7 +80,9 @@ type pickedSpan struct {
 }
 
 // byLine reports whether records end where the next begin.
-func (p *picker) byLine() bool { return p.o.Format != "json" && p.o.Format != "xml" }
+func (p *picker) byLine() bool {
+	return p.o.Format != "json" && p.o.Format != "xml" && p.o.Format != "edifact"
+}
 
 func (p *picker) look(open func() (Blob, func())) error {
 	o := p.o
@@ -109,6 +115,9 @@ func (p *picker) look(open func() (Blob, func())) error {
 		}
 		if waiting {
 			p.spans[len(p.spans)-1].to, waiting = from, false
+		}
+		if p.o.Format == "edifact" && p.behind >= 0 && from-p.behind > ediGap {
+			return errSeveralInterchanges
 		}
 		switch {
 		case !body: // a trailer: all from here on is behind the records
@@ -164,6 +173,9 @@ func (p *picker) copy(b Blob, out func([]byte) error) error {
 	}
 	if err := t.skip(p.behind); err != nil {
 		return err
+	}
+	if p.o.Format == "edifact" {
+		return p.closeInterchange(t, out)
 	}
 	for {
 		if err := out(t.w.data()); err != nil {

@@ -65,6 +65,45 @@ func TestPickedRecordsAreWrittenAsTheyCame(t *testing.T) {
 	}
 }
 
+// TestPickedMessagesOfAnInterchangeMakeAnInterchange: what is written is read again whole, for UNZ counts what is in it.
+func TestPickedMessagesOfAnInterchangeMakeAnInterchange(t *testing.T) {
+	t.Parallel()
+	const head, tail = "UNA:+.? 'UNB+UNOC:3+S+R+260101:0900+1'\r\n", "\r\nUNZ+3+1'\r\n"
+	message := func(no string) string {
+		return "UNH+" + no + "+ORDERS:D:96A:UN'BGM+220+A-" + no + "+9'UNT+3+" + no + "'"
+	}
+	wrong := strings.Replace(message("2"), "UNT+3", "UNT+4", 1) // its count is
+	o := Options{Format: "edifact", Records: "ORDERS"}
+	parts := []Part{{Wants: []Want{{Name: "no", From: []string{"BGM.2"}}}}}
+	for _, c := range []struct {
+		text, want string
+		pick       []int64
+	}{
+		{head + message("1") + "\r\n" + message("2") + "\r\n" + message("3") + tail, head + message("1") + strings.Replace(tail, "3", "1", 1), []int64{1}},
+		{head + message("1") + message("2") + message("3") + tail, head + message("2") + message("3") + strings.Replace(tail, "3", "2", 1), []int64{2, 3}},
+		{head + message("1") + wrong + message("3") + tail, head + wrong + strings.Replace(tail, "3", "1", 1), []int64{2}},
+		{head + message("1") + message("3") + wrong + tail, head + wrong + strings.Replace(tail, "3", "1", 1), []int64{3}},
+	} {
+		if got := picked(t, o, parts, c.text, c.pick...); got != c.want {
+			t.Errorf("\n%q, not\n%q", got, c.want)
+		}
+	}
+	open := func(text string) func() (Blob, func()) {
+		return func() (Blob, func()) { return blobOf(text), func() {} }
+	}
+	one := head + message("1") + "UNZ+1+1'"
+	for _, text := range []string{one + strings.Replace(one, "UNA:+.? '", "", 1), head + message("1") + "UNH+9+INVOIC:D:96A:UN'BGM+380+X'UNT+3+9'" + message("2") + tail} {
+		var b bytes.Buffer
+		if _, err := Picked(open(text), o, parts, Pick{Reasons: map[int64]string{2: "x"}}, &b); err == nil || !strings.Contains(err.Error(), "several interchanges") {
+			t.Errorf("%q: %q, %v", text, b.String(), err)
+		}
+		b.Reset()
+		if n, err := Picked(open(text), o, parts, Pick{Reasons: map[int64]string{2: "x"}, All: true}, &b); err != nil || n != 2 || b.String() != text {
+			t.Errorf("all of it: %d, %v, %q", n, err, b.String())
+		}
+	}
+}
+
 func wide(s string) string {
 	var b strings.Builder
 	for _, r := range s {

@@ -12,7 +12,7 @@ func TestTheReadingExampleHolds(t *testing.T) {
 	t.Parallel()
 	const folder = "../../examples/reading"
 	code, out, diag := invoke(t, "test", "-c", filepath.Join(folder, "waybill.yaml"))
-	if code != exitDone || !strings.HasSuffix(out, "8 cases, 0 failed\n") {
+	if code != exitDone || !strings.HasSuffix(out, "10 cases, 0 failed\n") {
 		t.Errorf("waybill test ends with %d: %s\n%s", code, diag, out)
 	}
 	readme, err := os.ReadFile(filepath.Join(folder, "README.md"))
@@ -20,7 +20,7 @@ func TestTheReadingExampleHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	jobs, err := filepath.Glob(filepath.Join(folder, "jobs.d", "*.yaml"))
-	if err != nil || len(jobs) < 10 {
+	if err != nil || len(jobs) < 11 {
 		t.Errorf("%d jobs, %v", len(jobs), err)
 	}
 	for _, job := range jobs {
