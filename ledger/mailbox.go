@@ -88,6 +88,9 @@ func (l *Ledger) Use(ctx context.Context, m Mailbox, folder string) (u Use, err 
 	return u, nil
 }
 
+const mailboxesQuery = `SELECT ` + sourceName + `, COUNT(*), SUM(f.size) FROM files f WHERE f.partner <> '' AND f.parent IS NULL AND f.state IN ('landed', 'closable')
+	AND f.object IS NOT NULL GROUP BY f.source`
+
 // Mailboxes returns how much waits in the drop folders of each source, those for trying among it.
 func (l *Ledger) Mailboxes(ctx context.Context) (map[string]Use, error) {
 	type part struct {
@@ -97,7 +100,7 @@ func (l *Ledger) Mailboxes(ctx context.Context) (map[string]Use, error) {
 	list, err := collect(l.db.Reader(ctx), func(scan func(...any) error) (p part, err error) {
 		err = scan(&p.source, &p.use.Files, &p.use.Bytes)
 		return p, err
-	}, `SELECT `+sourceName+`, COUNT(*), SUM(f.size) FROM files f WHERE f.partner <> '' AND f.parent IS NULL AND f.state IN ('landed', 'closable') AND f.object IS NOT NULL GROUP BY f.source`)
+	}, mailboxesQuery)
 	if err != nil {
 		return nil, fmt.Errorf("measure what waits in mailboxes: %w", err)
 	}

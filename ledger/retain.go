@@ -93,13 +93,15 @@ func last(ids []int64) int64 {
 	return ids[len(ids)-1]
 }
 
+const oldEntriesQuery = `SELECT id FROM entries WHERE id > ? AND id < ? ORDER BY id LIMIT ?`
+
 // oldEntries is a page of entries that were received before, with a greater id than after. Ids rise with time, so that none is looked at that is younger.
 func oldEntries(r store.Reader, before time.Time, after int64) ([]int64, error) {
 	first, err := firstSince(r, before)
 	if err != nil {
 		return nil, err
 	}
-	return collect(r, scanID, `SELECT id FROM entries WHERE id > ? AND id < ? ORDER BY id LIMIT ?`, after, first, setSize)
+	return collect(r, scanID, oldEntriesQuery, after, first, setSize)
 }
 
 // kept is oldEntries for freeIdentities.
