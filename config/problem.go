@@ -95,7 +95,7 @@ func newOrigins(words []string) *origins {
 		for i := range words {
 			words[i] = regexp.QuoteMeta(words[i])
 		}
-		o.words = regexp.MustCompile(`(?:^|[\s{,"'-])(?:` + strings.Join(words, "|") + `)["']?\s*:\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\s][^,}]*)?`)
+		o.words = regexp.MustCompile(`(?:^|[\s{,"'-])(?:` + strings.Join(words, "|") + `)["']?\s*:\s*\[?\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\s][^,}]*)?`)
 	}
 	return o
 }

@@ -51,6 +51,7 @@ func TestSecretsStayHiddenWhereTheFileDoesNotParse(t *testing.T) {
 	for name, text := range map[string]string{
 		"same line":       "connections:\n  a: {url: " + canary + ", : : x\n",
 		"quoted":          "connections:\n  a: {zone: x, \"url\": '" + canary + "', [ : }\n",
+		"list":            "connections:\n  a: {url: [\"" + canary + "," + canary + "\", : : x\n",
 		"block":           "connections:\n  a:\n    url: |\n      x\n\t" + canary + "\n",
 		"block continued": "connections:\n  a:\n    url: >-\n      x\n      " + canary + "\n     \t: [" + canary + "\n",
 		"userinfo":        "data: https://u:" + canary + "@host: x\n",
