@@ -288,35 +288,28 @@ func (h *hop) logIn(ctx context.Context, dial dialler, hangUp func(), t timing, 
 			return nil, nil, err
 		}
 	}
-	if other == nil && none != nil {
-		other = h.shown(ctx, dial, hangUp, offers, t, now)
-	}
 	if other != nil {
 		return nil, nil, other
 	}
-	return nil, nil, none
+	return h.askOtherwise(ctx, dial, hangUp, offers, none, t, now)
 }
 
-// shown looks which key a server shows that has none of the kinds that are pinned: it has changed, too, and is to be told. Nothing is offered to it, for
-// a key that is not pinned ends the handshake before that. It is nil when the server shows none at all.
-func (h *hop) shown(ctx context.Context, dial dialler, hangUp func(), asked [][]string, t timing, now func() time.Time) *otherKeyError {
+// askOtherwise asks a server that has none of the kinds of keys that are pinned for the other kinds: its key has changed, too, and is to be told. A key that is
+// pinned may also be shown in a certificate only; then this is a login like any other. It returns none when the server shows no key at all.
+func (h *hop) askOtherwise(ctx context.Context, dial dialler, hangUp func(), asked [][]string, none error, t timing, now func() time.Time) (*ssh.Client, *line, error) {
 	was := slices.Concat(asked...)
 	for _, kind := range append(kinds(), certified()) {
 		kind = slices.DeleteFunc(kind, func(a string) bool { return slices.Contains(was, a) })
 		if len(kind) == 0 {
 			continue
 		}
-		client, _, err := h.try(ctx, dial, hangUp, kind, t, now)
-		var o *otherKeyError
-		switch {
-		case err == nil: // no key of these kinds is pinned, but one that is may be in a certificate
-			_ = client.Close()
-			return nil
-		case errors.As(err, &o):
-			return o
+		client, l, err := h.try(ctx, dial, hangUp, kind, t, now)
+		var cannot *ssh.AlgorithmNegotiationError
+		if !errors.As(err, &cannot) || !strings.Contains(err.Error(), "host key") {
+			return client, l, err
 		}
 	}
-	return nil
+	return nil, nil, none
 }
 
 // try opens one SSH connection, asking for host keys of some kinds.

@@ -333,6 +333,31 @@ func TestAHostKeyThatChangedToAnotherKindIsTold(t *testing.T) {
 	}
 }
 
+// A server that shows the key that is pinned in a certificate only is the one that is meant; and a password that is wrong there counts as anywhere.
+func TestAPinnedKeyInACertificateIsThatKey(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	cert := &ssh.Certificate{Key: key.PublicKey(), CertType: ssh.HostCert, ValidPrincipals: []string{"127.0.0.1"}, ValidBefore: ssh.CertTimeInfinity}
+	must(t, cert.SignCert(rand.Reader, newKey(t)))
+	host, err := ssh.NewCertSigner(cert, key)
+	must(t, err)
+	f := newFake(t, answering(newTree(nil).answer), host)
+	o := f.options(key.PublicKey())
+	source(t, o, brisk()).listable()
+	before := f.logins.Load()
+	o.Login.Password = "wrong"
+	b := source(t, o, usual())
+	b.on(newHand())
+	for range 5 {
+		if text := b.unlistable().Error(); !strings.Contains(text, "the login is refused") || !strings.Contains(text, "not tried again before") {
+			t.Errorf("got %s", text)
+		}
+	}
+	if n := f.logins.Load() - before; n != 1 {
+		t.Errorf("%d logins, want 1", n)
+	}
+}
+
 func TestKnownHostsKnowsRevocationAndAuthorities(t *testing.T) {
 	t.Parallel()
 	ca, key := newKey(t), newKey(t)
