@@ -214,10 +214,11 @@ func TestAHostKeyThatIsRotatedStopsTheSourceUntilItIsWritten(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(filepath.Dir(s.Key), ssh.KeyAlgoED25519), []byte(armoured(t, key, "")), 0o600))
 	s.Start(t)
 	var text string
-	for range 50 { // the connection that is gone is noticed first, and the server may not answer at once
+	for range 1000 { // the connection that is gone is noticed first, and the server may not answer at once
 		if text = b.unlistable().Error(); strings.Contains(text, "has changed") {
 			break
 		}
+		pause(20 * time.Millisecond) // until it is due again
 	}
 	for _, want := range []string{"has changed", ssh.FingerprintSHA256(before), ssh.FingerprintSHA256(now.PublicKey()), "ask the partner"} {
 		if !strings.Contains(text, want) {
