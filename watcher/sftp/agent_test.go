@@ -25,7 +25,10 @@ import (
 // serveAgent is an SSH agent with the keys of ring, until it is stopped or the test ends.
 func serveAgent(t testing.TB, ring agent.Agent) (socket string, stop func()) {
 	t.Helper()
-	socket = filepath.Join(t.TempDir(), "agent")
+	dir, err := os.MkdirTemp("", "wb-agent-") // the path of a socket has 107 bytes at most, and t.TempDir has the name of the test in it
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket = filepath.Join(dir, "agent")
 	l, err := net.Listen("unix", socket)
 	must(t, err)
 	served := make(chan struct{})
@@ -112,6 +115,7 @@ func TestManyKeysLeaveATryForThePassword(t *testing.T) {
 func readable(t testing.TB, path string, content []byte) string {
 	t.Helper()
 	must(t, os.WriteFile(path, content, 0o644))
+	must(t, os.Chmod(path, 0o644)) // whatever the umask is
 	return path
 }
 
