@@ -155,7 +155,9 @@ func (r *run) each(dst []byte, in *instruction, f *frame, null bool) (_ []byte, 
 		}
 		dst = append(dst, '{')
 		if dst, err = r.execute(dst, in.body, e, null); err == nil {
-			dst = closeWith(dst, '}')
+			if dst = closeWith(dst, '}'); len(dst) > r.brim {
+				err = tooMuch(r.room)
+			}
 		}
 		return true, err
 	})

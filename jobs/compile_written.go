@@ -115,7 +115,7 @@ func (c *compiler) encoder(path, as string, o *Send, r *route, parts []formats.W
 		c.constantRows(path, o, r)
 	}
 	if r.each == "record" && r.empty && r.head == nil && r.tail == nil {
-		s := &sheet{}
+		s := &sheet{room: c.plan.room()}
 		if err := r.encoder.EncodeParts(s, func(func(formats.Row, error) bool) {}); err == nil && len(s.text) == 0 {
 			c.problem(path+".no_rows", "would send an empty message: only titles, a header or a trailer are there without rows")
 		}

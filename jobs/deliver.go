@@ -45,7 +45,7 @@ type cell struct {
 	spot
 }
 
-func (p *pending) full() bool { return len(p.records) >= mostPending || len(p.bytes) >= mostRendered }
+func (p *pending) full() bool { return len(p.records) >= mostPending || p.weight() >= mostRendered }
 
 func (p *pending) reset() {
 	*p = pending{records: p.records[:0], messages: p.messages[:0], keys: p.keys[:0], keyed: p.keyed[:0], bytes: p.bytes[:0], text: p.text[:0],
@@ -172,6 +172,7 @@ func (r *run) tree(dst []byte, route *route, f *frame) (_ []byte, err error) {
 // one appends the one value that a program makes, nothing when it is absent.
 func (r *run) one(dst []byte, program []instruction, f *frame, null bool) ([]byte, error) {
 	from := len(dst)
+	r.brim = from + r.room
 	dst, err := r.execute(dst, program, f, null)
 	return dst[:max(from, len(dst)-1)], err // without the comma
 }

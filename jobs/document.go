@@ -11,6 +11,7 @@ type sheet struct {
 	rows   []sheetRow
 	values []formats.Value
 	text   []byte
+	room   int // bytes that the text may take
 }
 
 type sheetRow struct {
@@ -18,8 +19,11 @@ type sheetRow struct {
 	cells spot // in pending
 }
 
-// Write appends what the encoder has written.
+// Write appends what the encoder has written, as long as there is room.
 func (s *sheet) Write(p []byte) (int, error) {
+	if len(s.text)+len(p) > s.room {
+		return 0, tooMuch(s.room)
+	}
 	s.text = append(s.text, p...)
 	return len(p), nil
 }
@@ -29,7 +33,7 @@ func (s *sheet) Write(p []byte) (int, error) {
 func (r *run) document(at int, f *frame) (body spot, there bool, err error) {
 	p, s, route := r.pending, &r.sheet, r.p.routes[at]
 	from, cells := len(p.bytes), len(p.cells)
-	s.rows, s.text = s.rows[:0], s.text[:0]
+	s.rows, s.text, s.room = s.rows[:0], s.text[:0], r.room
 	add := func(w *written, f *frame) error {
 		made, err := r.cells(at, w, f)
 		s.rows = append(s.rows, sheetRow{w, made})

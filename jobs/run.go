@@ -109,6 +109,8 @@ type run struct {
 	text    []byte
 	json    []byte                                          // a body that is to be laid out otherwise
 	sheet   sheet                                           // a message of rows
+	room    int                                             // bytes that a message of one record, or its rows in a file, may take
+	brim    int                                             // of what the body at hand may become, in the bytes that it is appended to
 	checks  []func(part, column int, v formats.Value) error // by route: what its file cannot hold; nil: nothing is known
 	file    string                                          // name of the file at hand, for its marker
 
@@ -158,7 +160,7 @@ func (p *Plan) Run(ctx context.Context, in Input, emit func(*Rendered) error) (l
 // newRun makes a run that has read nothing yet.
 func newRun(p *Plan, in *Input, beside map[string]any) *run {
 	n := len(p.reader.parts)
-	r := &run{p: p, in: in, beside: beside, scratch: map[string]any{}, once: make([]constant, p.once), bases: make([]frame, n), rows: make([][]value, n)}
+	r := &run{p: p, in: in, beside: beside, scratch: map[string]any{}, room: p.room(), once: make([]constant, p.once), bases: make([]frame, n), rows: make([][]value, n)}
 	for i := range p.reader.parts {
 		r.rows[i] = make([]value, len(p.reader.parts[i].fields))
 	}

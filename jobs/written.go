@@ -26,6 +26,7 @@ func (r *run) fileRows(at int, f *frame) error {
 
 // becomes goes through the rows that a record becomes, by the kinds of the route.
 func (r *run) becomes(route *route, f *frame, row func(kind int, f *frame) error) error {
+	before := r.pending.weight()
 	for i := range route.rows {
 		w := &route.rows[i]
 		if w.of != r.part {
@@ -37,7 +38,13 @@ func (r *run) becomes(route *route, f *frame, row func(kind int, f *frame) error
 					return false, err
 				}
 			}
-			return true, row(i, f)
+			if err := row(i, f); err != nil {
+				return false, err
+			}
+			if r.pending.weight()-before > r.room {
+				return false, tooMuch(r.room)
+			}
+			return true, nil
 		}
 		var err error
 		if w.each != nil {
