@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -162,13 +163,16 @@ func (e *fixedEncoder) CheckParts() func(part, column int, v Value) error {
 	}
 }
 
-// CheckRows tells which lines would be blank: of a file of several parts a reader takes those for no rows. Where each begins with its kind there are none, and
+// CheckRows tells which lines would be blank: of a file of several parts a reader takes those for no rows. One that begins with its kind is none of them, and
 // where all are records of one kind a blank one is one of them.
 func (e *fixedEncoder) CheckRows() func(part int, row []Value) error {
-	if len(e.parts) < 2 || len(e.parts[0].lead) > 0 {
+	if len(e.parts) < 2 || !slices.ContainsFunc(e.parts, func(p fixedPart) bool { return len(p.lead) == 0 }) {
 		return nil
 	}
 	return func(part int, row []Value) error {
+		if len(e.parts[part].lead) > 0 {
+			return nil
+		}
 		for i, c := range e.parts[part].columns {
 			text := row[i].Bytes
 			if k := row[i].Kind; k == Null || k == Absent {

@@ -45,12 +45,13 @@ func TestBlankLinesOfFixedWidthAreNotWrittenWhereNobodyReadsThem(t *testing.T) {
 	const read = "receive: {source: s}\nread: {format: csv, header: {fields: {h: {column: 1, required: false}}}, fields: {no: {required: true}, a: {}}}\ncheck: {allow_rejects: 1}\n"
 	const no = "the line would be blank, and a reader takes that for no row: give the rows kinds, or a column that is always filled"
 	for name, c := range map[string]struct{ send, text, want string }{
-		"a header":          {`header: {columns: [{title: h, value: =header.h, width: 4}]}, columns: [{title: no, value: =no, width: 2}]`, "\"\"\nno,a\n1,x\n", "the header of the file for f cannot be written: " + no},
-		"a trailer":         {`columns: [{title: no, value: =no, width: 2}], trailer: {columns: [{title: h, value: '=header.h', width: 4}, {title: b, value: "", width: 2}]}`, "\"\"\nno,a\n1,x\n", "the trailer of the file for f cannot be written: " + no},
-		"a record":          {`columns: [{title: a, value: =a, width: 2}], trailer: {columns: [{title: n, value: =totals.n, width: 4}]}, totals: {n: {count: records}}`, "h\nno,a\n1,x\n2,\n3,y\n", "x \ny \n   2\n|2 " + no},
-		"a header of fill":  {`header: {columns: [{title: h, value: =header.h, width: 4, fill: "."}]}, columns: [{title: no, value: =no, width: 2}]`, "\"\"\nno,a\n1,x\n", "....\n1 \n"},
-		"a header of kinds": {`header: {kind: H, columns: [{title: h, value: =header.h, width: 4}]}, records: {a: {kind: A, columns: [{title: a, value: =a, width: 2}]}}`, "\"\"\nno,a\n1,\n", "H    \nA  \n"},
-		"records alone":     {`columns: [{title: a, value: =a, width: 2}]`, "h\nno,a\n1,x\n2,\n", "x \n  \n"},
+		"a header":              {`header: {columns: [{title: h, value: =header.h, width: 4}]}, columns: [{title: no, value: =no, width: 2}]`, "\"\"\nno,a\n1,x\n", "the header of the file for f cannot be written: " + no},
+		"a trailer":             {`columns: [{title: no, value: =no, width: 2}], trailer: {columns: [{title: h, value: '=header.h', width: 4}, {title: b, value: "", width: 2}]}`, "\"\"\nno,a\n1,x\n", "the trailer of the file for f cannot be written: " + no},
+		"a record":              {`columns: [{title: a, value: =a, width: 2}], trailer: {columns: [{title: n, value: =totals.n, width: 4}]}, totals: {n: {count: records}}`, "h\nno,a\n1,x\n2,\n3,y\n", "x \ny \n   2\n|2 " + no},
+		"a header of fill":      {`header: {columns: [{title: h, value: =header.h, width: 4, fill: "."}]}, columns: [{title: no, value: =no, width: 2}]`, "\"\"\nno,a\n1,x\n", "....\n1 \n"},
+		"a header beside kinds": {`header: {columns: [{title: h, value: =header.h, width: 4}]}, records: {a: {kind: A, columns: [{title: a, value: =a, width: 2}]}}`, "\"\"\nno,a\n1,\n", "the header of the file for f cannot be written: " + no},
+		"a header of kinds":     {`header: {kind: H, columns: [{title: h, value: =header.h, width: 4}]}, records: {a: {kind: A, columns: [{title: a, value: =a, width: 2}]}}`, "\"\"\nno,a\n1,\n", "H    \nA  \n"},
+		"records alone":         {`columns: [{title: a, value: =a, width: 2}]`, "h\nno,a\n1,x\n2,\n", "x \n  \n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
