@@ -252,7 +252,7 @@ func (p *Plan) tried(in Input, o *ledger.Outcome) (list []TrialNotice, err error
 		if isJSON(&m) {
 			t.Body = m.Body
 		} else {
-			t.Text = strings.ToValidUTF8(string(m.Body), string(utf8.RuneError))
+			t.Text = Readable(m.Header(":content-type"), m.Body, int64(len(m.Body)))
 		}
 		list = append(list, t)
 	}

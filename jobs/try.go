@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"waybill/ledger"
 	"waybill/outbox"
@@ -132,7 +131,8 @@ func (p *Plan) shown(r *Rendered, files *heads) TrialMessage {
 	if isJSON(m) && json.Valid(body) {
 		t.Body = json.RawMessage(strings.Clone(string(body)))
 	} else {
-		t.Text = strings.ToValidUTF8(string(body[:min(len(body), trialText)]), string(utf8.RuneError))
+		t.Text = Readable(m.Header(":content-type"), body, m.Size)
+		t.Text = strings.ToValidUTF8(t.Text[:min(len(t.Text), trialText)], "")
 	}
 	return t
 }

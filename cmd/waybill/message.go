@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"waybill/jobs"
 	"waybill/outbox"
 )
 
@@ -40,19 +40,23 @@ func viewOfMessage(m outbox.Message, body bool) messageView {
 	case json.Valid(m.Body):
 		v.Body = json.RawMessage(m.Body)
 	default:
-		v.Text = strings.ToValidUTF8(string(m.Body), string(utf8.RuneError))
+		v.Text = jobs.Readable(m.Header(":content-type"), m.Body, int64(len(m.Body)))
 	}
 	return v
 }
 
 // message prints a message as it goes out.
 func (p *program) message(m outbox.Message, margin string) {
-	fmt.Fprintf(p.out, "%skey %s%s\n", margin, shown(m.Key, 200), bracket(shown(m.Ref, 200)))
+	p.key(m, margin)
 	if m.Object != 0 {
 		p.content(m.Headers, fmt.Appendf(nil, "(a file of %s)", count(m.Size, "byte")), margin)
 		return
 	}
-	p.content(m.Headers, m.Body, margin)
+	p.content(m.Headers, []byte(jobs.Readable(m.Header(":content-type"), m.Body, int64(len(m.Body)))), margin)
+}
+
+func (p *program) key(m outbox.Message, margin string) {
+	fmt.Fprintf(p.out, "%skey %s%s\n", margin, shown(m.Key, 200), bracket(shown(m.Ref, 200)))
 }
 
 func bracket(s string) string {

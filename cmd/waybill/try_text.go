@@ -57,7 +57,8 @@ func (p *program) trialMessage(m jobs.TrialMessage) {
 	for _, name := range sorted(m.Headers) {
 		shownMessage.Headers = append(shownMessage.Headers, outbox.Header{Name: name, Value: m.Headers[name]})
 	}
-	p.message(shownMessage, "  ")
+	p.key(shownMessage, "  ")
+	p.content(shownMessage.Headers, shownMessage.Body, "  ")
 	if m.Answer != nil {
 		p.answered(m.Answer, "  ")
 	}
