@@ -184,7 +184,7 @@ func (c *compiler) unknown(name string) string {
 		}
 	}
 	if n := unwritable(name, names(c.scope.fields)); n != "" {
-		return fmt.Sprintf("unknown name %s: no expression can write the name of the field %q, call it %s and say from where it is read", name, n, Named(n))
+		return "unknown name " + name + ": " + noExpression(n)
 	}
 	list := c.scope.all()
 	for _, l := range c.locals {

@@ -47,6 +47,7 @@ func orderScope() *Scope {
 		{"sum", Of(KindDecimal)},
 		{"Номенклатура", Of(KindString)},
 		{"order-no", Of(KindString)},
+		{"Batch no", Of(KindString)},
 		{"site", obj(Field{"cost center", Of(KindString)}, Field{"x", Of(KindInteger)})},
 		{"buyer", opt(obj(Field{"name", Of(KindString)}, Field{"vat", opt(Of(KindString))}))},
 		{"lines", listOf(Field{"sku", Of(KindString)}, Field{"quantity", Of(KindInteger)}, Field{"unit_price", Of(KindDecimal)}, Field{"note", opt(Of(KindString))})},

@@ -133,7 +133,7 @@ func (s *Scope) compile(from *source, text string) (p *Program, err error) {
 	}
 	tree, err := parser.Parse(text)
 	if err != nil {
-		return nil, syntaxError(from, text, err)
+		return nil, s.syntaxError(from, text, err)
 	}
 	c := &compiler{scope: s, src: from}
 	defer func() {
@@ -149,12 +149,15 @@ func (s *Scope) compile(from *source, text string) (p *Program, err error) {
 }
 
 // syntaxError says what the parser found in the words of the house.
-func syntaxError(from *source, text string, err error) error {
+func (s *Scope) syntaxError(from *source, text string, err error) error {
 	var e *file.Error
 	if !errors.As(err, &e) {
 		return &Error{Source: from.whole, Offset: from.skip, Text: err.Error(), Cause: err}
 	}
 	message := e.Message
+	if at, name := s.unwritableAt(text, e.From); name != "" && message != "literal not terminated" {
+		return &Error{Source: from.whole, Offset: from.skip + at, Text: noExpression(name), Cause: err}
+	}
 	switch {
 	case strings.HasPrefix(message, "unexpected token EOF"), strings.HasPrefix(message, "unexpected end"):
 		if at, bracket := unclosed(text); bracket != 0 {
@@ -270,6 +273,27 @@ func unwritable(name string, names []string) string {
 		}
 	}
 	return ""
+}
+
+// unwritableAt finds the name that no expression can write, and in which a text stops being one; at is where it begins. From counts characters.
+func (s *Scope) unwritableAt(text string, from int) (at int, name string) {
+	if all := []rune(text); from < len(all) {
+		from = len(string(all[:from]))
+	}
+	for _, n := range names(s.fields) {
+		if IsName(n) || n == "" {
+			continue
+		}
+		if i := strings.Index(text, n); i >= 0 && i <= from && from <= i+len(n) && len(n) > len(name) {
+			at, name = i, n
+		}
+	}
+	return at, name
+}
+
+// noExpression says what to do about a field that is called so.
+func noExpression(name string) string {
+	return fmt.Sprintf("no expression can write the name of the field %q, call it %s and say from where it is read", name, Named(name))
 }
 
 // ident is the length of the identifier at the beginning of s.
