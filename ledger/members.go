@@ -54,6 +54,10 @@ func (v Verdict) ofMembers() []Verdict {
 // is not held or skipped once more for its members; what else a member is, nobody has seen. The archive comes to its end when they all have. Members that have landed before are not landed again.
 func (l *Ledger) LandMembers(tx *store.Tx, parent Entry, of File, p Policy, out Unpacked) ([]Entry, error) {
 	failpoint.Hit("ledger/members")
+	if err := namedNow(tx, &parent, &of); err != nil {
+		return nil, fmt.Errorf("land the members of #%d: %w", parent.ID, err)
+	}
+	p.Job = parent.Job
 	p.Hold = "" // the archive was held for it
 	if parent.Approved(HoldVerdict) || parent.Origin != 0 && (parent.Verdict == Redelivery || parent.Verdict == Suspect) {
 		p.Actions = maps.Clone(p.Actions)
@@ -89,6 +93,11 @@ func (l *Ledger) LandMembers(tx *store.Tx, parent Entry, of File, p Policy, out 
 		return nil, fmt.Errorf("land the members of #%d: %w", parent.ID, err)
 	}
 	return landed, nil
+}
+
+// namedNow gives an entry and its file the names of now: their job and their source may have been renamed since they were read.
+func namedNow(tx *store.Tx, e *Entry, f *File) error {
+	return tx.QueryRow(`SELECT `+jobName+`, `+sourceName+` FROM entries e JOIN files f ON f.id = ? WHERE e.id = ?`, f.ID, e.ID).Scan(&e.Job, &f.Source)
 }
 
 // Of each member only the last run counts: a replay makes good what the runs before it did.

@@ -123,3 +123,38 @@ func TestNumbersAreThoseOfTheNamesOfNow(t *testing.T) {
 		t.Errorf("%d names", n)
 	}
 }
+
+// A reload may rename a job and its source while an archive is unpacked: its members go where the archive went.
+func TestMembersGoByTheNamesOfNow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, orders())
+	e := r.one("a.zip", "zip")
+	f, err := r.FileOf(ctx, e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimed := r.claim("orders", 1)[0]
+	in, err := r.spool.Keep(ctx, []byte("member"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.adopt(Named{Job, "purchases", "orders"}, Named{Source, "inbox", "drop"})
+	r.tx(func(tx *store.Tx) error {
+		if err := r.Accept(tx, claimed, Outcome{State: Accepted}); err != nil {
+			return err
+		}
+		_, err := r.LandMembers(tx, claimed, f, orders(), Unpacked{Members: []Member{{Name: "a.csv", Incoming: in}}})
+		return err
+	})
+	r.Release(claimed)
+	list, err := r.Members(ctx, r.entry(e.ID))
+	if err != nil || len(list) != 1 || list[0].Job != "purchases" || list[0].Source != "inbox" {
+		t.Fatalf("%+v, %v; want a member of purchases, from inbox", list, err)
+	}
+	if due := r.claim("purchases", 1); len(due) != 1 || due[0].ID != list[0].ID {
+		t.Errorf("%+v waits to be worked, want the member", due)
+	}
+	if n := r.count(`SELECT COUNT(*) FROM names WHERE name IN ('orders', 'drop')`); n != 0 {
+		t.Errorf("%d numbers for names that nothing has", n)
+	}
+}
