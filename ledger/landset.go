@@ -14,6 +14,7 @@ func (l *Ledger) landAll(tx *store.Tx, set []*landing) error {
 	now := l.clock()
 	for _, g := range set {
 		g.now, g.entries = now, nil
+		g.arrival.Source = l.nameNow(Source, g.arrival.Source) // an upload may have begun before
 	}
 	plain, err := l.unprecedented(tx, set)
 	if err != nil {

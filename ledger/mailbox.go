@@ -38,7 +38,7 @@ func (l *Ledger) Dropped(ctx context.Context, m Mailbox, folder, after string, n
 	if after != "" {
 		from = append(m.path(after), 0)
 	}
-	list, err := collect(l.db.Reader(ctx), scanFile, droppedQuery, m.Source, from, to, m.Trial, skip, n)
+	list, err := collect(l.db.Reader(ctx), scanFile, droppedQuery, l.nameNow(Source, m.Source), from, to, m.Trial, skip, n)
 	if err != nil {
 		return nil, fmt.Errorf("list what waits of %s: %w", m.Partner, err)
 	}
@@ -49,17 +49,19 @@ const waitingQuery = `SELECT ` + fileColumns + ` FROM files f WHERE f.source = `
 
 // Waits returns the newest version of a path that waits, or an error that is ErrNotFound.
 func (l *Ledger) Waits(ctx context.Context, m Mailbox, path string) (File, error) {
-	f, err := scanFile(l.db.Reader(ctx).QueryRow(waitingQuery, m.Source, m.path(path), m.Trial).Scan)
+	f, err := scanFile(l.db.Reader(ctx).QueryRow(waitingQuery, l.nameNow(Source, m.Source), m.path(path), m.Trial).Scan)
 	if err != nil {
 		return f, fmt.Errorf("%s of %s: %w", Shown(path), m.Partner, err)
 	}
 	return f, nil
 }
 
-// HasLanded reports whether a version of a path has landed: one that retention has removed has not.
+const landedQuery = `SELECT id FROM files WHERE source IN (SELECT id FROM names WHERE kind = 'source') AND path = ? AND version = ? AND landed IS NOT NULL`
+
+// HasLanded reports whether a version of a path, which no other file has, has landed: one that retention has removed has not. The source may have another name since.
 func (l *Ledger) HasLanded(ctx context.Context, m Mailbox, path, version string) (bool, error) {
 	var id int64
-	err := l.db.Reader(ctx).QueryRow(`SELECT id FROM files WHERE source = `+ofSource+` AND path = ? AND version = ? AND landed IS NOT NULL`, m.Source, m.path(path), version).Scan(&id)
+	err := l.db.Reader(ctx).QueryRow(landedQuery, m.path(path), version).Scan(&id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return false, nil
@@ -81,7 +83,7 @@ func (l *Ledger) Use(ctx context.Context, m Mailbox, folder string) (u Use, err 
 	}
 	from, to := m.path(folder), m.path(folder)
 	to[len(to)-1]++
-	err = l.db.Reader(ctx).QueryRow(useQuery, m.Source, from, to, m.Trial).Scan(&u.Files, &u.Bytes)
+	err = l.db.Reader(ctx).QueryRow(useQuery, l.nameNow(Source, m.Source), from, to, m.Trial).Scan(&u.Files, &u.Bytes)
 	if err != nil {
 		return u, fmt.Errorf("measure what waits of %s: %w", m.Partner, err)
 	}

@@ -158,3 +158,51 @@ func TestMembersGoByTheNamesOfNow(t *testing.T) {
 		t.Errorf("%d numbers for names that nothing has", n)
 	}
 }
+
+// An upload that has begun under the old name of its source goes on: what it brings, and what its session sees, is the source's as it is called now.
+func TestWhatComesByAnOldNameIsTheSourcesOfNow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, orders())
+	upload := func(path string) Arrival {
+		a := arrival("acme/"+path, path)
+		a.Partner = "acme"
+		return a
+	}
+	r.land(upload("a.csv"), "a")
+	r.adopt(Named{Source, "inbox", "drop"})
+	f, es := r.land(upload("b.csv"), "b")
+	if f.Source != "inbox" || es[0].Source != "inbox" || r.entry(es[0].ID).Source != "inbox" {
+		t.Errorf("landed as %+v, %+v", f, es)
+	}
+	if es, err := r.Refuse(ctx, upload("c.csv"), "too large", nil); err != nil || len(es) != 1 || es[0].Source != "inbox" {
+		t.Errorf("refused as %+v, %v", es, err)
+	}
+	for _, source := range []string{"drop", "inbox"} {
+		m := Mailbox{Source: source, Partner: "acme"}
+		list, err := r.Dropped(ctx, m, "", "", 10)
+		if err != nil || len(list) != 2 {
+			t.Errorf("%s: %+v, %v", source, list, err)
+		}
+		if u, err := r.Use(ctx, m, ""); err != nil || u.Files != 2 {
+			t.Errorf("%s: %+v, %v", source, u, err)
+		}
+		if _, err := r.Waits(ctx, m, "a.csv"); err != nil {
+			t.Errorf("%s: %v", source, err)
+		}
+		for _, ledger := range []*rig{r, r.restarted()} {
+			if landed, err := ledger.HasLanded(ctx, m, "a.csv", "a.csv"); err != nil || !landed {
+				t.Errorf("%s: a.csv has landed: %v, %v", source, landed, err)
+			}
+		}
+	}
+	if err := r.Withdraw(ctx, Mailbox{Source: "drop", Partner: "acme"}, "b.csv", "acme", nil); err != nil {
+		t.Error(err)
+	}
+	if n := r.count(`SELECT COUNT(*) FROM names WHERE name = 'drop'`); n != 0 {
+		t.Error("the old name has a number again")
+	}
+	r.adopt(Named{Source, "drop", ""}) // another has it now
+	if f, _ := r.land(upload("d.csv"), "d"); f.Source != "drop" {
+		t.Errorf("landed as %+v", f)
+	}
+}

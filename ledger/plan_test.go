@@ -29,6 +29,7 @@ func TestStatementsOfEveryFileScanNoTable(t *testing.T) {
 		"in place":  inPlaceQuery,
 		"supersede": supersedeQuery,
 		"mailboxes": mailboxesQuery,
+		"landed":    landedQuery,
 		"retention": oldEntriesQuery,
 	} {
 		args := make([]any, strings.Count(query, "?"))

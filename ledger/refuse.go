@@ -20,6 +20,7 @@ func (l *Ledger) Refuse(ctx context.Context, a Arrival, reason string, note *Eve
 	err := l.db.Tx(ctx, func(tx *store.Tx) error {
 		list = nil
 		now := l.clock()
+		a.Source = l.nameNow(Source, a.Source)
 		source, err := tx.Number(Source, a.Source)
 		if err != nil {
 			return err

@@ -49,6 +49,15 @@ func (o Origins) ofSource(source string) string {
 	return o.Of(Source, source)
 }
 
+// nameNow is the name of now of what was renamed while this process runs: who came by the old name may still have something to do.
+// Where it writes it is asked in the transaction.
+func (l *Ledger) nameNow(kind, name string) string {
+	if now, renamed := (*l.called.Load())[kind+"/"+name]; renamed {
+		return now
+	}
+	return name
+}
+
 // Adopt puts the names of a configuration in force, in one transaction: the rows of what was renamed follow, keys and identities stay
 // those of the oldest name. rename does the same for rows that are not the ledger's; swap is called last and hands out the
 // oldest names: what the transactions after this one go by is to change there. Nothing may be under way from a source that is

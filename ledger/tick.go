@@ -21,9 +21,7 @@ func (l *Ledger) Tick(ctx context.Context, job string, due time.Time, window fun
 	identity := tickIdentity(name)
 	err = l.db.Tx(ctx, func(tx *store.Tx) error {
 		made = false
-		if now, renamed := (*l.called.Load())["job/"+job]; renamed {
-			job = now
-		}
+		job = l.nameNow(Job, job)
 		old, err := claimant(tx, job, identity)
 		if err != nil || old != 0 {
 			if e, err = entryByID(tx, old); errors.Is(err, store.ErrNotFound) {

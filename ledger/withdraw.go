@@ -35,7 +35,7 @@ func (l *Ledger) Withdraw(ctx context.Context, m Mailbox, path, by string, note 
 	err := l.db.Tx(ctx, func(tx *store.Tx) error {
 		now := l.clock()
 		files, err := collect(tx, scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.source = `+ofSource+` AND f.path = ? AND `+waits+` ORDER BY f.id`,
-			m.Source, m.path(path), m.Trial)
+			l.nameNow(Source, m.Source), m.path(path), m.Trial)
 		if err != nil {
 			return err
 		}
