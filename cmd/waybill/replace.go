@@ -14,16 +14,24 @@ import (
 // mayReplace refuses a configuration in which something is gone that has work pending. What is to go says drain: true first: it
 // takes nothing new, and can be removed when what waits is done.
 func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
-	var errs []error
+	origins, err := d.ledger.Origins(ctx)
+	if err != nil {
+		return err
+	}
+	gone, errs := heirs(d.land.now().config, l.config, origins)
 	refuse := func(kind, name, what string) {
-		errs = append(errs, fmt.Errorf("%s %s is gone, but %s: leave it, with drain: true, until that is done, or say formerly: %s where it has another name now", kind, name, what, name))
+		remedy := "or say formerly: " + name + " where it has another name now"
+		if heir := keptAs(l.config, kind, name); heir != "" {
+			remedy = fmt.Sprintf("for %s has the name of another already, and formerly: %s changes nothing", heir, name)
+		}
+		errs = append(errs, fmt.Errorf("%s %s is gone, but %s: leave it, with drain: true, until that is done, %s", kind, name, what, remedy))
 	}
 	waiting, err := d.outbox.Waiting(ctx)
 	if err != nil {
 		return err
 	}
 	for _, old := range d.land.now().config.Destinations {
-		if w := waiting[old.Name]; w.Batches > 0 && keptAs(l.config, ledger.Destination, old.Name) == "" {
+		if w := waiting[old.Name]; w.Batches > 0 && gone(ledger.Destination, old.Name) {
 			refuse("destination", old.Name, fmt.Sprintf("%d messages wait for it", w.Messages))
 		}
 	}
@@ -46,15 +54,15 @@ func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
 		return err
 	}
 	for _, old := range d.land.now().config.Jobs {
-		if n := owed[old.Name]; n > 0 && keptAs(l.config, ledger.Job, old.Name) == "" {
+		if n := owed[old.Name]; n > 0 && gone(ledger.Job, old.Name) {
 			refuse("job", old.Name, fmt.Sprintf("%d acknowledgements of it are to be made", n))
 		}
-		if n := open[old.Name]; n > 0 && keptAs(l.config, ledger.Job, old.Name) == "" {
+		if n := open[old.Name]; n > 0 && gone(ledger.Job, old.Name) {
 			refuse("job", old.Name, fmt.Sprintf("%d of its entries are on their way (waybill list --job %s)", n, old.Name))
 		}
 	}
 	for _, old := range d.land.now().config.Sources {
-		if keptAs(l.config, ledger.Source, old.Name) != "" {
+		if !gone(ledger.Source, old.Name) {
 			continue
 		}
 		busy, err := d.busySource(ctx, old.Name)
@@ -66,6 +74,20 @@ func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// heirs tells what is gone: it has no name in the new configuration, or only the formerly of something that was renamed before, which is looked at once. Two
+// destinations that are in force do not become one: what is under way from the one could go out by the other, too. After a start nothing is under way.
+func heirs(was, is *config.Config, origins ledger.Origins) (gone func(kind, name string) bool, errs []error) {
+	for _, n := range names(is) {
+		if n.Kind == ledger.Destination && n.Formerly != "" && origins[n.Kind+"/"+n.Name] == "" && config.Find(was.Destinations, n.Name) != nil && config.Find(was.Destinations, n.Formerly) != nil {
+			errs = append(errs, fmt.Errorf("destination %s is to become %s, and both are in force: what is under way could go out twice; leave it, with drain: true, until nothing waits for it, or restart", n.Formerly, n.Name))
+		}
+	}
+	return func(kind, name string) bool {
+		heir := keptAs(is, kind, name)
+		return heir == "" || heir != name && origins[kind+"/"+heir] != ""
+	}, errs
 }
 
 // strays warns of work that was left for jobs and destinations that the configuration no longer has: a reload refuses to
