@@ -117,23 +117,38 @@ func (o *Outbox) tidy(ctx context.Context) error {
 const idleOutputs = `SELECT p.object, p.parent FROM outputs p WHERE p.object > ? AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.parent = p.parent)
 	AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.id = p.parent AND e.state IN ('held', 'received', 'working', 'accepted'))`
 
-// tidyOutputs removes idle outputs. All are looked at, in which nobody is to be kept from writing: so it looks before it takes hold, and looks there again.
+// tidyOutputs removes idle outputs. All are looked at, in which nobody is to be kept from writing: so it looks for some before it takes hold, and looks at those again.
 func (o *Outbox) tidyOutputs(ctx context.Context) error {
 	for after := int64(0); ctx.Err() == nil; {
-		var object, parent int64
-		err := o.db.Reader(ctx).QueryRow(idleOutputs+` ORDER BY p.object LIMIT 1`, after).Scan(&object, &parent)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
+		idle, err := o.idle(ctx, after)
+		if err != nil || len(idle) == 0 {
+			return err
 		}
-		if err == nil {
-			err = o.db.Tx(ctx, func(tx *store.Tx) error {
-				return o.dropRows(tx, idleOutputs+` AND p.object <= ?`, object-1, object)
-			})
-		}
+		places, args := store.Set(idle)
+		err = o.db.Tx(ctx, func(tx *store.Tx) error {
+			return o.dropRows(tx, idleOutputs+` AND p.object IN `+places, append([]any{after}, args...)...)
+		})
 		if err != nil {
 			return err
 		}
-		after = object
+		after = idle[len(idle)-1]
 	}
 	return nil
+}
+
+// idle returns the objects of up to pruneMost idle outputs after one, in order.
+func (o *Outbox) idle(ctx context.Context, after int64) (objects []int64, err error) {
+	rows, err := o.db.Reader(ctx).Query(idleOutputs+` ORDER BY p.object LIMIT ?`, after, pruneMost)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var object, parent int64
+		if err := rows.Scan(&object, &parent); err != nil {
+			return nil, err
+		}
+		objects = append(objects, object)
+	}
+	return objects, rows.Err()
 }
