@@ -11,6 +11,9 @@ import (
 // landAll lands a set in its order. What is new in every respect, as nearly all small files of a stream are, is written by a few
 // statements; any other arrival is looked at by itself, after those before it.
 func (l *Ledger) landAll(tx *store.Tx, set []*landing) error {
+	if err := l.unchanged(tx); err != nil {
+		return err
+	}
 	now := l.clock()
 	for _, g := range set {
 		g.now, g.entries = now, nil

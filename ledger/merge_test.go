@@ -1,8 +1,11 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"waybill/store"
 )
@@ -204,5 +207,43 @@ func TestWhatComesByAnOldNameIsTheSourcesOfNow(t *testing.T) {
 	r.adopt(Named{Source, "drop", ""}) // another has it now
 	if f, _ := r.land(upload("d.csv"), "d"); f.Source != "drop" {
 		t.Errorf("landed as %+v", f)
+	}
+}
+
+// A command may read a large file for a while, or wait for its turn, while the daemon is told of other names.
+func TestAnotherProcessWritesUnderNoNameOfBefore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, orders())
+	r.one("a", "a")
+	db, err := store.Open(ctx, store.Options{Folder: r.db.Folder(), AcceptDataLoss: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	x, err := db.TryExecutor("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Release()
+	daemon := New(db, r.spool, Options{Router: routes{orders()}, Now: r.clock.now})
+	if err := daemon.Adopt(ctx, []Named{{Job, "purchases", "orders"}}, noRows, func(Origins) {}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Land(ctx, arrival("b", "b"), strings.NewReader("b")); !errors.Is(err, errRenamed) {
+		t.Errorf("a file landed: %v", err)
+	}
+	window := func(m time.Time) (time.Time, time.Time) { return m, m }
+	if _, made, err := r.Tick(ctx, "orders", r.clock.now(), window); made || !errors.Is(err, errRenamed) {
+		t.Errorf("a tick was made: %v", err)
+	}
+	if n := r.count(`SELECT COUNT(*) FROM names WHERE name = 'orders'`); n != 0 {
+		t.Error("the old name has a number again")
+	}
+	if _, err := r.Origins(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r.SetRouter(routes{Policy{Job: "purchases"}})
+	if e := r.one("b", "b"); e.Job != "purchases" {
+		t.Errorf("%+v", e)
 	}
 }

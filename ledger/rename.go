@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -57,6 +58,21 @@ func (l *Ledger) nameNow(kind, name string) string {
 	}
 	return name
 }
+
+// unchanged refuses to write under names that another process has changed since this one asked for its Origins: nobody would look there. The executor changes
+// them itself. It is asked in the transaction that writes.
+func (l *Ledger) unchanged(tx *store.Tx) error {
+	if l.db.Executing() {
+		return nil
+	}
+	origins, err := allOrigins(tx)
+	if err == nil && !maps.Equal(origins, *l.origins.Load()) {
+		err = errRenamed
+	}
+	return err
+}
+
+var errRenamed = errors.New("a job, a source or a destination was renamed meanwhile: try again")
 
 // Adopt puts the names of a configuration in force, in one transaction: the rows of what was renamed follow, keys and identities stay
 // those of the oldest name. rename does the same for rows that are not the ledger's; swap is called last and hands out the

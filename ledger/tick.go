@@ -21,6 +21,9 @@ func (l *Ledger) Tick(ctx context.Context, job string, due time.Time, window fun
 	identity := tickIdentity(name)
 	err = l.db.Tx(ctx, func(tx *store.Tx) error {
 		made = false
+		if err := l.unchanged(tx); err != nil {
+			return err
+		}
 		job = l.nameNow(Job, job)
 		old, err := claimant(tx, job, identity)
 		if err != nil || old != 0 {

@@ -80,6 +80,13 @@ func (db *DB) tryExecutor(command string) (*Executor, error) {
 	return db.executor, nil
 }
 
+// Executing reports whether this process has the executor's lock.
+func (db *DB) Executing() bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.executor != nil
+}
+
 // ExecutorOf returns who executes in folder, and false when nobody does. It only looks: it is in nobody's way.
 func ExecutorOf(folder string) (Holder, bool, error) {
 	f, err := os.Open(filepath.Join(folder, lockName))

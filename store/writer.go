@@ -204,11 +204,8 @@ func (w *writer) transact(group []*request) (err error) {
 
 // enter begins the group's transaction, stepping aside for other processes first.
 func (w *writer) enter() (leave func(), err error) {
-	w.db.mu.Lock()
-	executing := w.db.executor != nil
-	w.db.mu.Unlock()
 	leave = func() {}
-	if executing {
+	if w.db.Executing() {
 		defer w.gate.stepAside()()
 	} else {
 		if leave, err = w.gate.queue(); err != nil {
