@@ -106,9 +106,9 @@ func (db *DB) open(ctx context.Context, o Options) error {
 	}
 	db.closers = append(db.closers, pool)
 	pool.SetMaxOpenConns(1)
-	conn, err := pool.Conn(ctx)
+	conn, err := connect(ctx, pool)
 	if err != nil {
-		return translate(err)
+		return err
 	}
 	db.closers = append(db.closers, conn)
 	if err := db.migrate(ctx, conn); err != nil {
@@ -127,6 +127,31 @@ func (db *DB) open(ctx context.Context, o Options) error {
 	db.closers = append(db.closers, gate)
 	db.writer = newWriter(db, conn, gate)
 	return nil
+}
+
+// connectPatience is how long connect goes on.
+const connectPatience = 10 * time.Second
+
+// connect makes the first connection. Of several processes that make a new database one brings it to a log; for the others SQLite does not wait as it does else, for
+// each holds what another needs.
+func connect(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	patience := time.NewTimer(connectPatience)
+	defer patience.Stop()
+	for {
+		conn, err := pool.Conn(ctx)
+		if err = translate(err); !errors.Is(err, ErrBusy) {
+			return conn, err
+		}
+		select {
+		case <-tick.C:
+		case <-patience.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 func (db *DB) openReaders(o Options) error {
