@@ -19,13 +19,7 @@ func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
 		return err
 	}
 	gone, errs := heirs(d.land.now().config, l.config, origins)
-	refuse := func(kind, name, what string) {
-		remedy := "or say formerly: " + name + " where it has another name now"
-		if heir := keptAs(l.config, kind, name); heir != "" {
-			remedy = fmt.Sprintf("for %s has the name of another already, and formerly: %s changes nothing", heir, name)
-		}
-		errs = append(errs, fmt.Errorf("%s %s is gone, but %s: leave it, with drain: true, until that is done, %s", kind, name, what, remedy))
-	}
+	refuse := func(kind, name, what string) { errs = append(errs, goneError(l.config, kind, name, what)) }
 	waiting, err := d.outbox.Waiting(ctx)
 	if err != nil {
 		return err
@@ -74,6 +68,15 @@ func (d *daemon) mayReplace(ctx context.Context, l *landscape) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// goneError refuses that something is gone for which there is something to do.
+func goneError(is *config.Config, kind, name, what string) error {
+	remedy := "or say formerly: " + name + " where it has another name now"
+	if heir := keptAs(is, kind, name); heir != "" {
+		remedy = fmt.Sprintf("for %s has the name of another already, and formerly: %s changes nothing", heir, name)
+	}
+	return fmt.Errorf("%s %s is gone, but %s: leave it, with drain: true, until that is done, %s", kind, name, what, remedy)
 }
 
 // heirs tells what is gone: it has no name in the new configuration, or only the formerly of something that was renamed before, which is looked at once. Two
