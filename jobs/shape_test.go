@@ -245,7 +245,7 @@ func TestSendersAreToldInXML(t *testing.T) {
 		!strings.Contains(got.Text, "<value>m&lt;any</value>") {
 		t.Errorf("%+v", got)
 	}
-	if got := out.Told[2]; got.Name != "out/É.7.ack.txt" || !strings.HasPrefix(got.Text, "\uFFFD.csv was rejected as a whole") {
+	if got := out.Told[2]; got.Name != "out/É.7.ack.txt" || !strings.HasPrefix(got.Text, "É.csv was rejected as a whole") {
 		t.Errorf("%+v", got)
 	}
 }
